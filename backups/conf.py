@@ -1,0 +1,135 @@
+"""The ``BACKUPS_*`` settings, read at use and never at import.
+
+Each property checks the type of what it finds and raises :class:`~django.core.exceptions.ImproperlyConfigured`
+naming the setting. Defaults stand here and in ``docs/admin/SETTINGS.md``; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
+
+__all__ = ["SETTING_DEFAULTS", "Conf", "conf"]
+
+SETTING_DEFAULTS: dict[str, Any] = {
+    "BACKUPS_APP_VERSION": "",
+    "BACKUPS_STATE_DIR": None,
+    "BACKUPS_SIGNING_KEYS": [],
+    "BACKUPS_SETTINGS_SNAPSHOT": "",
+    "BACKUPS_MAINTENANCE_URL": "",
+    "BACKUPS_PG_BIN_DIRS": [],
+    "BACKUPS_UNDO_HOURS": 72,
+    "BACKUPS_DRAIN_SECONDS": 10,
+    "BACKUPS_CLOSE_SECONDS": 10,
+    "BACKUPS_RESTORE_JOBS": 2,
+    "BACKUPS_MAX_RATIO": 1500,
+    "BACKUPS_MAX_MEMBERS": 2_000_000,
+    "BACKUPS_MAX_BYTES": 4 * 1024**4,
+}
+
+
+class Conf:
+    """The settings as typed attributes; use the instance :data:`conf`."""
+
+    def _read(self, name: str, kind: type | tuple[type, ...]) -> Any:
+        value = getattr(settings, name, SETTING_DEFAULTS[name])
+        if isinstance(value, bool) or not isinstance(value, kind):
+            wanted = kind.__name__ if isinstance(kind, type) else " or ".join(k.__name__ for k in kind)
+            raise ImproperlyConfigured(f"{name} must be {wanted}, not {type(value).__name__}.")
+        return value
+
+    def _positive(self, name: str) -> int:
+        value = self._read(name, int)
+        if value < 1:
+            raise ImproperlyConfigured(f"{name} must be 1 or more, not {value}.")
+        return int(value)
+
+    @property
+    def app_version(self) -> str:
+        """The version of the surrounding project, written into each manifest."""
+        return str(self._read("BACKUPS_APP_VERSION", str))
+
+    @property
+    def state_dir(self) -> Path:
+        """Folder of the journals, staging and locks; on storage that every host which may recover can reach."""
+        value = getattr(settings, "BACKUPS_STATE_DIR", None)
+        if not isinstance(value, (str, Path)) or not str(value):
+            raise ImproperlyConfigured("BACKUPS_STATE_DIR must be the path of a folder.")
+        return Path(value)
+
+    @property
+    def signing_keys(self) -> list[bytes]:
+        """Keys of the archive's signature: the first signs, all verify. Default: derived from ``SECRET_KEY``."""
+        keys = self._read("BACKUPS_SIGNING_KEYS", (list, tuple))
+        if any(not isinstance(key, str) or not key for key in keys):
+            raise ImproperlyConfigured("BACKUPS_SIGNING_KEYS must be a list of strings that are not empty.")
+        if keys:
+            return [str(key).encode() for key in keys]
+        secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+        return [hmac.new(str(secret).encode(), b"backups.manifest", hashlib.sha256).hexdigest().encode() for secret in secrets]
+
+    @property
+    def settings_snapshot(self) -> Callable[[], dict[str, Any]] | None:
+        """The callable that returns the settings snapshot (a JSON-ready dict without secrets), or None."""
+        path = self._read("BACKUPS_SETTINGS_SNAPSHOT", str)
+        if not path:
+            return None
+        target = import_string(path)
+        if not callable(target):
+            raise ImproperlyConfigured(f"BACKUPS_SETTINGS_SNAPSHOT names {path}, which cannot be called.")
+        return target  # type: ignore[no-any-return]
+
+    @property
+    def maintenance_url(self) -> str:
+        """URL of the maintenance database, where the live one's server is behind a pooler; else empty."""
+        return str(self._read("BACKUPS_MAINTENANCE_URL", str))
+
+    @property
+    def pg_bin_dirs(self) -> list[Path]:
+        """Folders searched for PostgreSQL's client programs before the usual places."""
+        return [Path(entry) for entry in self._read("BACKUPS_PG_BIN_DIRS", (list, tuple))]
+
+    @property
+    def undo_hours(self) -> int:
+        """Hours for which the kept state of the last restore stays."""
+        return self._positive("BACKUPS_UNDO_HOURS")
+
+    @property
+    def drain_seconds(self) -> int:
+        """Longest wait, in seconds, for transactions that began before the gate."""
+        return self._positive("BACKUPS_DRAIN_SECONDS")
+
+    @property
+    def close_seconds(self) -> int:
+        """Longest time, in seconds, to wait for ended sessions to be gone before the swap is given up."""
+        return self._positive("BACKUPS_CLOSE_SECONDS")
+
+    @property
+    def restore_jobs(self) -> int:
+        """Default of ``backup_restore --jobs``: parallel connections of ``pg_restore``."""
+        return self._positive("BACKUPS_RESTORE_JOBS")
+
+    @property
+    def max_ratio(self) -> int:
+        """Largest accepted ratio of a member's size to its compressed size (deflate itself ends near 1032)."""
+        return self._positive("BACKUPS_MAX_RATIO")
+
+    @property
+    def max_members(self) -> int:
+        """Largest accepted number of members of an archive."""
+        return self._positive("BACKUPS_MAX_MEMBERS")
+
+    @property
+    def max_bytes(self) -> int:
+        """Largest accepted sum of the members' sizes, in bytes."""
+        return self._positive("BACKUPS_MAX_BYTES")
+
+
+conf = Conf()

@@ -1,0 +1,131 @@
+"""The journal: one fsynced JSON file per operation, in ``BACKUPS_STATE_DIR``.
+
+It is written before the step that it speaks of, so that after ``kill -9`` the next process knows what may have
+happened. An operation is interrupted when its journal is unfinished and the lock is free.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import uuid
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from backups.conf import conf
+
+__all__ = ["Journal", "journal_load", "journal_load_all", "write_durably"]
+
+UNFINISHED = ("queued", "running")
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that after a crash there is the old content or the new, never a part.
+
+    A temporary name in the same folder, fsync, rename, fsync of the folder. The file is private (0600).
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@dataclass
+class Journal:
+    """What is known of one operation.
+
+    ``kind`` is create, restore, undo or prune. ``status`` is queued, running, done, failed or recovered.
+    ``database`` belongs to the engine (names, OIDs, paths), ``uploads`` to :mod:`backups.uploads` (the plan of the
+    switch), ``kept`` says what undo would use (empty: nothing). Times are ISO 8601 in UTC.
+    """
+
+    kind: str
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    status: str = "queued"
+    stage: str = ""
+    created_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+    started_at: str = ""
+    ended_at: str = ""
+    pid: int = 0
+    host: str = ""
+    requested_by: str = ""
+    archive: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    database: dict[str, Any] = field(default_factory=dict)
+    uploads: dict[str, Any] = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def short_id(self) -> str:
+        """The first eight hex digits, used in the names of databases, files and sessions."""
+        return self.id[:8]
+
+    @property
+    def path(self) -> Path:
+        """Where the journal lies."""
+        return conf.state_dir / "journal" / f"{self.id}.json"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the operation has come to an end, good or bad."""
+        return self.status not in UNFINISHED
+
+    def save(self) -> None:
+        """Write the journal durably; returns only when it would survive a power cut."""
+        write_durably(self.path, json.dumps(asdict(self), indent=1, sort_keys=True).encode())
+
+    def start(self) -> None:
+        """Mark the operation as running in this process."""
+        self.status, self.pid, self.host = "running", os.getpid(), socket.gethostname()
+        self.started_at = datetime.now(UTC).isoformat()
+        self.save()
+
+    def enter(self, stage: str) -> None:
+        """Record the stage that is about to begin."""
+        self.stage = stage
+        self.save()
+
+    def end(self, status: str, *, error: str = "") -> None:
+        """Record the end: ``done``, ``failed`` or ``recovered``."""
+        self.status, self.error = status, error
+        self.ended_at = datetime.now(UTC).isoformat()
+        self.save()
+
+
+def journal_load(path: Path) -> Journal:
+    """Read one journal; unknown keys of a newer version are dropped."""
+    data = json.loads(path.read_bytes())
+    known = {name: data[name] for name in Journal.__dataclass_fields__ if name in data}
+    return Journal(**known)
+
+
+def journal_load_all() -> list[Journal]:
+    """All journals, oldest first. A file that cannot be read is no journal: writes are atomic, so it is foreign."""
+    folder = conf.state_dir / "journal"
+    journals = []
+    for path in folder.glob("*.json") if folder.is_dir() else ():
+        if path.name.startswith("."):
+            continue
+        try:
+            journals.append(journal_load(path))
+        except (ValueError, TypeError, FileNotFoundError):
+            continue
+    return sorted(journals, key=lambda journal: (journal.created_at, journal.id))
