@@ -62,6 +62,8 @@ class Snapshot(ABC):
     database: DatabaseInfo
     rows: dict[str, int]
     migrations: dict[str, list[str]]
+    # True where the dump is compressed already, so that the archive stores it instead of deflating it again.
+    is_compressed: bool = False
 
     @abstractmethod
     def values(self, table: str, column: str) -> Iterator[str]:
