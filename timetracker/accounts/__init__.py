@@ -1,0 +1,1 @@
+"""People who log in: the custom user and the roles."""

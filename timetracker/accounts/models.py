@@ -1,0 +1,53 @@
+"""The user."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AbstractUser
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from timetracker.money import currency_constraint, validate_currency
+from timetracker.time_zones import validate_time_zone
+from timetracker.timestamps import Timestamped
+
+__all__ = ["User"]
+
+
+class User(Timestamped, AbstractUser):
+    """A person who logs in with a username. What she may do comes from her groups (the roles of ``accounts/roles.py``)."""
+
+    first_name = None  # type: ignore[assignment]
+    last_name = None  # type: ignore[assignment]
+    full_name = models.CharField(max_length=150, blank=True)
+    time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_time_zone], help_text="IANA name, such as Europe/Berlin.")
+    hourly_rate = models.DecimalField(
+        max_digits=12,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="Used where neither the project nor the client has a rate.",
+    )
+    currency = models.CharField(max_length=3, default="EUR", validators=[validate_currency], help_text="Currency of the hourly rate.")
+
+    class Meta(AbstractUser.Meta):
+        constraints = [
+            models.CheckConstraint(
+                name="accounts_user_rate_not_negative",
+                condition=Q(hourly_rate__isnull=True) | Q(hourly_rate__gte=0),
+                violation_error_message="An hourly rate is not below zero.",
+            ),
+            currency_constraint("accounts_user_currency_code"),
+        ]
+
+    def __str__(self) -> str:
+        return self.full_name or self.username
+
+    def get_full_name(self) -> str:
+        """Return the full name, or the username where none is known."""
+        return self.full_name or self.username
+
+    def get_short_name(self) -> str:
+        """Return the first word of the full name, or the username."""
+        return self.full_name.split(" ", 1)[0] or self.username

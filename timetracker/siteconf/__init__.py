@@ -1,0 +1,1 @@
+"""The settings of this site that people edit, and their snapshot for backups."""

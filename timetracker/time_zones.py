@@ -1,0 +1,22 @@
+"""IANA time zones: the names that a field may hold."""
+
+from __future__ import annotations
+
+from functools import cache
+from zoneinfo import available_timezones
+
+from django.core.exceptions import ValidationError
+
+__all__ = ["time_zone_names", "validate_time_zone"]
+
+
+@cache
+def time_zone_names() -> frozenset[str]:
+    """Return the names that this system and the tzdata package know (read from disk once)."""
+    return frozenset(available_timezones())
+
+
+def validate_time_zone(name: str) -> None:
+    """Raise ValidationError unless ``name`` is a known IANA time zone."""
+    if name not in time_zone_names():
+        raise ValidationError("“%(name)s” is no IANA time zone, such as Europe/Berlin.", code="time_zone", params={"name": name})
