@@ -17,7 +17,7 @@ from typing import Any
 
 from backups.conf import conf
 
-__all__ = ["Journal", "journal_load", "journal_load_all", "write_durably"]
+__all__ = ["Journal", "journal_load", "journal_load_all", "sync_folder", "write_durably"]
 
 UNFINISHED = ("queued", "running")
 
@@ -39,7 +39,12 @@ def write_durably(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in the folder ``path`` durable: what was created, renamed or removed there."""
+    folder = os.open(path, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
