@@ -6,11 +6,14 @@ Defaults are safe and need no server: SQLite in WAL mode, files below ``DATA_DIR
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from backups.conf import SETTING_DEFAULTS
 from timetracker import __version__
+from timetracker.database_url import database_settings
 
 env = environ.Env()
 
@@ -41,12 +44,31 @@ def _secret_key() -> str:
 SECRET_KEY = _secret_key()
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+# The address that people type, e.g. https://time.example.org. With https everything below insists on it; without, plain
+# http on this machine works: a browser never sends a secure cookie over http, so nobody could log in.
+SITE_URL = env.str("SITE_URL", default="").rstrip("/")
+_site = urlsplit(SITE_URL)
+if SITE_URL and (_site.scheme not in ("http", "https") or not _site.hostname or _site.path):
+    raise ImproperlyConfigured("SITE_URL must be a scheme and a host and nothing more, e.g. https://time.example.org.")
+IS_HTTPS = _site.scheme == "https"
+
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", *filter(None, [_site.hostname])])
 if not DEBUG and (not ALLOWED_HOSTS or "*" in ALLOWED_HOSTS):
     raise ImproperlyConfigured(
-        "ALLOWED_HOSTS is empty or holds '*' while DEBUG is off. Set it to the names under which the site is reached, e.g. ALLOWED_HOSTS=time.example.org."
+        "ALLOWED_HOSTS is empty or holds '*' while DEBUG is off. "
+        "Set it to the names under which the site is reached, e.g. ALLOWED_HOSTS=time.example.org."
     )
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[SITE_URL] if SITE_URL else [])
+
+# gunicorn believes X-Forwarded-Proto from FORWARDED_ALLOW_IPS (this machine by default) and tells Django by the request's
+# scheme. SECURE_PROXY_SSL_HEADER stays unset: it would believe anybody.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = IS_HTTPS
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=86400 if IS_HTTPS else 0)
+X_FRAME_OPTIONS = "DENY"
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for subdomains and the browsers' preload list: they bind the owner's whole domain, which is
+    "security.W021",  # not ours to decide.
+]
 
 INSTALLED_APPS = [
     "timetracker.accounts",
@@ -65,6 +87,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "timetracker.content_security.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -92,17 +115,22 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'db.sqlite3'}")}
-_default = DATABASES["default"]
-_default.setdefault("CONN_HEALTH_CHECKS", True)
+_database_url = env.str("DATABASE_URL", default="")
+_default = (
+    database_settings(_database_url) if _database_url else {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "db.sqlite3")}
+)
+DATABASES = {"default": _default}
+_default["CONN_HEALTH_CHECKS"] = True
 _default["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 if _default["ENGINE"].endswith("sqlite3"):
-    # WAL: readers never wait for a writer, not even while a restore commits. IMMEDIATE: a transaction that
-    # writes takes the lock at its start and waits there, instead of failing in its middle with SQLITE_BUSY.
-    _default.setdefault("OPTIONS", {})
-    _default["OPTIONS"].setdefault("transaction_mode", "IMMEDIATE")
-    _default["OPTIONS"].setdefault("timeout", 30)
-    _default["OPTIONS"].setdefault("init_command", "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
+    _default["OPTIONS"] = {
+        # A transaction that writes takes the lock at its start and waits there, instead of failing in its middle.
+        "transaction_mode": "IMMEDIATE",
+        # Seconds to wait for that lock.
+        "timeout": 30,
+        # WAL: readers never wait for a writer, not even while a restore commits. FULL: a commit survives a power cut.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL",
+    }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", default="")
@@ -152,6 +180,21 @@ STORAGES = {
     },
 }
 
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO").upper()},
+    # Django's own set-up is silent with DEBUG off but for mails to nobody.
+    "loggers": {"django": {"handlers": [], "propagate": True}},
+}
+
 BACKUPS_STATE_DIR = STATE_DIR
 BACKUPS_SETTINGS_SNAPSHOT = "timetracker.siteconf.snapshot.settings_snapshot"
 BACKUPS_APP_VERSION = APP_VERSION
+# Every other BACKUPS_ setting with a plain value can come from the environment; its default stands in backups/conf.py.
+_READERS = {int: env.int, str: env.str, list: env.list}
+globals().update(
+    {name: _READERS[type(value)](name) for name, value in SETTING_DEFAULTS.items() if name in env.ENVIRON and type(value) in _READERS}
+)
