@@ -150,6 +150,13 @@ class Engine(ABC):
         """
 
     @abstractmethod
+    def archived_rows(self, dump: Path, table: str) -> Iterator[dict[str, str | None]]:
+        """The rows of one table as they stand in the staged dump, as text per column (None for NULL), without loading it.
+
+        For small tables (accounts). Nothing where the table is absent.
+        """
+
+    @abstractmethod
     def build_shadow(self, journal: Journal, dump: Path, plan: Plan, progress: Progress) -> str:
         """Load ``dump`` into a new shadow and return its name (for :meth:`rows` and ``python -m backups.shadow``).
 

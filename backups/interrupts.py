@@ -1,0 +1,60 @@
+"""Ctrl-C and SIGTERM as an exception, except where stopping halfway would leave something behind.
+
+A command runs inside :func:`interruptible`; a service wraps the swap and every clean-up in :func:`uninterrupted`, where a
+signal is remembered and raised at its end, unless the operation has succeeded by then.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from backups.exceptions import Interrupted
+
+__all__ = ["interruptible", "uninterrupted"]
+
+_depth = 0
+_pending: int | None = None
+
+
+def _on_signal(signum: int, frame: FrameType | None) -> None:
+    global _pending
+    if _depth:
+        _pending = signum
+        return
+    raise Interrupted(signum)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into :class:`~backups.exceptions.Interrupted`. Does nothing outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {signum: signal.signal(signum, _on_signal) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, action in previous.items():
+            signal.signal(signum, action)
+
+
+@contextmanager
+def uninterrupted(*, swallow: bool = False) -> Iterator[None]:
+    """Hold signals back until the end of the block; with ``swallow`` forget them (the work is done by then)."""
+    global _depth, _pending
+    _depth += 1
+    failed = True
+    try:
+        yield
+        failed = False
+    finally:
+        _depth -= 1
+        if not _depth:
+            signum, _pending = _pending, None
+            # An error that is on its way out ends the operation anyway, and says more than the signal does.
+            if signum is not None and not swallow and not failed:
+                raise Interrupted(signum)

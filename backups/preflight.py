@@ -1,0 +1,166 @@
+"""Every check that needs no side effect, before an operation begins.
+
+What belongs to one vendor (role, tools, sessions, extensions) is the engine's: ``Engine.plan_restore`` and
+``Engine.inspect_dump``. Here is what all share: migrations, space, places to write.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from django.conf import settings
+
+from backups.conf import conf
+from backups.engines import Engine, Plan
+from backups.exceptions import PreflightRefused
+from backups.manifest import Manifest
+from backups.storage import ArchiveStore
+from backups.uploads import uploads_list, uploads_root
+
+__all__ = ["migrations_pending_for", "migrations_unknown", "preflight_create", "preflight_restore", "size_human"]
+
+# Bytes that must stay free on a disk that an operation writes to: a full disk stops the site itself.
+HEADROOM = 16 * 1024 * 1024
+# A dump's compressed size is at most this share of the live database (indexes are not dumped, text shrinks).
+DUMP_SHARE = 0.6
+
+
+def size_human(count: float) -> str:
+    """Bytes for people: ``812 kB``, ``1.4 GB`` (powers of 1000, as disks are sold)."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit in ("bytes", "kB") else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def _free(folder: Path) -> int:
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _require_space(folder: Path, needed: int, what: str) -> None:
+    free = _free(folder)
+    if free < needed + HEADROOM:
+        raise PreflightRefused(
+            f"{what} needs about {size_human(needed)} in {folder}, and {size_human(free)} are free there.",
+            next_step="Free some space, then run the command again.",
+        )
+
+
+def _require_writable(folder: Path, what: str) -> None:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    probe = folder / f".write-probe-{os.getpid()}"
+    try:
+        probe.touch(mode=0o600)
+        probe.unlink()
+    except OSError as error:
+        raise PreflightRefused(
+            f"{what} cannot be written: {folder}: {error.strerror}.",
+            next_step=f"Make it writable for the user that runs this (id {os.geteuid()}), then run the command again.",
+        ) from error
+
+
+def _state_writable() -> None:
+    try:
+        _require_writable(conf.state_dir, "The state folder (BACKUPS_STATE_DIR)")
+    except OSError as error:
+        raise PreflightRefused(
+            f"The state folder {conf.state_dir} cannot be made: {error.strerror}.",
+            next_step="Set DATA_DIR to a folder that can be written, then run the command again.",
+        ) from error
+
+
+def preflight_create(*, engine: Engine, store: ArchiveStore | None, output: Path | None, uploads: bool) -> None:
+    """Refuse where there is no database to dump, the destination cannot be written or has too little space."""
+    live = engine.live_state()
+    if live.state != "ok":
+        raise PreflightRefused(
+            f"There is no database to back up: it is {live.state}. {live.detail}".strip(),
+            next_step="Bring it back from an archive: manage.py backup_list, then manage.py backup_restore ARCHIVE",
+        )
+    needed = int(live.size * DUMP_SHARE)
+    if uploads:
+        needed += sum(file.size for file in uploads_list(uploads_root()))
+    if store is None:
+        if output is None:
+            raise ValueError("A backup goes to the store or to a path.")
+        _require_writable(output.parent, "The destination")
+        _require_space(output.parent, needed, "The archive")
+        return
+    store.check_writable()
+    _require_space(store.folder(), needed, "The archive")
+
+
+def _disk_migrations() -> set[tuple[str, str]]:
+    from django.db.migrations.loader import MigrationLoader
+
+    loader = MigrationLoader(None, ignore_no_migrations=True)
+    names = set(loader.disk_migrations)
+    for migration in loader.disk_migrations.values():
+        names.update(migration.replaces)
+    return names
+
+
+def migrations_unknown(manifest: Manifest) -> list[str]:
+    """Migrations applied in the archive that this code does not have, as ``app.name``."""
+    known = _disk_migrations()
+    return sorted(f"{app}.{name}" for app, names in manifest.migrations.items() for name in names if (app, name) not in known)
+
+
+def migrations_pending_for(manifest: Manifest) -> list[str]:
+    """Migrations that this code has and the archive lacks: they run on the shadow."""
+    from django.db.migrations.loader import MigrationLoader
+
+    loader = MigrationLoader(None, ignore_no_migrations=True)
+    applied = {(app, name) for app, names in manifest.migrations.items() for name in names}
+    return sorted(f"{app}.{name}" for app, name in loader.graph.nodes if (app, name) not in applied)
+
+
+def preflight_restore(*, manifest: Manifest, engine: Engine, strategy: str, jobs: int, uploads: str) -> Plan:
+    """Check everything that the manifest alone can tell, and decide how the restore will go.
+
+    ``uploads`` is ``merge``, ``exact`` or ``skip``. Raises :class:`~backups.exceptions.PreflightRefused`.
+    """
+    if manifest.database.vendor != engine.vendor:
+        raise PreflightRefused(
+            f"The archive holds a {manifest.database.vendor} database, and this site uses {engine.vendor}.",
+            next_step=f"Restore it into a site whose DATABASE_URL names a {manifest.database.vendor} database.",
+        )
+    unknown = migrations_unknown(manifest)
+    if unknown:
+        raise PreflightRefused(
+            f"The archive was made by newer or other code (version {manifest.app_version or 'unknown'}): "
+            f"this code does not know its migrations {', '.join(unknown)}.",
+            next_step=f"Install TimeTracker {manifest.app_version or 'of that version'} or newer, then run the command again.",
+        )
+    dump_size = next(member.size for member in manifest.members if member.path == manifest.database.member)
+    _state_writable()
+    plan = engine.plan_restore(manifest.database, strategy=strategy, jobs=jobs, dump_size=dump_size)
+    needed = {conf.state_dir: dump_size}
+    if uploads != "skip" and manifest.uploads.included:
+        root = uploads_root()
+        _require_writable(root, "The uploads folder (MEDIA_ROOT)")
+        needed[root] = manifest.uploads.bytes
+    _require_space_together(needed, plan)
+    return plan
+
+
+def _require_space_together(needed: dict[Path, int], plan: Plan) -> None:
+    """Folders on one file system share its space: ask for their sum, not for each."""
+    per_device: dict[int, tuple[Path, int]] = {}
+    database_file = settings.DATABASES["default"].get("NAME")
+    if plan.needed_bytes and plan.free_bytes is not None and database_file and Path(str(database_file)).is_absolute():
+        needed = {**needed, Path(str(database_file)).parent: needed.get(Path(str(database_file)).parent, 0) + plan.needed_bytes}
+    for folder, count in needed.items():
+        existing = folder
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+        device = existing.stat().st_dev
+        first, total = per_device.get(device, (folder, 0))
+        per_device[device] = (first, total + count)
+    for folder, count in per_device.values():
+        _require_space(folder, count, "The restore (staging, shadow and kept state)")

@@ -1,0 +1,42 @@
+"""Counting rows that were added or changed since an instant, by the columns that models keep it in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.apps import apps
+from django.db import models
+
+from backups.engines import Engine
+
+__all__ = ["changed_rows"]
+
+
+def _time_columns(model: type[models.Model]) -> list[str]:
+    """Columns that Django itself sets when a row is added or saved."""
+    return [
+        field.column
+        for field in model._meta.local_concrete_fields
+        if isinstance(field, models.DateTimeField) and (field.auto_now or field.auto_now_add)
+    ]
+
+
+def changed_rows(engine: Engine, *, since: str | datetime) -> dict[str, int]:
+    """Rows of the live database added or changed after ``since`` (aware), per model label; models with none are left out.
+
+    Tables are asked over the engine's own connection, one by one; a table that is absent counts nothing.
+    """
+    moment = datetime.fromisoformat(since) if isinstance(since, str) else since
+    tables = engine.rows().keys()
+    found = {}
+    for model in apps.get_models():
+        columns = _time_columns(model)
+        table = model._meta.db_table
+        if not columns or table not in tables or model._meta.app_label == "backups":
+            continue
+        later = " OR ".join(f'"{column}" > %s' for column in columns)
+        stamp = moment if engine.vendor == "postgresql" else moment.strftime("%Y-%m-%d %H:%M:%S.%f")
+        ((count,),) = engine.select(f'SELECT count(*) FROM "{table}" WHERE {later}', (stamp,) * len(columns))  # noqa: S608 - names of models
+        if isinstance(count, int) and count:
+            found[model._meta.label] = count
+    return found

@@ -1,0 +1,96 @@
+"""The end of a restore, an undo or a recovery, once the data that shall be live is live."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, field
+
+from django.db import DatabaseError, connections
+
+from backups.catalogue import catalogue_reconcile
+from backups.engines import Engine
+from backups.exceptions import BackupError
+from backups.gate import gate_open
+from backups.journal import Journal, journal_load_all
+from backups.progress import Progress
+from backups.services.kept import kept_keep_only, kept_usable
+from backups.signals import restore_ended
+from backups.storage import archive_store
+
+__all__ = ["RestoreReport", "operation_live"]
+
+log = logging.getLogger("backups")
+
+
+@dataclass
+class RestoreReport:
+    """What a restore or undo did: rows per table before and after, migrations run, seconds per stage, ms closed.
+
+    ``undo_until`` is ISO 8601 in UTC, empty where undo is unavailable. ``notes`` are the sentences of other apps.
+    """
+
+    operation: str
+    kind: str
+    archive: str
+    strategy: str
+    rows_before: dict[str, int]
+    rows_after: dict[str, int]
+    migrated: list[str]
+    milliseconds_closed: float
+    seconds: dict[str, float] = field(default_factory=dict)
+    undo_until: str = ""
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def operation_live(journal: Journal, engine: Engine, *, status: str, report: RestoreReport | None, progress: Progress) -> None:
+    """Open the gate on the new data, and bring everything that indexes it into line.
+
+    The data is live and proven; so nothing in here is a reason to call the operation failed: what does not succeed is
+    a warning, and the next reconcile or operation brings it about.
+    """
+    undone = journal.arguments.get("undoes")
+    for earlier in journal_load_all() if undone else ():
+        if earlier.id == undone and earlier.kept:
+            # What it kept is the live data now: forget it before anything could discard it.
+            earlier.kept = {}
+            earlier.save()
+    gate_open(epoch=journal.id)
+    connections.close_all()
+    if report is not None:
+        report.undo_until = str(journal.kept["until"]) if kept_usable(journal) else ""
+        journal.report = asdict(report)
+    if not kept_usable(journal):
+        progress.warn("There was no readable database before, so undo is unavailable.")
+    journal.end(status)
+
+    progress.stage("reconcile")
+    try:
+        kept_keep_only(engine, journal)
+    except (BackupError, OSError) as error:
+        progress.warn(f"An older kept state could not be removed and is tried again by the next operation: {error}")
+    try:
+        catalogue_reconcile(archive_store())
+    except (DatabaseError, BackupError, OSError) as error:
+        progress.warn(f"The catalogue could not be rebuilt ({str(error).splitlines()[0]}). Run: manage.py backup_list --reconcile")
+        connections.close_all()
+    notes = ended_notes(journal, "new")
+    for note in notes:
+        progress.note(note)
+    progress.finish()
+    if report is not None:
+        report.seconds = {stage: round(seconds, 3) for stage, seconds in progress.timings.items()}
+        report.warnings, report.notes = list(progress.warnings), notes
+        journal.report = asdict(report)
+        journal.save()
+
+
+def ended_notes(journal: Journal, outcome: str) -> list[str]:
+    """Tell other apps that it is over; returns the sentences they answer with. A receiver that fails is logged."""
+    notes = []
+    for receiver, answer in restore_ended.send_robust(sender=Journal, operation=journal.id, kind=journal.kind, outcome=outcome):
+        if isinstance(answer, Exception):
+            log.error("The receiver %r of restore_ended failed.", receiver, exc_info=answer)
+        elif isinstance(answer, str) and answer:
+            notes.append(answer)
+    return notes

@@ -1,0 +1,62 @@
+"""The kept state: what undo uses. One at a time, for ``BACKUPS_UNDO_HOURS`` or until the next restore succeeds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from backups.conf import conf
+from backups.engines import Engine
+from backups.journal import Journal, journal_load_all
+from backups.uploads import uploads_kept_discard
+
+__all__ = ["kept_current", "kept_describe", "kept_discard", "kept_expire", "kept_keep_only", "kept_until", "kept_usable"]
+
+
+def kept_until() -> str:
+    """When a state kept now expires (ISO 8601, UTC)."""
+    return (datetime.now(UTC) + timedelta(hours=conf.undo_hours)).isoformat()
+
+
+def kept_usable(journal: Journal) -> bool:
+    """Whether undo could use what ``journal`` kept: uploads alone (the database before was broken) cannot be undone to."""
+    return bool(journal.kept.get("database") or journal.kept.get("archive"))
+
+
+def kept_current() -> Journal | None:
+    """The journal of the operation whose kept state undo would use, or None."""
+    held = [journal for journal in journal_load_all() if journal.is_finished and kept_usable(journal)]
+    return max(held, key=lambda journal: journal.ended_at) if held else None
+
+
+def kept_describe(journal: Journal) -> dict[str, Any]:
+    """What a person wants to know of a kept state: the operation, its kind, when it expires."""
+    return {"operation": journal.id, "kind": journal.kind, "archive": journal.archive, "until": journal.kept.get("until", "")}
+
+
+def kept_discard(engine: Engine, journal: Journal) -> None:
+    """Remove the kept state of ``journal``: the database, then the uploads, then its mention."""
+    if journal.kept.get("database"):
+        engine.discard_kept(journal.kept["database"])
+    if journal.kept.get("uploads"):
+        uploads_kept_discard(journal.kept["uploads"])
+    journal.kept = {}
+    journal.save()
+
+
+def kept_keep_only(engine: Engine, keep: Journal | None) -> None:
+    """Remove every kept state but that of ``keep`` (after a restore or undo has succeeded)."""
+    for journal in journal_load_all():
+        if journal.is_finished and journal.kept and (keep is None or journal.id != keep.id):
+            kept_discard(engine, journal)
+
+
+def kept_expire(engine: Engine) -> list[str]:
+    """Remove kept states past their time; return the operations they belonged to. The lock must be held."""
+    now = datetime.now(UTC)
+    expired = []
+    for journal in journal_load_all():
+        if journal.is_finished and journal.kept and datetime.fromisoformat(journal.kept["until"]) < now:
+            kept_discard(engine, journal)
+            expired.append(journal.id)
+    return expired

@@ -1,0 +1,306 @@
+"""Making an archive under a lock that is held: database, settings and uploads, verified before it has its name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.apps import apps
+from django.core.files.storage import storages
+from django.db import DatabaseError, connections, models
+
+from backups.archive import ArchiveReader, ArchiveWriter, MemberSpool, archive_name
+from backups.catalogue import catalogue_record, catalogue_verified
+from backups.conf import conf
+from backups.engines import Engine, Snapshot
+from backups.engines.base import BATCH
+from backups.exceptions import ArchiveNotSaved, ArchiveRejected, BackupError, DumpFailed, UsageError
+from backups.instructions import restore_instructions
+from backups.interrupts import uninterrupted
+from backups.journal import Journal
+from backups.manifest import Manifest, UploadsInfo
+from backups.preflight import preflight_create
+from backups.progress import Progress
+from backups.services.partials import partials_remove
+from backups.storage import ArchiveStore, NameTaken, archive_store
+from backups.uploads import uploads_list, uploads_root
+
+__all__ = ["CreatedBackup", "archive_make"]
+
+
+@dataclass(frozen=True)
+class CreatedBackup:
+    """An archive that was made: its name in the store or its path, bytes, manifest, warnings."""
+
+    location: str
+    size: int
+    manifest: Manifest
+    warnings: list[str]
+
+
+def archive_make(
+    journal: Journal,
+    *,
+    engine: Engine,
+    progress: Progress,
+    trigger: str,
+    note: str = "",
+    pin: bool = False,
+    uploads: bool = True,
+    output: Path | None = None,
+) -> CreatedBackup:
+    """Make one archive in the store, or at ``output`` (a path that does not exist yet); nothing partial is left behind.
+
+    A restore with the strategy in-place makes its safety archive so too. Raises ``PreflightRefused``, ``DumpFailed``
+    or ``ArchiveNotSaved``.
+    """
+    store = None if output else archive_store()
+    created_at = datetime.now(UTC)
+    archive_id = secrets.token_hex(16) if journal.kind != "create" else journal.id
+    progress.stage("preflight")
+    journal.enter("preflight")
+    preflight_create(engine=engine, store=store, output=output, uploads=uploads)
+    folder = store.folder() if store else _folder_of(output)
+    partial = folder / f"{journal.short_id}_{archive_name(created_at, archive_id)}.partial"
+    journal.arguments["partial"] = str(partial)
+    journal.enter("dump")
+    try:
+        with _clean_folder(folder, journal):
+            manifest = _write(
+                partial, journal, engine, progress, created_at, archive_id, trigger=trigger, note=note, pin=pin, uploads=uploads
+            )
+            journal.enter("verify")
+            _verify(partial, progress)
+            journal.enter("store")
+            progress.stage("store", total=partial.stat().st_size)
+            size = partial.stat().st_size
+            location = _save(partial, store, output, created_at, archive_id, progress)
+    except OSError as error:
+        raise DumpFailed(
+            f"The archive could not be written: {error.strerror or error} ({folder}).",
+            next_step="Free some space (manage.py backup_list shows the archives), then run backup_create again.",
+        ) from error
+    if store is not None:
+        _catalogue(location, size, manifest, progress)
+    return CreatedBackup(location, size, manifest, list(progress.warnings))
+
+
+def _folder_of(output: Path | None) -> Path:
+    assert output is not None  # noqa: S101 - narrows for the type checker: without a store there is a path
+    return output.parent
+
+
+@contextmanager
+def _clean_folder(folder: Path, journal: Journal) -> Iterator[None]:
+    """Remove what this operation left in the folder of partial files, however the block ends."""
+    try:
+        yield
+    finally:
+        with uninterrupted(swallow=True):
+            partials_remove(folder, journal.short_id)
+
+
+class _DumpThread(threading.Thread):
+    """Writes the dump into its spool beside the reading of the uploads.
+
+    The thread that starts the dump program must outlive it (the program dies with its parent thread), so the whole
+    dump happens in here.
+    """
+
+    def __init__(self, snapshot: Snapshot, spool: MemberSpool, progress: Progress) -> None:
+        super().__init__(name="backups-dump", daemon=True)
+        self.snapshot, self.spool, self.progress = snapshot, spool, progress
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            with self.spool:
+                self.snapshot.write_to(self._take)
+        except BaseException as error:  # noqa: BLE001 - recorded, and raised again by finish() in the caller's thread
+            self.error = error
+
+    def _take(self, data: bytes) -> None:
+        self.spool.write(data)
+        self.progress.advance(len(data))
+
+    def finish(self) -> None:
+        self.join()
+        if self.error is not None:
+            raise self.error
+
+
+def _write(
+    partial: Path,
+    journal: Journal,
+    engine: Engine,
+    progress: Progress,
+    created_at: datetime,
+    archive_id: str,
+    *,
+    trigger: str,
+    note: str,
+    pin: bool,
+    uploads: bool,
+) -> Manifest:
+    """Dump and uploads at the same time: the uploads go straight into the archive, the dump follows from its spool."""
+    root = uploads_root() if uploads else None
+    scratch = partial.with_name(f"{journal.short_id}_copy.partial")
+    scratch.mkdir(mode=0o700)
+    progress.stage("dump")
+    with ArchiveWriter(partial, created_at=created_at) as writer, engine.snapshot(journal, scratch) as snapshot:
+        info = snapshot.database
+        spool = MemberSpool(partial.with_name(f"{journal.short_id}_dump.partial"), compress=not snapshot.is_compressed)
+        dump = _DumpThread(snapshot, spool, progress)
+        try:
+            upload_bytes = 0 if root is None else sum(file.size for file in uploads_list(root))
+            progress.stage("dump", total=info.size + upload_bytes)
+            dump.start()
+            count, written = (0, 0) if root is None else _add_uploads(writer, root, progress)
+            dump.finish()
+        except BaseException:
+            snapshot.stop()
+            if dump.is_alive():
+                with uninterrupted(swallow=True):
+                    dump.join()
+            raise
+        missing = () if root is None else tuple(_missing_uploads(snapshot, root))
+        writer.add_spool(info.member, spool)
+        writer.add_bytes("settings.json", _settings_json(progress))
+        writer.add_bytes("RESTORE.txt", restore_instructions(info).encode())
+        manifest = Manifest(
+            id=archive_id,
+            created_at=created_at,
+            app_version=conf.app_version,
+            trigger=trigger,
+            note=note,
+            pinned=pin,
+            database=info,
+            migrations=snapshot.migrations,
+            rows=snapshot.rows,
+            uploads=UploadsInfo(root is not None, count, written, missing),
+            members=tuple(writer.members),
+        )
+        writer.finish(manifest)
+    if missing:
+        progress.warn(f"{len(missing)} files that rows name do not exist in the uploads, first {missing[0]}.")
+    return manifest
+
+
+def _add_uploads(writer: ArchiveWriter, root: Path, progress: Progress) -> tuple[int, int]:
+    count = total = 0
+
+    def skipped(path: str, reason: str) -> None:
+        progress.warn(f"{path} is not in the archive: {reason}.")
+
+    for file in uploads_list(root, on_skipped=skipped):
+        try:
+            writer.add_file(f"uploads/{file.path}", root / file.path, progress.advance)
+        except FileNotFoundError:
+            continue  # Deleted since it was listed: rows of the snapshot that name it are reported as missing files.
+        count += 1
+        total += writer.members[-1].size
+    return count, total
+
+
+def _missing_uploads(snapshot: Snapshot, root: Path) -> Iterator[str]:
+    """Files that rows of the snapshot name and that are not below ``root``."""
+    for model in apps.get_models():
+        for field in model._meta.local_concrete_fields:
+            if isinstance(field, models.FileField) and field.storage == storages["default"]:
+                for name in snapshot.values(model._meta.db_table, field.column):
+                    if not (root / name).is_file():
+                        yield name
+
+
+def _settings_json(progress: Progress) -> bytes:
+    snapshot: dict[str, Any] = {}
+    if conf.settings_snapshot is not None:
+        try:
+            snapshot = conf.settings_snapshot()
+        except DatabaseError as error:
+            # For people to read only: the dump holds the same rows, so an archive without it restores as well.
+            progress.warn(f"settings.json is empty: {str(error).strip().splitlines()[0]}")
+            connections.close_all()
+    return (json.dumps(snapshot, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def _verify(partial: Path, progress: Progress) -> None:
+    progress.stage("verify")
+    try:
+        with partial.open("rb") as source, ArchiveReader(source, name=partial.name) as reader:
+            progress.stage("verify", total=reader.total_bytes)
+            reader.verify(progress.advance)
+    except ArchiveRejected as error:
+        raise DumpFailed(
+            f"The archive was written, but reading it back found: {error.message}",
+            next_step="Check the disk (dmesg, smartctl), then run backup_create again.",
+        ) from error
+
+
+def _save(
+    partial: Path, store: ArchiveStore | None, output: Path | None, created_at: datetime, archive_id: str, progress: Progress
+) -> str:
+    if store is None:
+        assert output is not None  # noqa: S101 - narrows for the type checker
+        with uninterrupted(swallow=True):
+            try:
+                output.hardlink_to(partial)
+            except FileExistsError:
+                raise UsageError(f"{output} exists already.", next_step="Choose another path.") from None
+            except OSError:
+                # No hard links on this file system; the exists() check before was the best there is.
+                partial.replace(output)
+        return str(output)
+    digest = "" if store.local_root else _sha256(partial)
+    name = archive_name(created_at, archive_id)
+    while True:
+        try:
+            store.save(partial, name, sha256=digest, on_bytes=progress.advance)
+            return name
+        except NameTaken:
+            name = archive_name(created_at, secrets.token_hex(16))
+        except ArchiveNotSaved as error:
+            raise _kept_here(partial, name, store, error) from error
+
+
+def _kept_here(partial: Path, name: str, store: ArchiveStore, error: ArchiveNotSaved) -> ArchiveNotSaved:
+    """Keep the good archive on this host, since its making may have taken an hour, and say where."""
+    folder = conf.state_dir / "unsaved"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        kept = Path(shutil.move(partial, folder / name))
+    except OSError:
+        return error
+    return ArchiveNotSaved(
+        f"The archive was made, but could not be saved in {store.describe()}: {error.message}",
+        state=f"It is whole and verified, and lies at {kept}.",
+        next_step=f"Copy it to a safe place, or restore from it: manage.py backup_restore {kept}",
+    )
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(BATCH):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _catalogue(name: str, size: int, manifest: Manifest, progress: Progress) -> None:
+    try:
+        catalogue_record(name, size, manifest, "valid")
+        catalogue_verified(name)
+    except DatabaseError as error:
+        progress.warn(f"The archive has no row in the catalogue yet ({str(error).strip().splitlines()[0]}); backup_list --reconcile makes it.")
+        connections.close_all()
+    except BackupError as error:
+        progress.warn(error.message)

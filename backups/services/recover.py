@@ -1,0 +1,140 @@
+"""``backup_status --recover``: finish or undo what a dead operation left behind, judged from the data itself."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from backups.conf import conf
+from backups.engines import Engine, engine_for
+from backups.engines.base import Which
+from backups.exceptions import BackupError, RestoreNotUndone
+from backups.gate import gate_close, gate_open, gate_raise, gate_read
+from backups.interrupts import uninterrupted
+from backups.journal import Journal, journal_load_all
+from backups.progress import Progress
+from backups.services.ending import ended_notes, operation_live
+from backups.services.in_place import in_place_settle
+from backups.services.kept import kept_until
+from backups.services.partials import partials_remove
+from backups.storage import archive_store
+from backups.uploads import uploads_discard, uploads_kept, uploads_settle
+
+__all__ = ["Recovered", "Settled", "backup_recover", "interrupted", "recover_interrupted"]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """One dead operation that was settled: which data is live now, and the sentence that says so."""
+
+    operation: str
+    kind: str
+    which: Which
+    message: str
+
+
+@dataclass
+class Recovered:
+    """What a recovery did. ``unsettled`` is empty, or says why an operation could not be settled."""
+
+    settled: list[Settled] = field(default_factory=list)
+    unsettled: str = ""
+
+
+def interrupted() -> list[Journal]:
+    """Journals of operations that began and have not ended; they are interrupted when the lock is free."""
+    return [journal for journal in journal_load_all() if journal.status == "running"]
+
+
+def backup_recover(*, wait: float = 0, progress: Progress | None = None) -> Recovered:
+    """Settle every interrupted operation.
+
+    Works with the live database closed, broken or missing, and makes no query to it but the engine's own. Raises
+    :class:`~backups.exceptions.OperationLocked` where an operation is at work (it is not interrupted then), and
+    :class:`~backups.exceptions.RestoreNotUndone` where one could not be settled.
+    """
+    progress = progress or Progress()
+    if not interrupted():
+        return Recovered()
+    engine = engine_for()
+    with engine.lock("recover", wait=wait):
+        recovered = recover_interrupted(engine=engine, progress=progress)
+    if recovered.unsettled:
+        raise RestoreNotUndone(recovered.unsettled)
+    return recovered
+
+
+def recover_interrupted(*, engine: Engine, progress: Progress) -> Recovered:
+    """Settle every interrupted operation, oldest first. The lock must be held, so that none of them is alive."""
+    recovered = Recovered()
+    for journal in interrupted():
+        try:
+            with uninterrupted(swallow=True):
+                settled = _settle(journal, engine, progress)
+        except (BackupError, OSError) as error:
+            reason = error.message if isinstance(error, BackupError) else str(error)
+            recovered.unsettled = f"{journal.kind} {journal.short_id}: {reason}"
+            return recovered
+        progress.note(settled.message)
+        recovered.settled.append(settled)
+    return recovered
+
+
+def _settle(journal: Journal, engine: Engine, progress: Progress) -> Settled:
+    engine.end_leftovers(journal)
+    if journal.kind in ("restore", "undo"):
+        return _settle_restore(journal, engine, progress)
+    _remove_files(journal)
+    journal.end("recovered", error="Interrupted; it changed nothing.")
+    return Settled(journal.id, journal.kind, "old", f"The interrupted {journal.kind} {journal.short_id} was cleaned up; it changed nothing.")
+
+
+def _settle_restore(journal: Journal, engine: Engine, progress: Progress) -> Settled:
+    _raise_gate(journal)
+    if journal.database.get("strategy") == "in-place":
+        which = in_place_settle(journal, engine, progress)
+    else:
+        which = engine.judge(journal)
+    # The uploads first: the last thing the engine does is to let the site read again.
+    uploads_settle(journal.uploads, which)
+    kept = engine.settle(journal, which)
+    _remove_files(journal)
+    if which == "old":
+        engine.discard_shadow(journal)
+        if journal.uploads.get("root"):
+            uploads_discard(Path(journal.uploads["root"]), journal.id)
+        journal.end("recovered", error="Interrupted; everything is as it was before.")
+        gate_open(None)
+        ended_notes(journal, "old")
+        return Settled(
+            journal.id, journal.kind, "old", f"The interrupted {journal.kind} {journal.short_id} was undone: the live data is the old data."
+        )
+    journal.kept = {
+        "strategy": journal.database.get("strategy", "swap"),
+        "until": kept_until(),
+        "database": kept,
+        "archive": journal.arguments.get("safety", ""),
+        "uploads": uploads_kept(journal.uploads) if journal.uploads.get("root") else {},
+    }
+    operation_live(journal, engine, status="recovered", report=None, progress=progress)
+    return Settled(
+        journal.id, journal.kind, "new", f"The interrupted {journal.kind} {journal.short_id} was finished: the live data is the restored data."
+    )
+
+
+def _raise_gate(journal: Journal) -> None:
+    """Raise the flag; a gate that is closed, or a load in place, stays closed until it is judged."""
+    if journal.database.get("strategy") == "in-place" or gate_read().state == "closed":
+        gate_close(journal.id, "recover", local_marker=True)
+    else:
+        gate_raise(journal.id, "recover")
+
+
+def _remove_files(journal: Journal) -> None:
+    """Remove the partial archive, spools and staging of a dead operation."""
+    partial = journal.arguments.get("partial")
+    if partial:
+        partials_remove(Path(partial).parent, journal.short_id)
+    archive_store().sweep_partials(journal.id)
+    shutil.rmtree(conf.state_dir / "staging" / journal.short_id, ignore_errors=True)

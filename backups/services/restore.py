@@ -1,0 +1,298 @@
+"""``backup_restore``: built and proven beside the live data, swapped in, undone with one command.
+
+Read :func:`backup_restore` from top to bottom: it is the documentation of what happens and in which order.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.db import connections
+
+from backups.archive import ArchiveReader
+from backups.conf import conf
+from backups.engines import Engine, Plan, engine_for
+from backups.exceptions import BackupError, Interrupted, PreflightRefused, RestoreFailed, RestoreNotUndone
+from backups.gate import gate_close, gate_open, gate_raise, gate_read_only, gate_require, gate_stage
+from backups.interrupts import uninterrupted
+from backups.journal import Journal
+from backups.preflight import preflight_restore
+from backups.progress import Event, Progress
+from backups.services.archives import archive_opened
+from backups.services.ending import RestoreReport, operation_live
+from backups.services.in_place import in_place_load
+from backups.services.kept import kept_expire, kept_until
+from backups.services.operation import operation_run
+from backups.services.prepare import shadow_run
+from backups.signals import restore_begins
+from backups.uploads import (
+    uploads_discard,
+    uploads_kept,
+    uploads_merge,
+    uploads_root,
+    uploads_settle,
+    uploads_staging,
+    uploads_switch,
+    uploads_top_up,
+)
+
+__all__ = ["RestoreReport", "backup_restore"]
+
+log = logging.getLogger("backups")
+
+
+def backup_restore(
+    *,
+    archive: str,
+    strategy: str = "auto",
+    uploads: str = "merge",
+    jobs: int | None = None,
+    trust_unsigned: bool = False,
+    requested_by: str = "",
+    wait: float = 0,
+    progress: Progress | None = None,
+) -> RestoreReport:
+    """Replace the live data by what ``archive`` holds (a path, or a name in the store).
+
+    ``uploads``: ``merge`` (the archive's files win, others stay), ``exact`` (others go) or ``skip``. Raises a
+    :class:`~backups.exceptions.BackupError`; unless it is ``RestoreNotUndone``, the live data is as it was.
+    """
+    progress = progress or Progress()
+    engine = engine_for()
+    gate_require()
+    with archive_opened(archive) as reader:
+        reader.require_trust(trust_unsigned)
+        arguments = {"strategy": strategy, "uploads": uploads, "jobs": jobs or conf.restore_jobs}
+        with (
+            operation_run(
+                "restore",
+                engine=engine,
+                progress=progress,
+                wait=wait,
+                requested_by=requested_by,
+                archive=archive,
+                arguments=arguments,
+            ) as journal,
+            restoring(journal, engine, progress) as staging,
+        ):
+            kept_expire(engine)
+            enter(journal, progress, "preflight")
+            plan = preflight_restore(
+                manifest=reader.manifest, engine=engine, strategy=strategy, jobs=jobs or conf.restore_jobs, uploads=uploads
+            )
+            if uploads == "merge" and not reader.manifest.uploads.included:
+                uploads = "skip"
+            if uploads == "exact" and not reader.manifest.uploads.included:
+                raise PreflightRefused(
+                    "The archive holds no uploads, so --uploads exact would remove every file there is.",
+                    next_step="Run the command again with --uploads skip.",
+                )
+            dump = extract(journal, reader, progress, staging, uploads)
+            engine.inspect_dump(dump, plan)
+            for warning in plan.warnings:
+                progress.warn(warning)
+            rows_before = rows_if_readable(engine)
+
+            if plan.strategy == "in-place":
+                return in_place_load(
+                    journal=journal,
+                    engine=engine,
+                    plan=plan,
+                    dump=dump,
+                    uploads=uploads,
+                    manifest_rows=reader.manifest.rows,
+                    rows_before=rows_before,
+                    progress=progress,
+                )
+            shadow = build(journal, engine, plan, dump, reader.manifest.rows, progress)
+            return swap_in(journal, engine, plan, shadow, uploads=uploads, rows_before=rows_before, lenient=False, progress=progress)
+
+
+def enter(journal: Journal, progress: Progress, stage: str, *, total: int | None = None, message: str = "") -> None:
+    """Begin a stage: in the journal first, then for those who watch."""
+    journal.enter(stage)
+    gate_stage(stage)
+    progress.stage(stage, total=total, message=message)
+
+
+@contextmanager
+def restoring(journal: Journal, engine: Engine, progress: Progress) -> Iterator[Path]:
+    """The gate's flag, a private staging folder, and the way back: the one place for failure and for cleaning up.
+
+    On an exception the shadow and everything staged is removed, uploads and live database are as before, and the gate is
+    open; except after :class:`~backups.exceptions.RestoreNotUndone`, where the gate stays as it is for recovery.
+    """
+    staging = staging_folder(journal)
+    progress.sinks.append(_show_in_gate)
+    gate_raise(journal.id, journal.kind)
+    restore_begins.send_robust(sender=Journal, operation=journal.id, kind=journal.kind)
+    try:
+        staging.mkdir(mode=0o700, parents=True)
+        yield staging
+    except RestoreNotUndone:
+        raise
+    except BaseException as error:
+        with uninterrupted(swallow=True):
+            _undo_everything(journal, engine, staging)
+        if isinstance(error, (BackupError, Interrupted)) or not isinstance(error, Exception):
+            raise
+        raise RestoreFailed(f"The {journal.kind} failed: {type(error).__name__}: {error}") from error
+    finally:
+        progress.sinks.remove(_show_in_gate)
+    with uninterrupted(swallow=True):
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def staging_folder(journal: Journal) -> Path:
+    """Where this operation keeps the bytes that it has verified."""
+    return conf.state_dir / "staging" / journal.short_id
+
+
+def _show_in_gate(event: Event) -> None:
+    if event.kind == "progress":
+        gate_stage(event.stage, event.percent)
+
+
+def _undo_everything(journal: Journal, engine: Engine, staging: Path) -> None:
+    try:
+        uploads_settle(journal.uploads, "old")
+        engine.discard_shadow(journal)
+        if journal.uploads:
+            uploads_discard(uploads_root(), journal.id)
+        shutil.rmtree(staging, ignore_errors=True)
+    except Exception as error:
+        raise RestoreNotUndone(f"Cleaning up after the failed {journal.kind} did not succeed: {error}") from error
+    gate_open(None)
+
+
+def rows_if_readable(engine: Engine) -> dict[str, int]:
+    """Rows per table of the live database, or nothing where there is none to read."""
+    return engine.rows() if engine.live_state().state == "ok" else {}
+
+
+def extract(journal: Journal, reader: ArchiveReader, progress: Progress, staging: Path, uploads: str) -> Path:
+    """Verify the archive while it is extracted; from here on only the staged bytes are used."""
+    enter(journal, progress, "extract", total=reader.total_bytes)
+    dump = staging / reader.manifest.database.member
+    uploads_to = None
+    if uploads != "skip":
+        root = uploads_root()
+        journal.uploads = {"root": str(root)}
+        journal.save()
+        uploads_to = uploads_staging(root, journal.id) / "new"
+    try:
+        reader.extract(database_to=dump, uploads_to=uploads_to, on_bytes=progress.advance)
+    except OSError as error:
+        raise RestoreFailed(
+            f"The archive could not be extracted: {error.strerror or error}.",
+            next_step="Free some space, then run the command again.",
+        ) from error
+    return dump
+
+
+def build(journal: Journal, engine: Engine, plan: Plan, dump: Path, expected: dict[str, int], progress: Progress) -> str:
+    """Load the dump into a shadow and prove that it holds the rows that the manifest counts."""
+    gate_read_only(journal.id, journal.kind)
+    enter(journal, progress, "shadow", total=dump.stat().st_size)
+    shadow = engine.build_shadow(journal, dump, plan, progress)
+    enter(journal, progress, "rows")
+    rows_equal(expected, engine.rows(shadow))
+    return shadow
+
+
+def rows_equal(expected: dict[str, int], found: dict[str, int]) -> None:
+    """Raise :class:`~backups.exceptions.RestoreFailed` naming the first table whose count differs."""
+    for table in sorted(expected.keys() | found.keys()):
+        if expected.get(table, 0) != found.get(table, 0):
+            raise RestoreFailed(
+                f"After loading, table {table} has {found.get(table, 0)} rows, and the archive's manifest counts {expected.get(table, 0)}."
+            )
+
+
+def swap_in(
+    journal: Journal,
+    engine: Engine,
+    plan: Plan,
+    shadow: str,
+    *,
+    uploads: str,
+    rows_before: dict[str, int],
+    lenient: bool,
+    progress: Progress,
+) -> RestoreReport:
+    """Migrate and prove ``shadow``, stage the uploads, drain, swap, open. Shared by restore and undo."""
+    enter(journal, progress, "migrate")
+    outcome = shadow_run(journal, shadow, lenient=lenient)
+    for warning in outcome["warnings"]:
+        progress.warn(warning)
+    rows_after = engine.rows(shadow)
+    enter(journal, progress, "analyze")
+    for warning in engine.finish_shadow(journal):
+        progress.warn(warning)
+
+    root = Path(journal.uploads["root"]) if uploads != "skip" else None
+    if root and uploads == "merge":
+        enter(journal, progress, "uploads")
+        uploads_merge(root, uploads_staging(root, journal.id), progress.advance)
+    enter(journal, progress, "drain")
+    left = engine.drain(conf.drain_seconds)
+    if left:
+        progress.warn(f"{left} transactions did not end within {conf.drain_seconds} seconds and are ended by the swap.")
+    if root and uploads == "merge":
+        uploads_top_up(root, uploads_staging(root, journal.id), progress.advance)
+    connections.close_all()
+
+    enter(journal, progress, "swap")
+    with uninterrupted(swallow=True):
+        swapped = engine.swap(journal, on_close=_close(journal, engine), switch_uploads=_switch(journal, root))
+        with after_the_swap(journal):
+            journal.kept = {
+                "strategy": plan.strategy,
+                "until": kept_until(),
+                "database": swapped["kept"],
+                "uploads": uploads_kept(journal.uploads) if root else {},
+            }
+            report = RestoreReport(
+                operation=journal.id,
+                kind=journal.kind,
+                archive=journal.archive,
+                strategy=plan.strategy,
+                rows_before=rows_before,
+                rows_after=rows_after,
+                migrated=outcome["migrated"],
+                milliseconds_closed=round(float(str(swapped["milliseconds_closed"])), 1),
+            )
+            operation_live(journal, engine, status="done", report=report, progress=progress)
+    return report
+
+
+@contextmanager
+def after_the_swap(journal: Journal) -> Iterator[None]:
+    """From here on the new data is live: whatever fails must not lead to the way back of :func:`restoring`."""
+    try:
+        yield
+    except Exception as error:
+        reason = error.message if isinstance(error, BackupError) else f"{type(error).__name__}: {error}"
+        raise RestoreNotUndone(
+            f"The {journal.kind} was swapped in, but could not be brought to its end: {reason}",
+            state="The new data is live and whole; the site may still wait for the gate.",
+        ) from error
+
+
+def _close(journal: Journal, engine: Engine) -> Callable[[], None]:
+    def close() -> None:
+        gate_close(journal.id, journal.kind, local_marker=engine.vendor == "sqlite")
+
+    return close
+
+
+def _switch(journal: Journal, root: Path | None) -> Callable[[], None]:
+    def switch() -> None:
+        if root is not None:
+            uploads_switch(root, uploads_staging(root, journal.id), journal.uploads, journal.save)
+
+    return switch

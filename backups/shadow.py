@@ -1,0 +1,90 @@
+"""``python -m backups.shadow NAME``: bring one database to the code's state, in a process of its own.
+
+NAME is a shadow, a kept state or (strategy in-place) the live database itself. A fresh process, because Django's
+connections, content types and permissions are cached per process and must not know the live database here. It
+migrates to head, proves that every model can be read, and ends all sessions, since a session belongs to the data it
+was made in. The last line on stdout is the outcome as JSON; exit 0 when the database is fit to go live.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+__all__ = ["main", "shadow_prepare"]
+
+
+def shadow_prepare(*, lenient: bool) -> dict[str, Any]:
+    """Migrate and check the default database of this process.
+
+    Returns ``{"migrated": [...], "warnings": [...]}``. With ``lenient`` (undo: the data was live before, whatever its
+    state) a model that cannot be read is a warning; else it raises RuntimeError.
+    """
+    from django.apps import apps
+    from django.core.management import call_command
+    from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if plan:
+        call_command("migrate", interactive=False, verbosity=0)
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            raise RuntimeError("Migrations are still pending after migrate.")
+    call_command("check", databases=[DEFAULT_DB_ALIAS], verbosity=0)
+
+    warnings = []
+    for model in apps.get_models():
+        if model._meta.proxy or not model._meta.managed:
+            continue
+        columns = [field.attname for field in model._meta.concrete_fields]
+        try:
+            list(model._base_manager.order_by().values_list(*columns)[:1])
+        except DatabaseError as error:
+            problem = f"{model._meta.label} cannot be read: {str(error).strip().splitlines()[0]}"
+            if not lenient:
+                raise RuntimeError(problem) from error
+            warnings.append(problem)
+    if apps.is_installed("django.contrib.sessions"):
+        from django.contrib.sessions.models import Session
+
+        try:
+            Session.objects.all().delete()
+        except DatabaseError as error:
+            if not lenient:
+                raise
+            warnings.append(f"Sessions could not be ended: {str(error).strip().splitlines()[0]}")
+    return {"migrated": [f"{migration.app_label}.{migration.name}" for migration, _ in plan], "warnings": warnings}
+
+
+def main(argv: list[str]) -> int:
+    """Run for the database named in ``argv``; 0 when it is fit, 1 with one line of reason on stderr when not."""
+    lenient = "--lenient" in argv
+    names = [word for word in argv if not word.startswith("--")]
+    if len(names) != 1:
+        print("usage: python -m backups.shadow NAME [--lenient]", file=sys.stderr)
+        return 2
+
+    import django
+    from django.conf import settings
+
+    default = settings.DATABASES["default"]
+    default["NAME"] = names[0]
+    operation = os.environ.get("BACKUPS_OPERATION", "")
+    if default["ENGINE"].endswith("postgresql"):
+        default.setdefault("OPTIONS", {})["application_name"] = f"backups:{operation}"
+    django.setup()
+    try:
+        outcome = shadow_prepare(lenient=lenient)
+    except Exception as error:
+        print(f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}", file=sys.stderr)
+        return 1
+    print(json.dumps(outcome))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
