@@ -20,7 +20,9 @@ class User(Timestamped, AbstractUser):
     first_name = None  # type: ignore[assignment]
     last_name = None  # type: ignore[assignment]
     full_name = models.CharField(max_length=150, blank=True)
-    time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_time_zone], help_text="IANA name, such as Europe/Berlin.")
+    time_zone = models.CharField(
+        max_length=64, default="UTC", validators=[validate_time_zone], help_text="IANA name, such as Europe/Berlin."
+    )
     hourly_rate = models.DecimalField(
         max_digits=12,
         decimal_places=2,

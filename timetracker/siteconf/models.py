@@ -30,9 +30,15 @@ class SiteSettings(Timestamped):
     company_address = models.TextField(blank=True)
     company_email = models.EmailField(blank=True)
     tax_number = models.CharField(max_length=40, blank=True)
-    payment_details = models.TextField(blank=True, help_text="Bank account, printed on invoices. Left out of the settings snapshot of a backup.")
-    logo = models.ImageField(upload_to="branding/", max_length=255, blank=True, validators=[FileExtensionValidator(["png", "jpg", "jpeg", "webp"])])
-    time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_time_zone], help_text="IANA name, such as Europe/Berlin.")
+    payment_details = models.TextField(
+        blank=True, help_text="Bank account, printed on invoices. Left out of the settings snapshot of a backup."
+    )
+    logo = models.ImageField(
+        upload_to="branding/", max_length=255, blank=True, validators=[FileExtensionValidator(["png", "jpg", "jpeg", "webp"])]
+    )
+    time_zone = models.CharField(
+        max_length=64, default="UTC", validators=[validate_time_zone], help_text="IANA name, such as Europe/Berlin."
+    )
     currency = models.CharField(max_length=3, default="EUR", validators=[validate_currency])
     rounding_minutes = models.PositiveSmallIntegerField(
         default=0, validators=[MaxValueValidator(60)], help_text="Billed time is rounded to steps of this many minutes; 0: not at all."

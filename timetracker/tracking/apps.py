@@ -9,3 +9,10 @@ class TrackingConfig(AppConfig):
     name = "timetracker.tracking"
     label = "tracking"
     verbose_name = "Time tracking"
+
+    def ready(self) -> None:
+        """Connect the receiver of the backups' signal."""
+        from backups.signals import restore_ended
+        from timetracker.tracking.restores import report_running_timers
+
+        restore_ended.connect(report_running_timers, dispatch_uid="tracking.report_running_timers")

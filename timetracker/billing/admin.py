@@ -1,0 +1,91 @@
+"""Admin of invoices, payments and expenses."""
+
+# Django's admin classes take no type arguments at run time.
+# mypy: disable-error-code="type-arg"
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from timetracker.billing.models import Expense, Invoice, InvoiceItem, Payment
+from timetracker.billing.numbering import invoice_number_take
+
+
+class InvoiceItemInline(admin.TabularInline):
+    """The lines, on the invoice's page."""
+
+    model = InvoiceItem
+    autocomplete_fields = ("project",)
+    extra = 0
+
+
+class PaymentInline(admin.TabularInline):
+    """The payments, on the invoice's page."""
+
+    model = Payment
+    extra = 0
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(admin.ModelAdmin):
+    """Invoices with lines and payments; the number is given on the first save."""
+
+    list_display = ("number", "client", "status", "issued_on", "due_on", "currency", "total", "balance", "overdue")
+    list_filter = ("status", "issued_on", "due_on", "currency")
+    list_select_related = ("client",)
+    list_per_page = 50
+    search_fields = ("number", "client__name")
+    autocomplete_fields = ("client",)
+    readonly_fields = ("number", "total", "balance", "created_at", "updated_at")
+    show_full_result_count = False
+    inlines = (InvoiceItemInline, PaymentInline)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Invoice]:
+        """Read lines and payments of a page's invoices in two queries."""
+        return super().get_queryset(request).prefetch_related("items", "payments")
+
+    @admin.display(boolean=True)
+    def overdue(self, invoice: Invoice) -> bool:
+        """Show whether it is overdue."""
+        return invoice.is_overdue()
+
+    def save_model(self, request: HttpRequest, obj: Invoice, form: Any, change: bool) -> None:
+        """Give a new invoice its number."""
+        if not obj.number:
+            obj.number = invoice_number_take()
+        super().save_model(request, obj, form, change)
+
+
+@admin.register(Payment)
+class PaymentAdmin(admin.ModelAdmin):
+    """Payments of all invoices."""
+
+    list_display = ("paid_on", "invoice", "amount", "currency", "method", "reference")
+    list_filter = ("method", "paid_on")
+    list_select_related = ("invoice",)
+    search_fields = ("invoice__number", "reference")
+    autocomplete_fields = ("invoice",)
+    readonly_fields = ("created_at", "updated_at")
+    show_full_result_count = False
+
+    @admin.display(ordering="invoice__currency")
+    def currency(self, payment: Payment) -> str:
+        """Show the invoice's currency."""
+        return payment.invoice.currency
+
+
+@admin.register(Expense)
+class ExpenseAdmin(admin.ModelAdmin):
+    """Expenses with their receipts."""
+
+    list_display = ("spent_on", "user", "project", "category", "description", "amount", "currency", "billable", "receipt")
+    list_filter = ("category", "billable", "spent_on", "currency")
+    list_select_related = ("user", "project")
+    search_fields = ("description", "user__username", "project__code")
+    autocomplete_fields = ("user", "project")
+    readonly_fields = ("invoice_item", "created_at", "updated_at")
+    show_full_result_count = False

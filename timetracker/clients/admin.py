@@ -1,0 +1,45 @@
+"""Admin of clients and documents."""
+
+# Django's admin classes take no type arguments at run time.
+# mypy: disable-error-code="type-arg"
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from timetracker.clients.models import Client, Document
+
+
+@admin.register(Client)
+class ClientAdmin(admin.ModelAdmin):
+    """Clients with what their portal shows."""
+
+    list_display = ("name", "contact_name", "email", "currency", "default_rate", "active", "portal_enabled")
+    list_filter = ("active", "portal_enabled", "currency")
+    search_fields = ("name", "contact_name", "email")
+    readonly_fields = ("created_at", "updated_at")
+    fieldsets = (
+        (None, {"fields": ("name", "active", "currency", "default_rate")}),
+        ("Contact", {"fields": ("contact_name", "email", "phone", "address")}),
+        ("Portal", {"fields": ("portal_enabled", "portal_shows_time", "portal_shows_invoices", "portal_shows_documents")}),
+        ("For the team", {"fields": ("notes", "created_at", "updated_at")}),
+    )
+
+
+@admin.register(Document)
+class DocumentAdmin(admin.ModelAdmin):
+    """Documents; whoever uploads one is recorded."""
+
+    list_display = ("title", "client", "file", "visible_to_client", "uploaded_by", "created_at")
+    list_filter = ("visible_to_client", "created_at")
+    list_select_related = ("client", "uploaded_by")
+    search_fields = ("title", "client__name")
+    autocomplete_fields = ("client",)
+    readonly_fields = ("uploaded_by", "created_at", "updated_at")
+    show_full_result_count = False
+
+    def save_model(self, request, obj, form, change) -> None:  # type: ignore[no-untyped-def]
+        """Record who uploaded a new document."""
+        if not change:
+            obj.uploaded_by = request.user
+        super().save_model(request, obj, form, change)
