@@ -10,9 +10,11 @@ __all__ = [
     "ArchiveNotFound",
     "ArchiveNotSaved",
     "ArchiveRejected",
+    "ArchiveUnreadable",
     "BackupError",
     "DumpFailed",
     "Interrupted",
+    "NameTaken",
     "OperationLocked",
     "PreflightRefused",
     "RestoreFailed",
@@ -78,6 +80,12 @@ class ArchiveRejected(BackupError):
     default_next_step = "Choose another archive: manage.py backup_list"
 
 
+class ArchiveUnreadable(ArchiveRejected):
+    """The store did not deliver the archive; that says nothing about the archive itself."""
+
+    default_next_step = "Look at the store and the network, then run the command again."
+
+
 class RestoreFailed(BackupError):
     """The restore failed and everything is as it was before."""
 
@@ -97,6 +105,12 @@ class ArchiveNotSaved(BackupError):
     """The archive was made, but could not be saved at its destination."""
 
     exit_code = 8
+
+
+class NameTaken(ArchiveNotSaved):
+    """An archive of that name is there already; it was left as it is."""
+
+    default_next_step = "Run the command again: every run makes a new name."
 
 
 class Interrupted(BackupError):
