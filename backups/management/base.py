@@ -1,0 +1,94 @@
+"""What all ``backup_*`` commands share: options, progress, signals, and errors as exit codes."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from typing import Any, NoReturn, TextIO
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from backups.exceptions import BackupError
+from backups.interrupts import interruptible
+from backups.management.terminal import json_line, progress_shown
+from backups.progress import Progress
+
+__all__ = ["BackupCommand", "asked_by", "confirmed"]
+
+
+def asked_by() -> str:
+    """Who runs the command, as text for the journal and the history."""
+    try:
+        return f"{getpass.getuser()} (command line)"
+    except (KeyError, OSError):
+        return f"user {os.geteuid()} (command line)"
+
+
+def confirmed(question: str, word: str, *, out: TextIO) -> bool:
+    """Ask for ``word`` to be typed. Where nobody can answer, that is a no."""
+    out.write(f"{question}\nType {word} to go on: ")
+    out.flush()
+    return sys.stdin.readline().strip() == word
+
+
+class BackupCommand(BaseCommand):
+    """A thin command: :meth:`run` calls one service and prints.
+
+    System checks are off: they would query the default database, and these commands must work while it is broken.
+    """
+
+    requires_system_checks: list[str] = []
+    locks = True
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the options that every command has."""
+        parser.add_argument("--json", action="store_true", help="Print one JSON event a line on stdout.")
+        parser.add_argument("--no-progress", action="store_true", help="Show warnings only.")
+        if self.locks:
+            parser.add_argument(
+                "--wait", type=float, default=0, metavar="SECONDS", help="Wait this long for another operation to end (default: not at all)."
+            )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run, and turn a :class:`~backups.exceptions.BackupError` into its message and exit code."""
+        self.as_json = bool(options["json"])
+        # Django's wrapper of stdout adds line ends of its own and colours; a result is written as it is.
+        self.out: TextIO = getattr(self.stdout, "_out", self.stdout)
+        self.err: TextIO = getattr(self.stderr, "_out", self.stderr)
+        try:
+            with (
+                interruptible(),
+                progress_shown(out=self.out, err=self.err, as_json=self.as_json, quiet=bool(options["no_progress"])) as progress,
+            ):
+                self.run(progress, options)
+        except BackupError as error:
+            self._fail(error)
+        except ImproperlyConfigured as error:
+            self._fail(BackupError(str(error), next_step="Correct the setting, then run: manage.py check"))
+
+    def run(self, progress: Progress, options: dict[str, Any]) -> None:
+        """What the command is for."""
+        raise NotImplementedError
+
+    def result(self, text: str, **fields: Any) -> None:
+        """Print the result: ``text``, or with ``--json`` the event ``result`` with ``fields``."""
+        if self.as_json:
+            json_line(self.out, "result", **fields)
+        else:
+            self.out.write(text.rstrip("\n") + "\n")
+            self.out.flush()
+
+    def _fail(self, error: BackupError) -> NoReturn:
+        if self.as_json:
+            json_line(
+                self.out,
+                "error",
+                kind=type(error).__name__,
+                message=error.message,
+                state=error.state,
+                next_step=error.next_step,
+                exit_code=error.exit_code,
+            )
+        raise CommandError(f"{error.message}\n{error.state}\n{error.next_step}", returncode=error.exit_code) from error
