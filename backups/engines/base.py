@@ -186,6 +186,14 @@ class Engine(ABC):
         :class:`~backups.exceptions.RestoreNotUndone`.
         """
 
+    def load_in_place(self, journal: Journal, dump: Path, plan: Plan, progress: Progress, *, on_close: Callable[[], None]) -> None:
+        """Replace the live data by ``dump`` in one transaction of the live database itself (``plan.strategy`` is in-place).
+
+        ``on_close`` is called right before the live data may no longer be read. :meth:`judge` MUST say afterwards whether
+        the transaction was committed. Only engines whose :meth:`plan_restore` chooses in-place have it.
+        """
+        raise NotImplementedError(f"{self.vendor} never restores in place.")
+
     @abstractmethod
     def discard_shadow(self, journal: Journal) -> None:
         """Remove the shadow and everything beside it that this operation made (a kept state it adopted stays kept)."""

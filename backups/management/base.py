@@ -48,7 +48,11 @@ class BackupCommand(BaseCommand):
         parser.add_argument("--no-progress", action="store_true", help="Show warnings only.")
         if self.locks:
             parser.add_argument(
-                "--wait", type=float, default=0, metavar="SECONDS", help="Wait this long for another operation to end (default: not at all)."
+                "--wait",
+                type=float,
+                default=0,
+                metavar="SECONDS",
+                help="Wait this long for another operation to end (default: not at all).",
             )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -21,7 +21,10 @@ def table_text(head: Sequence[str], rows: Sequence[Sequence[object]], *, right: 
     lines = [[str(cell) for cell in row] for row in (head, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     return "\n".join(
-        "  ".join(cell.rjust(width) if column in right else cell.ljust(width) for column, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
         for line in lines
     )
 
@@ -41,7 +44,7 @@ def preview_text(preview: Preview) -> str:
     lines = [
         f"Archive   {manifest.id[:8]}, made {_instant(manifest.created_at)} ({manifest.trigger})"
         + (f", note: {manifest.note}" if manifest.note else ""),
-        f"From      TimeTracker {manifest.app_version or '(version unknown)'} on {manifest.database.vendor} {manifest.database.server_version}",
+        f"From      version {manifest.app_version or 'unknown'} on {manifest.database.vendor} {manifest.database.server_version}",
         f"Signature {preview.signature}; every byte was read and its SHA-256 is right",
         "",
         "Rows",
@@ -51,7 +54,9 @@ def preview_text(preview: Preview) -> str:
         for table, (now, then) in preview.rows.items()
         if (now or then) and not table.startswith(OWN_TABLES)
     ]
-    lines.append(table_text(("", "now", "archive", "difference"), rows, right=(1, 2, 3)) if rows else "No table has a row, now or in the archive.")
+    lines.append(
+        table_text(("", "now", "archive", "difference"), rows, right=(1, 2, 3)) if rows else "No table has a row, now or in the archive."
+    )
     lines.append("")
     if preview.newer:
         lines.append("Would be lost: rows added or changed after the archive was made")
@@ -67,12 +72,16 @@ def preview_text(preview: Preview) -> str:
     else:
         uploads = preview.uploads
         lines.append(
-            f"Uploads   {uploads.added} added, {uploads.changed} changed, {uploads.kept} equal; {uploads.others} that the archive does not have"
-            " (they stay with --uploads merge and go with exact)."
+            f"Uploads   {uploads.added} added, {uploads.changed} changed, {uploads.kept} equal;"
+            f" {uploads.others} that the archive does not have (they stay with --uploads merge and go with exact)."
         )
     tools = ", ".join(f"{name} {version}" for name, version in plan.tools.items())
-    space = f"{size_human(plan.needed_bytes)} needed" + (f", {size_human(plan.free_bytes)} free" if plan.free_bytes is not None else ", free space unknown")
-    lines.append(f"Strategy  {plan.strategy}{f' ({tools})' if tools else ''}; database disk: {space}; closed for about {plan.seconds_closed:.1f} s.")
+    space = f"{size_human(plan.needed_bytes)} needed" + (
+        f", {size_human(plan.free_bytes)} free" if plan.free_bytes is not None else ", free space unknown"
+    )
+    lines.append(
+        f"Strategy  {plan.strategy}{f' ({tools})' if tools else ''}; database disk: {space}; closed for about {plan.seconds_closed:.1f} s."
+    )
     lines.extend(f"Warning   {warning}" for warning in preview.warnings)
     lines.append("")
     lines.append("Nothing was changed. To restore, run the same command without --dry-run.")

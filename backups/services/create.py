@@ -38,11 +38,14 @@ def backup_create(
     if output is not None:
         output = _destination(output)
     with operation_run("create", engine=engine, progress=progress, wait=wait, requested_by=requested_by, arguments=arguments) as journal:
-        made = archive_make(
-            journal, engine=engine, progress=progress, trigger=trigger, note=note, pin=pin, uploads=uploads, output=output
-        )
+        made = archive_make(journal, engine=engine, progress=progress, trigger=trigger, note=note, pin=pin, uploads=uploads, output=output)
         journal.archive = made.location
-        journal.report = {"archive": made.location, "bytes": made.size, "rows": sum(made.manifest.rows.values()), "seconds": progress.timings}
+        journal.report = {
+            "archive": made.location,
+            "bytes": made.size,
+            "rows": sum(made.manifest.rows.values()),
+            "seconds": progress.timings,
+        }
         return made
 
 

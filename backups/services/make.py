@@ -23,7 +23,7 @@ from backups.catalogue import catalogue_record, catalogue_verified
 from backups.conf import conf
 from backups.engines import Engine, Snapshot
 from backups.engines.base import BATCH
-from backups.exceptions import ArchiveNotSaved, ArchiveRejected, BackupError, DumpFailed, UsageError
+from backups.exceptions import ArchiveNotSaved, ArchiveRejected, BackupError, DumpFailed, NameTaken
 from backups.instructions import restore_instructions
 from backups.interrupts import uninterrupted
 from backups.journal import Journal
@@ -31,7 +31,7 @@ from backups.manifest import Manifest, UploadsInfo
 from backups.preflight import preflight_create
 from backups.progress import Progress
 from backups.services.partials import partials_remove
-from backups.storage import ArchiveStore, NameTaken, archive_store
+from backups.storage import ArchiveStore, archive_store, publish
 from backups.uploads import uploads_list, uploads_root
 
 __all__ = ["CreatedBackup", "archive_make"]
@@ -81,8 +81,8 @@ def archive_make(
             journal.enter("verify")
             _verify(partial, progress)
             journal.enter("store")
-            progress.stage("store", total=partial.stat().st_size)
             size = partial.stat().st_size
+            progress.stage("store", total=store.bytes_to_move(size) if store else None)
             location = _save(partial, store, output, created_at, archive_id, progress)
     except OSError as error:
         raise DumpFailed(
@@ -246,19 +246,10 @@ def _verify(partial: Path, progress: Progress) -> None:
         ) from error
 
 
-def _save(
-    partial: Path, store: ArchiveStore | None, output: Path | None, created_at: datetime, archive_id: str, progress: Progress
-) -> str:
+def _save(partial: Path, store: ArchiveStore | None, output: Path | None, created_at: datetime, archive_id: str, progress: Progress) -> str:
     if store is None:
         assert output is not None  # noqa: S101 - narrows for the type checker
-        with uninterrupted(swallow=True):
-            try:
-                output.hardlink_to(partial)
-            except FileExistsError:
-                raise UsageError(f"{output} exists already.", next_step="Choose another path.") from None
-            except OSError:
-                # No hard links on this file system; the exists() check before was the best there is.
-                partial.replace(output)
+        publish(partial, output)
         return str(output)
     digest = "" if store.local_root else _sha256(partial)
     name = archive_name(created_at, archive_id)
@@ -300,7 +291,9 @@ def _catalogue(name: str, size: int, manifest: Manifest, progress: Progress) -> 
         catalogue_record(name, size, manifest, "valid")
         catalogue_verified(name)
     except DatabaseError as error:
-        progress.warn(f"The archive has no row in the catalogue yet ({str(error).strip().splitlines()[0]}); backup_list --reconcile makes it.")
+        progress.warn(
+            f"The archive has no row in the catalogue yet ({str(error).strip().splitlines()[0]}); backup_list --reconcile makes it."
+        )
         connections.close_all()
     except BackupError as error:
         progress.warn(error.message)

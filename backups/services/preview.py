@@ -91,7 +91,11 @@ def restore_preview(
             warnings=plan.warnings,
         )
         if uploads != "skip" and manifest.uploads.included:
-            members = ((member.path.removeprefix("uploads/"), member.size, member.sha256) for member in manifest.members if member.path.startswith("uploads/"))
+            members = (
+                (member.path.removeprefix("uploads/"), member.size, member.sha256)
+                for member in manifest.members
+                if member.path.startswith("uploads/")
+            )
             preview.uploads = uploads_compare(uploads_root(), members)
         progress.finish()
         return preview
@@ -151,5 +155,3 @@ def _difference(now: Mapping[str, object], then: Mapping[str, object] | None) ->
         if now[flag] != then[flag]:
             parts.append(f"is {phrase if then[flag] else f'not {phrase}'} in the archive")
     return " and ".join(parts)
-
-

@@ -87,15 +87,15 @@ def _settle(journal: Journal, engine: Engine, progress: Progress) -> Settled:
         return _settle_restore(journal, engine, progress)
     _remove_files(journal)
     journal.end("recovered", error="Interrupted; it changed nothing.")
-    return Settled(journal.id, journal.kind, "old", f"The interrupted {journal.kind} {journal.short_id} was cleaned up; it changed nothing.")
+    return Settled(
+        journal.id, journal.kind, "old", f"The interrupted {journal.kind} {journal.short_id} was cleaned up; it changed nothing."
+    )
 
 
 def _settle_restore(journal: Journal, engine: Engine, progress: Progress) -> Settled:
     _raise_gate(journal)
-    if journal.database.get("strategy") == "in-place":
-        which = in_place_settle(journal, engine, progress)
-    else:
-        which = engine.judge(journal)
+    in_place = journal.database.get("strategy") == "in-place"
+    which = in_place_settle(journal, engine, progress) if in_place else engine.judge(journal)
     # The uploads first: the last thing the engine does is to let the site read again.
     uploads_settle(journal.uploads, which)
     kept = engine.settle(journal, which)
@@ -119,7 +119,10 @@ def _settle_restore(journal: Journal, engine: Engine, progress: Progress) -> Set
     }
     operation_live(journal, engine, status="recovered", report=None, progress=progress)
     return Settled(
-        journal.id, journal.kind, "new", f"The interrupted {journal.kind} {journal.short_id} was finished: the live data is the restored data."
+        journal.id,
+        journal.kind,
+        "new",
+        f"The interrupted {journal.kind} {journal.short_id} was finished: the live data is the restored data.",
     )
 
 

@@ -28,16 +28,15 @@ from backups.services.in_place import in_place_load
 from backups.services.kept import kept_expire, kept_until
 from backups.services.operation import operation_run
 from backups.services.prepare import shadow_run
+from backups.services.stages import after_the_swap, enter, rows_equal, rows_if_readable, staging_folder, uploads_staged
 from backups.signals import restore_begins
 from backups.uploads import (
     uploads_discard,
     uploads_kept,
-    uploads_merge,
     uploads_root,
     uploads_settle,
     uploads_staging,
     uploads_switch,
-    uploads_top_up,
 )
 
 __all__ = ["RestoreReport", "backup_restore"]
@@ -112,13 +111,6 @@ def backup_restore(
             return swap_in(journal, engine, plan, shadow, uploads=uploads, rows_before=rows_before, lenient=False, progress=progress)
 
 
-def enter(journal: Journal, progress: Progress, stage: str, *, total: int | None = None, message: str = "") -> None:
-    """Begin a stage: in the journal first, then for those who watch."""
-    journal.enter(stage)
-    gate_stage(stage)
-    progress.stage(stage, total=total, message=message)
-
-
 @contextmanager
 def restoring(journal: Journal, engine: Engine, progress: Progress) -> Iterator[Path]:
     """The gate's flag, a private staging folder, and the way back: the one place for failure and for cleaning up.
@@ -147,11 +139,6 @@ def restoring(journal: Journal, engine: Engine, progress: Progress) -> Iterator[
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def staging_folder(journal: Journal) -> Path:
-    """Where this operation keeps the bytes that it has verified."""
-    return conf.state_dir / "staging" / journal.short_id
-
-
 def _show_in_gate(event: Event) -> None:
     if event.kind == "progress":
         gate_stage(event.stage, event.percent)
@@ -167,11 +154,6 @@ def _undo_everything(journal: Journal, engine: Engine, staging: Path) -> None:
     except Exception as error:
         raise RestoreNotUndone(f"Cleaning up after the failed {journal.kind} did not succeed: {error}") from error
     gate_open(None)
-
-
-def rows_if_readable(engine: Engine) -> dict[str, int]:
-    """Rows per table of the live database, or nothing where there is none to read."""
-    return engine.rows() if engine.live_state().state == "ok" else {}
 
 
 def extract(journal: Journal, reader: ArchiveReader, progress: Progress, staging: Path, uploads: str) -> Path:
@@ -204,15 +186,6 @@ def build(journal: Journal, engine: Engine, plan: Plan, dump: Path, expected: di
     return shadow
 
 
-def rows_equal(expected: dict[str, int], found: dict[str, int]) -> None:
-    """Raise :class:`~backups.exceptions.RestoreFailed` naming the first table whose count differs."""
-    for table in sorted(expected.keys() | found.keys()):
-        if expected.get(table, 0) != found.get(table, 0):
-            raise RestoreFailed(
-                f"After loading, table {table} has {found.get(table, 0)} rows, and the archive's manifest counts {expected.get(table, 0)}."
-            )
-
-
 def swap_in(
     journal: Journal,
     engine: Engine,
@@ -234,16 +207,7 @@ def swap_in(
     for warning in engine.finish_shadow(journal):
         progress.warn(warning)
 
-    root = Path(journal.uploads["root"]) if uploads != "skip" else None
-    if root and uploads == "merge":
-        enter(journal, progress, "uploads")
-        uploads_merge(root, uploads_staging(root, journal.id), progress.advance)
-    enter(journal, progress, "drain")
-    left = engine.drain(conf.drain_seconds)
-    if left:
-        progress.warn(f"{left} transactions did not end within {conf.drain_seconds} seconds and are ended by the swap.")
-    if root and uploads == "merge":
-        uploads_top_up(root, uploads_staging(root, journal.id), progress.advance)
+    root = uploads_staged(journal, engine, progress, uploads)
     connections.close_all()
 
     enter(journal, progress, "swap")
@@ -268,19 +232,6 @@ def swap_in(
             )
             operation_live(journal, engine, status="done", report=report, progress=progress)
     return report
-
-
-@contextmanager
-def after_the_swap(journal: Journal) -> Iterator[None]:
-    """From here on the new data is live: whatever fails must not lead to the way back of :func:`restoring`."""
-    try:
-        yield
-    except Exception as error:
-        reason = error.message if isinstance(error, BackupError) else f"{type(error).__name__}: {error}"
-        raise RestoreNotUndone(
-            f"The {journal.kind} was swapped in, but could not be brought to its end: {reason}",
-            state="The new data is live and whole; the site may still wait for the gate.",
-        ) from error
 
 
 def _close(journal: Journal, engine: Engine) -> Callable[[], None]:

@@ -16,7 +16,8 @@ from backups.services.ending import RestoreReport
 from backups.services.in_place import in_place_load
 from backups.services.kept import kept_current, kept_expire
 from backups.services.operation import operation_run
-from backups.services.restore import enter, extract, restoring, rows_if_readable, swap_in
+from backups.services.restore import extract, restoring, swap_in
+from backups.services.stages import enter, rows_if_readable
 from backups.uploads import uploads_adopt_kept, uploads_staging
 
 __all__ = ["UndoPreview", "backup_undo", "undo_preview"]

@@ -21,11 +21,15 @@ class Command(BackupCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the command's own options."""
         super().add_arguments(parser)
-        parser.add_argument("--output", type=Path, metavar="PATH", help="Write to this new file, or into this folder, and not to the store.")
+        parser.add_argument(
+            "--output", type=Path, metavar="PATH", help="Write to this new file, or into this folder, and not to the store."
+        )
         parser.add_argument("--note", default="", help="A note that stays with the archive.")
         parser.add_argument("--pin", action="store_true", help="Never delete it by retention.")
         parser.add_argument("--no-uploads", action="store_true", help="Leave the uploaded files out.")
-        parser.add_argument("--before-migrate", action="store_true", help="Only where migrations are pending on existing data; else do nothing.")
+        parser.add_argument(
+            "--before-migrate", action="store_true", help="Only where migrations are pending on existing data; else do nothing."
+        )
 
     def run(self, progress: Progress, options: dict[str, Any]) -> None:
         """Create, and print where the archive is."""

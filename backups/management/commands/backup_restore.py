@@ -30,7 +30,9 @@ class Command(BackupCommand):
         parser.add_argument("--uploads", choices=("merge", "exact", "skip"), default="merge", help="Default: merge.")
         parser.add_argument("--jobs", type=int, metavar="N", help="Parallel connections of pg_restore.")
         parser.add_argument("--trust-unsigned", action="store_true", help="Accept an archive of another site, or without a signature.")
-        parser.add_argument("--as", dest="username", default="", metavar="USERNAME", help="Dry run: say what would change for this account.")
+        parser.add_argument(
+            "--as", dest="username", default="", metavar="USERNAME", help="Dry run: say what would change for this account."
+        )
 
     def run(self, progress: Progress, options: dict[str, Any]) -> None:
         """Preview, or ask and restore."""

@@ -1,0 +1,74 @@
+"""Steps that a restore, an undo and a load in place share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from backups.conf import conf
+from backups.engines import Engine
+from backups.exceptions import BackupError, RestoreFailed, RestoreNotUndone
+from backups.gate import gate_stage
+from backups.journal import Journal
+from backups.progress import Progress
+from backups.uploads import uploads_merge, uploads_staging, uploads_top_up
+
+__all__ = ["after_the_swap", "enter", "rows_equal", "rows_if_readable", "staging_folder", "uploads_staged"]
+
+
+def enter(journal: Journal, progress: Progress, stage: str, *, total: int | None = None, message: str = "") -> None:
+    """Begin a stage: in the journal first, then for those who watch."""
+    journal.enter(stage)
+    gate_stage(stage)
+    progress.stage(stage, total=total, message=message)
+
+
+def staging_folder(journal: Journal) -> Path:
+    """Where this operation keeps the bytes that it has verified."""
+    return conf.state_dir / "staging" / journal.short_id
+
+
+def rows_if_readable(engine: Engine) -> dict[str, int]:
+    """Rows per table of the live database, or nothing where there is none to read."""
+    return engine.rows() if engine.live_state().state == "ok" else {}
+
+
+def rows_equal(expected: dict[str, int], found: dict[str, int]) -> None:
+    """Raise :class:`~backups.exceptions.RestoreFailed` naming the first table whose count differs."""
+    for table in sorted(expected.keys() | found.keys()):
+        if expected.get(table, 0) != found.get(table, 0):
+            raise RestoreFailed(
+                f"After loading, table {table} has {found.get(table, 0)} rows, and the archive's manifest counts {expected.get(table, 0)}."
+            )
+
+
+def uploads_staged(journal: Journal, engine: Engine, progress: Progress, uploads: str) -> Path | None:
+    """Complete the staged tree (``merge``: with the live files that stay) and drain; returns MEDIA_ROOT, None for ``skip``.
+
+    A second quick pass after the drain takes in what transactions that were still open have uploaded.
+    """
+    root = None if uploads == "skip" else Path(journal.uploads["root"])
+    if root and uploads == "merge":
+        enter(journal, progress, "uploads")
+        uploads_merge(root, uploads_staging(root, journal.id), progress.advance)
+    enter(journal, progress, "drain")
+    left = engine.drain(conf.drain_seconds)
+    if left:
+        progress.warn(f"{left} transactions did not end within {conf.drain_seconds} seconds and are ended now.")
+    if root and uploads == "merge":
+        uploads_top_up(root, uploads_staging(root, journal.id), progress.advance)
+    return root
+
+
+@contextmanager
+def after_the_swap(journal: Journal) -> Iterator[None]:
+    """From here on the new data is live: whatever fails must not lead to the way back of :func:`restoring`."""
+    try:
+        yield
+    except Exception as error:
+        reason = error.message if isinstance(error, BackupError) else f"{type(error).__name__}: {error}"
+        raise RestoreNotUndone(
+            f"The {journal.kind} was swapped in, but could not be brought to its end: {reason}",
+            state="The new data is live and whole; the site may still wait for the gate.",
+        ) from error
