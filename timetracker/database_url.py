@@ -1,7 +1,7 @@
 """``DATABASE_URL``: one variable that names the database.
 
 =============================================  =================================================================
-``sqlite:////srv/time/db.sqlite3``             a file (percent-encoding is undone; a relative path has three slashes)
+``sqlite:////srv/time/db.sqlite3``             a file (``sqlite:///`` and a path; percent-encoding is undone)
 ``postgres://user:password@host:5432/name``    TCP; escape ``: / @ % ?`` and spaces in the password as ``%XX``
 ``postgres://user@%2Frun%2Fpostgresql/name``   a unix socket's folder
 ``postgres://…/name?sslmode=verify-full``      any option of libpq: ``sslmode``, ``sslrootcert``, ``connect_timeout`` …

@@ -6,6 +6,7 @@ Defaults are safe and need no server: SQLite in WAL mode, files below ``DATA_DIR
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import environ
@@ -18,7 +19,8 @@ from timetracker.database_url import database_settings
 env = environ.Env()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+# Relative paths begin at the project's folder and not at the caller's: cron, a shell and ./run mean the same place.
+DATA_DIR = (BASE_DIR / (env.str("DATA_DIR", default="") or "var")).resolve()
 STATE_DIR = DATA_DIR / "state"
 APP_VERSION = __version__
 
@@ -26,7 +28,7 @@ DEBUG = env.bool("DEBUG", default=False)
 
 
 def _secret_key() -> str:
-    key = env.str("SECRET_KEY", default="")
+    key: str = env.str("SECRET_KEY", default="")
     if key:
         return key
     key_file = DATA_DIR / "secret_key"
@@ -116,13 +118,14 @@ TEMPLATES = [
 ]
 
 _database_url = env.str("DATABASE_URL", default="")
-_default = (
+_default: dict[str, Any] = (
     database_settings(_database_url) if _database_url else {"ENGINE": "django.db.backends.sqlite3", "NAME": str(DATA_DIR / "db.sqlite3")}
 )
 DATABASES = {"default": _default}
 _default["CONN_HEALTH_CHECKS"] = True
 _default["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 if _default["ENGINE"].endswith("sqlite3"):
+    _default["NAME"] = str(BASE_DIR / _default["NAME"])
     _default["OPTIONS"] = {
         # A transaction that writes takes the lock at its start and waits there, instead of failing in its middle.
         "transaction_mode": "IMMEDIATE",
@@ -167,7 +170,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 MEDIA_URL = "media/"
 MEDIA_ROOT = DATA_DIR / "media"
 
-STORAGES = {
+STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
     "backups": {

@@ -471,3 +471,14 @@ def running(server: Server) -> Iterator[Server]:
         yield server
     finally:
         server.remove()
+
+
+def main() -> int:
+    """``python -m backups.tests.servers COMMAND…``: run a command with ``TEST_DATABASE_URL`` naming a new cluster's database."""
+    with running(PgCluster(oldest_pg_major(), fsync=False)) as cluster:
+        url = cluster.url(cluster.create_database("timetracker"))
+        return subprocess.run(sys.argv[1:], env={**os.environ, "TEST_DATABASE_URL": url}, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+"""What ``./run`` starts: makes the site ready, then becomes its supervisor.
+
+In this order: secret key, recovery of an interrupted restore, a backup when migrations are pending on existing data,
+migrations, static files, demo data (once), the first admin (once), the web server. Every step finds out by itself
+whether there is something to do, so that a second start is quick and harmless.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import socket
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import django
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.staticfiles.finders import get_finders
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import CommandError, call_command
+from django.db import Error, connection, connections
+from django.db.migrations.executor import MigrationExecutor
+
+__all__ = ["main"]
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+FIRST_ADMIN = "admin"
+
+
+def say(sentence: str) -> None:
+    """Tell the person in front of the terminal; stdout stays for results."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def secret_key_ensure() -> None:
+    """Make ``DATA_DIR/secret_key`` (0600) unless there is one, or ``SECRET_KEY`` is set.
+
+    Written under another name first and linked into place: two starts at once end up with one and the same key.
+    """
+    if os.environ.get("SECRET_KEY"):
+        return
+    folder = (BASE_DIR / (os.environ.get("DATA_DIR") or "var")).resolve()
+    key_file = folder / "secret_key"
+    if key_file.is_file() and key_file.read_text().strip():
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = folder / f".secret_key.{secrets.token_hex(8)}"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(50))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        if key_file.is_file():  # empty: a crash of another program left it
+            temporary.replace(key_file)
+        else:
+            key_file.hardlink_to(temporary)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def address_refused(host: str, port: int) -> str:
+    """Why the web server could not listen there, as a sentence; empty where it could."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return (
+                    f"Port {port} of {host} is in use, by this site or another program. Stop it, or choose another: PORT={port + 1} ./run"
+                )
+            return f"Cannot listen on {host}, port {port}: {error.strerror}. Choose others: HOST=127.0.0.1 PORT=8000 ./run"
+    return ""
+
+
+def recover() -> None:
+    """End what an interrupted restore left, before anything else looks at the database."""
+    call_command("backup_status", "--recover", stdout=sys.stderr)
+    connections.close_all()
+
+
+def migrate() -> None:
+    """Bring the database to the newest migrations; on existing data a backup comes first."""
+    executor = MigrationExecutor(connection)
+    if not executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        return
+    if executor.loader.applied_migrations:
+        say("Migrations are pending: making a backup first.")
+        call_command("backup_create", "--before-migrate", "--note", "before migrations", stdout=sys.stderr)
+    say("Migrating the database.")
+    call_command("migrate", interactive=False, verbosity=0)
+
+
+def collect_static() -> None:
+    """Collect the static files when they changed since the last time."""
+    digest = hashlib.sha256(str(settings.STATIC_ROOT).encode())
+    for finder in get_finders():
+        for name, storage in sorted(finder.list([]), key=lambda found: found[0]):
+            stat = Path(storage.path(name)).stat()
+            digest.update(f"{name}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode())
+    stamp = settings.STATE_DIR / "static"
+    if (settings.STATIC_ROOT / "staticfiles.json").is_file() and stamp.is_file() and stamp.read_text() == digest.hexdigest():
+        return
+    say("Collecting static files.")
+    call_command("collectstatic", interactive=False, verbosity=0)
+    stamp.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    stamp.write_text(digest.hexdigest())
+
+
+def fill_first_time(*, empty: bool) -> None:
+    """Put demo data into an installation that never had any data, unless ``empty``; decided once, at the first start."""
+    marker = settings.STATE_DIR / "first_start"
+    if marker.exists():
+        return
+    is_wanted = not empty and not get_user_model().objects.exists()
+    if is_wanted:
+        say("Filling in demo data; for a real start with nothing in it: ./run --empty")
+        call_command("demo_data", stdout=sys.stderr)
+    marker.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    marker.write_text("demo\n" if is_wanted else "empty\n")
+
+
+def admin_ensure() -> str:
+    """Make the first admin where nobody administers the site; the one-time password, or an empty string."""
+    users = get_user_model().objects
+    if users.filter(is_superuser=True, is_active=True).exists():
+        return ""
+    if users.filter(username=FIRST_ADMIN).exists():
+        say(f"Nobody administers this site, and {FIRST_ADMIN} is taken. Make an admin: ./run manage createsuperuser")
+        return ""
+    password = secrets.token_urlsafe(12)
+    users.create_superuser(username=FIRST_ADMIN, password=password)
+    return password
+
+
+def refuse_lost_database(*, empty: bool) -> None:
+    """Stop where an installation that has been in use meets an empty database: starting anew would hide the loss."""
+    if empty or not (settings.STATE_DIR / "first_start").exists() or connection.introspection.table_names():
+        return
+    say(
+        f"This installation had data, but its database ({connection.settings_dict['NAME']}) is empty. Nothing was changed.\n"
+        "Bring the data back: ./run manage backup_list, then ./run restore NAME. To begin anew without it: ./run --empty"
+    )
+    raise SystemExit(1)
+
+
+def start(*, empty: bool) -> NoReturn:
+    """Make the site ready and become its supervisor."""
+    host, port = os.environ.get("HOST") or "127.0.0.1", int(os.environ.get("PORT") or 8000)
+    if refusal := address_refused(host, port):
+        say(refusal)
+        raise SystemExit(1)
+    os.umask(0o077)
+    try:
+        django.setup()
+        recover()
+        refuse_lost_database(empty=empty)
+        migrate()
+        collect_static()
+        fill_first_time(empty=empty)
+        password = admin_ensure()
+    except ImproperlyConfigured as error:
+        say(str(error))
+        raise SystemExit(1) from None
+    except CommandError as error:
+        say(str(error))
+        raise SystemExit(error.returncode) from None
+    except Error as error:
+        say(f"The database does not answer as it should: {error}".rstrip())
+        say("Check DATABASE_URL and the server; ./run manage backup_status says more. Data is brought back by ./run restore FILE.")
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        say("Interrupted. Start again with ./run")
+        raise SystemExit(130) from None
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - a comparison
+    say(f"TimeTracker is at {settings.SITE_URL or f'http://{shown}:{port}'}/ - Ctrl-C ends it.")
+    if password:
+        say(f"Log in as {FIRST_ADMIN} with the password {password} (shown this once; change it there).")
+    connections.close_all()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "timetracker.supervisor", host, str(port)])  # noqa: S606 - our own Python
+
+
+def manage(args: list[str]) -> NoReturn:
+    """Become ``manage.py`` with ``args``, in the caller's folder."""
+    os.execv(sys.executable, [sys.executable, str(BASE_DIR / "manage.py"), *args])  # noqa: S606 - our own Python
+
+
+def main() -> None:
+    """``python -m timetracker.launch start [--empty]`` or ``… manage ARGUMENTS``."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "timetracker.settings")
+    command, *args = sys.argv[1:]
+    secret_key_ensure()
+    if command == "manage":
+        manage(args)
+    if args not in ([], ["--empty"]):
+        say(f"Unknown: {' '.join(args)}. Type ./run help")
+        raise SystemExit(2)
+    start(empty="--empty" in args)
+
+
+if __name__ == "__main__":
+    main()
