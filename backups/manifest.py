@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
+import hashlib
+import hmac
+import json
+import re
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, NoReturn
 
-__all__ = ["FORMAT", "DatabaseInfo", "Manifest", "Member", "UploadsInfo"]
+from backups.conf import conf
+from backups.exceptions import ArchiveRejected
+
+__all__ = [
+    "FORMAT",
+    "DatabaseInfo",
+    "Manifest",
+    "Member",
+    "Signature",
+    "UploadsInfo",
+    "manifest_from_json",
+    "manifest_to_json",
+    "sign",
+    "signature_state",
+]
 
 FORMAT = "timetracker-backup/1"
 
+Signature = Literal["valid", "missing", "unknown key"]
 
-@dataclass(frozen=True)
+# The dump's member and its format, per vendor.
+DUMPS = {"postgresql": ("db.dump", "pg_dump-custom"), "sqlite": ("db.sqlite", "sqlite3")}
+# Exactly these keys make the manifest of the Flask application's archives.
+FLASK_KEYS = {"alembic_revision", "app_version", "created_at", "db_type"}
+LARGEST_COUNT = 2**63 - 1
+# What would write to a person's terminal more than text, and halves of UTF-16 pairs, which are no text at all.
+_FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_ID = re.compile(r"[0-9a-f]{32}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SIGNATURE = re.compile(rb"hmac-sha256 ([0-9a-f]{16}) ([0-9a-f]{64})\n")
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """One entry of the archive: its path in the ZIP, its size in bytes (not compressed) and its SHA-256 (hex)."""
 
@@ -39,7 +72,10 @@ class DatabaseInfo:
 
 @dataclass(frozen=True)
 class UploadsInfo:
-    """The uploads: whether they are in, how many files, bytes, and files that rows name but that do not exist."""
+    """The uploads: whether they are in, how many files, bytes, and files that rows name but that do not exist.
+
+    ``missing`` is raw text from the database: escape it before showing it.
+    """
 
     included: bool
     count: int = 0
@@ -49,7 +85,10 @@ class UploadsInfo:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Format 1. ``rows`` is exact for the dump's own snapshot (table to count); ``migrations`` maps app to the applied names."""
+    """Format 1. ``rows`` is exact for the dump's own snapshot (table to count); ``migrations`` maps app to the applied names.
+
+    ``members`` are all entries of the archive but ``manifest.json``, ``manifest.sig`` and ``SHA256SUMS``.
+    """
 
     id: str
     created_at: datetime
@@ -63,3 +102,231 @@ class Manifest:
     uploads: UploadsInfo
     members: tuple[Member, ...]
     format: str = FORMAT
+
+
+_MANIFEST_KEYS, _DATABASE_KEYS, _UPLOADS_KEYS, _MEMBER_KEYS = (
+    frozenset(item.name for item in fields(shape)) for shape in (Manifest, DatabaseInfo, UploadsInfo, Member)
+)
+
+
+def manifest_to_json(manifest: Manifest) -> bytes:
+    """Write a manifest as ``manifest.json``: UTF-8, indented, sorted keys, members sorted by path.
+
+    The same manifest gives the same bytes always. Raises ValueError for a time without a zone and for text that is
+    not Unicode (file names in another encoding).
+    """
+    if manifest.created_at.tzinfo is None:
+        raise ValueError("Manifest.created_at must be aware.")
+    data = asdict(manifest)
+    data["created_at"] = manifest.created_at.astimezone(UTC).isoformat()
+    data["members"] = sorted(data["members"], key=lambda member: str(member["path"]))
+    return (json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def manifest_from_json(data: bytes) -> Manifest:
+    """Read ``manifest.json`` as hostile input: every field's type and range is checked, and that the parts agree.
+
+    Raises :class:`~backups.exceptions.ArchiveRejected`: not JSON, another format (named), the Flask application's
+    manifest (said so), a field that is missing, unknown or out of range.
+    """
+    content = _parse(data)
+    if content.keys() == FLASK_KEYS:
+        raise ArchiveRejected(
+            f"this is an archive of the Flask TimeTracker (revision {content['alembic_revision']!s:.40}, "
+            f"made {content['created_at']!s:.40}), not of this application; its format cannot be read here"
+        )
+    if content.get("format") != FORMAT:
+        found = f"format {content['format']!r:.80}" if "format" in content else "no format at all"
+        raise ArchiveRejected(f"manifest.json names {found}; this version reads {FORMAT!r}")
+    top = _Fields(content, "", _MANIFEST_KEYS)
+    manifest = Manifest(
+        id=top.text("id", _ID),
+        created_at=_time(top.text("created_at")),
+        app_version=top.text("app_version"),
+        trigger=top.text("trigger"),
+        note=top.text("note"),
+        pinned=top.flag("pinned"),
+        database=_database(top.mapping("database")),
+        migrations={app: _texts(names, f"migrations.{app}") for app, names in top.mapping("migrations").items()},
+        rows={table: _count(number, f"rows.{table}") for table, number in top.mapping("rows").items()},
+        uploads=_uploads(top.mapping("uploads")),
+        members=tuple(_member(item) for item in top.items("members")),
+    )
+    _check_agreement(manifest)
+    return manifest
+
+
+def sign(data: bytes) -> bytes:
+    """Make the content of ``manifest.sig`` for these bytes: ``hmac-sha256``, the key's id, the MAC. The first key signs."""
+    key = conf.signing_keys[0]
+    return f"hmac-sha256 {_key_id(key)} {_mac(key, data)}\n".encode()
+
+
+def signature_state(data: bytes, signature: bytes | None) -> Signature:
+    """Say whether ``signature`` (the content of ``manifest.sig``, None where there is none) is one of ours over ``data``.
+
+    Raises :class:`~backups.exceptions.ArchiveRejected` where the key is known and the MAC is another one (the manifest
+    was edited or damaged), and where ``signature`` is no signature.
+    """
+    if signature is None:
+        return "missing"
+    match = _SIGNATURE.fullmatch(signature)
+    if match is None:
+        raise ArchiveRejected("manifest.sig is not a signature of this format")
+    named, mac = match[1].decode(), match[2].decode()
+    for key in conf.signing_keys:
+        if hmac.compare_digest(_key_id(key), named):
+            if hmac.compare_digest(_mac(key, data), mac):
+                return "valid"
+            raise ArchiveRejected("manifest.json does not match its signature: it was edited or damaged after it was made")
+    return "unknown key"
+
+
+def _key_id(key: bytes) -> str:
+    """Name a key without telling it: 64 bits of a MAC over a fixed text."""
+    return hmac.new(key, b"backups.signature.key-id", hashlib.sha256).hexdigest()[:16]
+
+
+def _mac(key: bytes, data: bytes) -> str:
+    return hmac.new(key, b"backups.signature.manifest\n" + data, hashlib.sha256).hexdigest()
+
+
+def _parse(data: bytes) -> dict[str, Any]:
+    """Parse one JSON object; keys that come twice, NaN and what is nested too deeply are refused."""
+    try:
+        content = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ArchiveRejected(f"manifest.json is not valid JSON: {error!s:.200}") from error
+    if not isinstance(content, dict):
+        raise ArchiveRejected("manifest.json holds no JSON object")
+    return content
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError("a key comes twice in one object")
+    return content
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"the number {text:.40} has no place in it")
+
+
+def _wrong(where: str, wanted: str) -> ArchiveRejected:
+    return ArchiveRejected(f"manifest.json: {where:.200} must be {wanted}")
+
+
+class _Fields:
+    """One object of the manifest, with exactly the keys of ``shape``; each method checks the type of what it returns."""
+
+    def __init__(self, content: object, where: str, shape: frozenset[str]) -> None:
+        self.where = f"{where}." if where else ""
+        if not isinstance(content, dict):
+            raise _wrong(where, "a list of objects")
+        for key in sorted(shape ^ content.keys()):
+            problem = "is missing" if key in shape else "is unknown to this version"
+            raise ArchiveRejected(f"manifest.json: {self.where}{key!r:.100} {problem}")
+        self.content: dict[str, Any] = content
+
+    def text(self, key: str, pattern: re.Pattern[str] | None = None) -> str:
+        return _text(self.content[key], self.where + key, pattern)
+
+    def count(self, key: str) -> int:
+        return _count(self.content[key], self.where + key)
+
+    def flag(self, key: str) -> bool:
+        value = self.content[key]
+        if not isinstance(value, bool):
+            raise _wrong(self.where + key, "true or false")
+        return value
+
+    def items(self, key: str) -> list[Any]:
+        value = self.content[key]
+        if not isinstance(value, list):
+            raise _wrong(self.where + key, "a list")
+        return value
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        value = self.content[key]
+        if not isinstance(value, dict):
+            raise _wrong(self.where + key, "an object")
+        for name in value:
+            _text(name, f"a key of {self.where}{key}")
+        return value
+
+
+def _text(value: object, where: str, pattern: re.Pattern[str] | None = None) -> str:
+    if not isinstance(value, str) or _FORBIDDEN.search(value):
+        raise _wrong(where, "text without control characters")
+    if pattern is not None and pattern.fullmatch(value) is None:
+        raise _wrong(where, f"text of the form {pattern.pattern}")
+    return value
+
+
+def _texts(value: object, where: str) -> list[str]:
+    if not isinstance(value, list):
+        raise _wrong(where, "a list of texts")
+    return [_text(item, where) for item in value]
+
+
+def _count(value: object, where: str) -> int:
+    if type(value) is not int or not 0 <= value <= LARGEST_COUNT:
+        raise _wrong(where, "a whole number from 0 to 2^63-1")
+    return value
+
+
+def _time(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise _wrong("created_at", "a time in ISO 8601") from error
+    if moment.utcoffset() != timedelta(0):
+        raise _wrong("created_at", "a time in UTC")
+    return moment
+
+
+def _database(content: dict[str, Any]) -> DatabaseInfo:
+    found = _Fields(content, "database", _DATABASE_KEYS)
+    info = DatabaseInfo(
+        vendor=found.text("vendor"),
+        member=found.text("member"),
+        dump_format=found.text("dump_format"),
+        server_version=found.text("server_version"),
+        client_version=found.text("client_version"),
+        size=found.count("size"),
+        encoding=found.text("encoding"),
+        extensions={name: _text(version, f"database.extensions.{name}") for name, version in found.mapping("extensions").items()},
+    )
+    if info.vendor not in DUMPS:
+        raise _wrong("database.vendor", " or ".join(DUMPS))
+    if (info.member, info.dump_format) != DUMPS[info.vendor]:
+        raise _wrong("database.member and database.dump_format", f"{' and '.join(DUMPS[info.vendor])} for {info.vendor}")
+    return info
+
+
+def _uploads(content: dict[str, Any]) -> UploadsInfo:
+    found = _Fields(content, "uploads", _UPLOADS_KEYS)
+    missing = found.items("missing")
+    # Whatever a row may name, control characters too: a strange row must not make the archive unreadable.
+    if any(not isinstance(name, str) or _SURROGATE.search(name) for name in missing):
+        raise _wrong("uploads.missing", "a list of texts")
+    return UploadsInfo(found.flag("included"), found.count("count"), found.count("bytes"), tuple(missing))
+
+
+def _member(content: object) -> Member:
+    found = _Fields(content, "members", _MEMBER_KEYS)
+    return Member(path=found.text("path"), size=found.count("size"), sha256=found.text("sha256", _SHA256))
+
+
+def _check_agreement(manifest: Manifest) -> None:
+    """Refuse a manifest whose parts contradict each other."""
+    sizes = {member.path: member.size for member in manifest.members}
+    if len(sizes) != len(manifest.members):
+        raise ArchiveRejected("manifest.json lists a member twice")
+    dumps = [path for path in sizes if path in {member for member, _ in DUMPS.values()}]
+    if dumps != [manifest.database.member]:
+        raise ArchiveRejected(f"manifest.json must list {manifest.database.member} and no other dump")
+    uploads = [size for path, size in sizes.items() if path.startswith("uploads/")]
+    if (len(uploads), sum(uploads)) != (manifest.uploads.count, manifest.uploads.bytes) or (uploads and not manifest.uploads.included):
+        raise ArchiveRejected("manifest.json: uploads.count and uploads.bytes must be those of the members below uploads/")

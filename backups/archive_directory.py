@@ -1,0 +1,188 @@
+"""Reading the structure of an archive as hostile input: end records and central directory, before any member is touched."""
+
+from __future__ import annotations
+
+import stat
+import struct
+from typing import BinaryIO
+
+from backups.archive_layout import (
+    CENTRAL,
+    CENTRAL_MAGIC,
+    DEFLATED,
+    END,
+    END64,
+    END64_MAGIC,
+    END_MAGIC,
+    HARMLESS_FLAGS,
+    LIMIT_16,
+    LIMIT_32,
+    LOCAL_MAGIC,
+    LOCATOR64,
+    LOCATOR64_MAGIC,
+    MAX_NAME_BYTES,
+    SIZES64,
+    STORED,
+    UTF8_FLAG,
+    ZIP64_ID,
+    Entry,
+)
+from backups.conf import conf
+from backups.exceptions import ArchiveRejected
+
+__all__ = ["Source", "read_directory"]
+
+# The end of the file that is read at once: in most archives it holds end record, central directory and manifest.
+TAIL_BYTES = 1024 * 1024
+FOLDER_OR_LABEL = 0x18
+
+
+class Source:
+    """A seekable file of bytes that is read by ranges; its end is kept, so that small archives cost one range.
+
+    Raises :class:`~backups.exceptions.ArchiveRejected` where it cannot be read or ends early.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        try:
+            self.size = file.seek(0, 2)
+        except OSError as error:
+            raise _unreadable(error) from error
+        self._tail = b""
+        self._tail_start = max(0, self.size - TAIL_BYTES)
+        self._tail = self.bytes_at(self._tail_start, self.size - self._tail_start)
+
+    def bytes_at(self, offset: int, count: int) -> bytes:
+        """Exactly ``count`` bytes from ``offset`` on."""
+        pieces = []
+        while count:
+            pieces.append(self.some_at(offset, count))
+            offset, count = offset + len(pieces[-1]), count - len(pieces[-1])
+        return b"".join(pieces)
+
+    def some_at(self, offset: int, count: int) -> bytes:
+        """From 1 to ``count`` bytes from ``offset`` on."""
+        if offset >= self._tail_start and self._tail:
+            data = self._tail[offset - self._tail_start :][:count]
+        else:
+            try:
+                self._file.seek(offset)
+                data = self._file.read(count)
+            except OSError as error:
+                raise _unreadable(error) from error
+        if not data:
+            raise ArchiveRejected("it is truncated")
+        return data
+
+
+def _unreadable(error: OSError) -> ArchiveRejected:
+    return ArchiveRejected(f"it cannot be read: {error.strerror or error}")
+
+
+def read_directory(source: Source) -> tuple[list[Entry], int]:
+    """Return the members in the order in which they lie, and the offset at which they end and the central directory begins.
+
+    Every byte of the file is accounted for: members without a gap from offset 0 on, the central directory in the same order,
+    the end records. Names are not judged here. Raises :class:`~backups.exceptions.ArchiveRejected`.
+    """
+    if source.size == 0:
+        raise ArchiveRejected("it is empty")
+    if source.bytes_at(0, min(4, source.size)) != LOCAL_MAGIC:
+        raise ArchiveRejected("it is not a ZIP archive, or bytes were put before it")
+    if source.size < END.size:
+        raise ArchiveRejected("it is truncated")
+    count, start, size, end = _read_end(source)
+    if count > conf.max_members:
+        raise ArchiveRejected(f"it has {count} members, more than BACKUPS_MAX_MEMBERS ({conf.max_members})")
+    if start + size != end or not CENTRAL.size * count <= size <= (CENTRAL.size + MAX_NAME_BYTES + 28) * count:
+        raise ArchiveRejected("its end record and its central directory do not fit together")
+    return _parse_directory(source.bytes_at(start, size), count, start), start
+
+
+def _read_end(source: Source) -> tuple[int, int, int, int]:
+    """Members, offset and size of the central directory, and the offset at which it must end."""
+    end = source.size - END.size
+    magic, disk, start_disk, count_here, count, size, start, comment = END.unpack(source.bytes_at(end, END.size))
+    if magic != END_MAGIC or comment:
+        raise ArchiveRejected("its end record is not where it must be: it is truncated, or has a comment or bytes after its end")
+    if disk or start_disk or count_here != count:
+        raise ArchiveRejected("it is split into several disks")
+    if end < LOCATOR64.size + END64.size or source.bytes_at(end - LOCATOR64.size, 4) != LOCATOR64_MAGIC:
+        if count == LIMIT_16 or LIMIT_32 in (size, start):
+            raise ArchiveRejected("its end record refers to a ZIP64 record that is not there")
+        return count, start, size, end
+    end64 = end - LOCATOR64.size - END64.size
+    record = END64.unpack(source.bytes_at(end64, END64.size))
+    count64, size64, start64 = record[7:]
+    if (
+        LOCATOR64.unpack(source.bytes_at(end - LOCATOR64.size, LOCATOR64.size)) != (LOCATOR64_MAGIC, 0, end64, 1)
+        or record[:2] != (END64_MAGIC, END64.size - 12)
+        or record[4:7] != (0, 0, count64)
+        or count not in (count64, LIMIT_16)
+        or size not in (size64, LIMIT_32)
+        or start not in (start64, LIMIT_32)
+    ):
+        raise ArchiveRejected("its ZIP64 end record and its end record disagree")
+    return count64, start64, size64, end64
+
+
+def _parse_directory(data: bytes, count: int, end: int) -> list[Entry]:
+    entries = []
+    position = expected = 0
+    for _ in range(count):
+        if position + CENTRAL.size > len(data):
+            raise ArchiveRejected("its central directory holds fewer members than its end record says")
+        fixed = CENTRAL.unpack_from(data, position)
+        position += CENTRAL.size
+        name_size, extra_size, comment_size = fixed[11:14]
+        name, extra = data[position : position + name_size], data[position + name_size : position + name_size + extra_size]
+        position += name_size + extra_size
+        if fixed[0] != CENTRAL_MAGIC or len(extra) != extra_size or comment_size:
+            raise ArchiveRejected("its central directory is damaged, or holds comments")
+        entries.append(_entry(fixed, name, extra))
+    if position != len(data):
+        raise ArchiveRejected("its central directory holds more than its end record says")
+    # Only now is the length of each local header known: what lies between two members is its header or refused.
+    for entry, following in zip(entries, [*(other.offset for other in entries[1:]), end], strict=True):
+        if entry.offset != expected:
+            raise ArchiveRejected(f"bytes before the member {entry.name[:200]!a} belong to none")
+        entry.is_large = following - entry.end == SIZES64.size
+        if entry.end != following or (not entry.is_large and max(entry.size, entry.compressed_size) >= LIMIT_32):
+            raise ArchiveRejected(f"the member {entry.name[:200]!a} overlaps what follows, or bytes after it belong to none")
+        expected = following
+    return entries
+
+
+def _entry(fixed: tuple[int, ...], raw_name: bytes, extra: bytes) -> Entry:
+    _, _, _, version, flags, method, dos_time, dos_date, crc, compressed_size, size, _, _, _, disk, _, attributes, offset = fixed
+    try:
+        name = raw_name.decode("utf-8" if flags & UTF8_FLAG else "ascii")
+    except UnicodeDecodeError as error:
+        raise ArchiveRejected(f"a member's name is not UTF-8: {raw_name[:200]!r}") from error
+    where = f"the member {name[:200]!a}"
+    if flags & 1:
+        raise ArchiveRejected(f"{where} is encrypted")
+    if flags & ~HARMLESS_FLAGS:
+        raise ArchiveRejected(f"{where} uses a feature of ZIP that this format does not (flags {flags:#06x})")
+    if method not in (STORED, DEFLATED):
+        raise ArchiveRejected(f"{where} is compressed with method {method}; only stored and deflated are known")
+    if stat.S_IFMT(attributes >> 16) not in (0, stat.S_IFREG) or attributes & FOLDER_OR_LABEL:
+        raise ArchiveRejected(f"{where} is no regular file but a link, a folder or a device")
+    if disk:
+        raise ArchiveRejected("it is split into several disks")
+    size, compressed_size, offset = _zip64(extra, [size, compressed_size, offset], where)
+    if method == STORED and size != compressed_size:
+        raise ArchiveRejected(f"{where} is stored, but with two different sizes")
+    return Entry(name, method, crc, compressed_size, size, offset, dos_time, dos_date, flags, version)
+
+
+def _zip64(extra: bytes, values: list[int], where: str) -> list[int]:
+    """Replace the values that say "look into the ZIP64 field"; that field must hold exactly those."""
+    wanted = [index for index, value in enumerate(values) if value == LIMIT_32]
+    expected_size = 8 * len(wanted)
+    if len(extra) != (4 + expected_size if wanted else 0) or (wanted and struct.unpack_from("<HH", extra) != (ZIP64_ID, expected_size)):
+        raise ArchiveRejected(f"{where} has an extra field other than the ZIP64 sizes that it needs")
+    for index, value in zip(wanted, struct.unpack_from(f"<{len(wanted)}Q", extra, 4) if wanted else (), strict=True):
+        values[index] = value
+    return values
