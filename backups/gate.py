@@ -151,30 +151,33 @@ def gate_require() -> None:
 
 
 def gate_raise(operation: str, kind: str, *, message: str = "") -> None:
-    """Raise the flag: the operation ``operation`` begins, the gate stays open. Raises PreflightRefused."""
-    now = datetime.now(UTC)
-    state = GateState(operation=operation, kind=kind, since=now, heartbeat=now, epoch=gate_read().epoch, message=message)
+    """Raise the flag: ``operation`` begins. Raises :class:`~backups.exceptions.PreflightRefused`.
+
+    The gate stays as it is: open, or as a dead operation left it, whose recovery this is.
+    """
+    now, found = datetime.now(UTC), gate_read()
+    state = GateState(found.state, operation, kind, since=now, heartbeat=now, epoch=found.epoch, message=message)
     _publish(state, PreflightRefused)
 
 
-def gate_read_only(operation: str, kind: str) -> None:
+def gate_read_only() -> None:
     """Ask every process to change nothing from now on. Raises RestoreFailed where it cannot be told to them."""
-    _publish(_next_state("read_only", operation, kind), RestoreFailed)
+    _publish(_raised("read_only"), RestoreFailed)
 
 
-def gate_close(operation: str, kind: str, *, local_marker: bool = False) -> None:
+def gate_close(*, local_marker: bool = False) -> None:
     """Close the gate: the database may not be read from now on. Raises RestoreFailed where it cannot be told.
 
     ``local_marker`` writes the marker too, durably and first: for a load during which the database would answer
     (SQLite, in place), so that this host stays closed even with its cache lost.
     """
-    state = _next_state("closed", operation, kind)
+    state = _raised("closed")
     if local_marker:
         write_durably(_marker_path(), json.dumps(_encode(state)).encode())
     _publish(state, RestoreFailed)
 
 
-def gate_open(epoch: str | None) -> None:
+def gate_open(epoch: str | None = None) -> None:
     """Open the gate and lower the flag; ``epoch`` is the id of the swap that has happened, None where none has.
 
     Raises :class:`~backups.exceptions.BackupError` where the cache still says otherwise: then the data is whole, and
@@ -212,10 +215,11 @@ def gate_stage(stage: str, percent: float | None = None, eta: datetime | None = 
 # --- within -----------------------------------------------------------------------------------------------------------
 
 
-def _next_state(state: Literal["read_only", "closed"], operation: str, kind: str) -> GateState:
-    now = datetime.now(UTC)
-    known = _held if _held is not None and _held.operation == operation else GateState(since=now, epoch=gate_read().epoch)
-    return replace(known, state=state, operation=operation, kind=kind, heartbeat=now)
+def _raised(state: Literal["read_only", "closed"]) -> GateState:
+    """What this process has raised, with another state."""
+    if _held is None:
+        raise RuntimeError("The gate is set by the process that has raised the flag (gate_raise).")
+    return replace(_held, state=state, heartbeat=datetime.now(UTC))
 
 
 def _publish(state: GateState, error_class: type[BackupError]) -> None:

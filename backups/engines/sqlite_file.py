@@ -1,0 +1,258 @@
+"""One SQLite file: opening it, copying it page by page, counting, proving, removing it with what stands beside it.
+
+The live file is never opened but through SQLite. POSIX locks belong to the process and the inode: closing any other
+descriptor of the file would drop the locks of every connection that this process has to it, Django's too
+(https://www.sqlite.org/howtocorrupt.html, section 2.2).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from django.db.backends.sqlite3._functions import register as register_functions  # type: ignore[import-untyped]
+
+from backups.exceptions import PreflightRefused
+from backups.journal import sync_folder
+
+__all__ = [
+    "BUSY_SECONDS",
+    "COPY_PAGES",
+    "MARKER_TABLE",
+    "NO_DATABASE",
+    "SIDE_FILES",
+    "apply_owner",
+    "checkpoint",
+    "copy_pages",
+    "encoding_of",
+    "file_of_setting",
+    "first_fault",
+    "has_marker",
+    "journal_mode",
+    "migrations_of",
+    "move_file",
+    "opened",
+    "page_size_of",
+    "quoted",
+    "remove_file",
+    "rows_of",
+    "sync_file",
+    "write_marker",
+]
+
+# Seconds that a connection waits for a lock, and a copy for its next page, before it gives up.
+BUSY_SECONDS = 30.0
+# Pages copied at once: 1 MiB of the default page size. Between two pieces the operation can be ended.
+COPY_PAGES = 256
+# What SQLite puts beside a database file.
+SIDE_FILES = ("-wal", "-shm", "-journal")
+# Result codes that say: these bytes are no database (all others may pass: locked, no rights, a failing disk).
+NO_DATABASE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+# The engine's own table: it holds the id of the swap by which the data came into the live file, nothing else.
+MARKER_TABLE = "backups_swap"
+
+
+def file_of_setting(name: object) -> Path:
+    """The file that ``DATABASES[…]["NAME"]`` means: a path, or a ``file:`` URI. No link is left in it.
+
+    Raises :class:`~backups.exceptions.PreflightRefused` for a database that is kept in memory.
+    """
+    text = str(name)
+    path, query = text, ""
+    if text.startswith("file:"):
+        parts = urlsplit(text)
+        path, query = unquote(parts.path), parts.query
+    if path in ("", ":memory:") or "mode=memory" in query:
+        raise PreflightRefused(
+            f"The SQLite database {text or '(no name)'} is kept in memory, so there is nothing to back up or restore.",
+            next_step="Set DATABASE_URL to a file: sqlite:////path/to/db.sqlite3",
+        )
+    return Path(path).resolve()
+
+
+@contextmanager
+def opened(path: Path, *, create: bool = False, read_only: bool = False, wait: float = BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
+    """A connection in autocommit to the file ``path``, closed on leaving; raises :class:`sqlite3.Error`.
+
+    ``read_only`` lets no statement write; it is no ``mode=ro``, with which a WAL that nobody has open cannot be read.
+    Django's SQL functions are there, because indexes, generated columns and constraints may call them.
+    """
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode={'rwc' if create else 'rw'}", uri=True, timeout=wait, isolation_level=None, check_same_thread=False
+    )
+    with closing(connection):
+        register_functions(connection)
+        if read_only:
+            connection.execute("PRAGMA query_only=ON")
+        yield connection
+
+
+def copy_pages(
+    source: sqlite3.Connection,
+    target: sqlite3.Connection,
+    *,
+    wait: float,
+    pages: int = COPY_PAGES,
+    after_step: Callable[[int], None] | None = None,
+) -> None:
+    """Copy the whole database through the online backup API; ``target`` commits it with the last page.
+
+    ``after_step`` gets the number of pages left; what it raises ends the copy and leaves ``target`` as it was. Raises
+    :class:`sqlite3.OperationalError` when no page could be copied for ``wait`` seconds: by itself the API retries a
+    lock that is held by another for ever (measured).
+    """
+    deadline = time.monotonic() + wait
+
+    def on_progress(status: int, remaining: int, total: int) -> None:
+        nonlocal deadline
+        if status in (sqlite3.SQLITE_OK, sqlite3.SQLITE_DONE):
+            if after_step is not None:
+                after_step(remaining)
+            deadline = time.monotonic() + wait
+        elif time.monotonic() > deadline:
+            raise sqlite3.OperationalError(f"other processes held the database for {wait:g} seconds")
+
+    source.backup(target, pages=pages, progress=on_progress, sleep=0.01)
+
+
+def first_fault(connection: sqlite3.Connection) -> str:
+    """What SQLite's quick check finds first, empty where the file is whole.
+
+    CHECK constraints are left out: a row that breaks one is the application's affair and no damage of the file.
+    """
+    try:
+        connection.execute("PRAGMA ignore_check_constraints=ON")
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if found == "ok" else str(found)
+
+
+def rows_of(connection: sqlite3.Connection) -> dict[str, int]:
+    """Exact rows per table, of one instant; SQLite's own tables, virtual ones and the marker's left out."""
+    with _one_instant(connection):
+        return {name: int(connection.execute(f"SELECT count(*) FROM {quoted(name)}").fetchone()[0]) for name in _tables(connection)}  # noqa: S608
+
+
+def migrations_of(connection: sqlite3.Connection) -> dict[str, list[str]]:
+    """Applied migrations per app, in the order of application; empty where the table is absent."""
+    with _one_instant(connection):
+        applied: dict[str, list[str]] = {}
+        if "django_migrations" in _tables(connection):
+            for app, name in connection.execute("SELECT app, name FROM django_migrations ORDER BY id"):
+                applied.setdefault(app, []).append(name)
+        return applied
+
+
+def quoted(name: str) -> str:
+    """``name`` as an identifier in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def page_size_of(connection: sqlite3.Connection) -> int:
+    """Bytes of a page."""
+    return int(connection.execute("PRAGMA page_size").fetchone()[0])
+
+
+def encoding_of(connection: sqlite3.Connection) -> str:
+    """The text encoding: UTF-8, UTF-16le or UTF-16be."""
+    return str(connection.execute("PRAGMA encoding").fetchone()[0])
+
+
+def journal_mode(connection: sqlite3.Connection, mode: str) -> bool:
+    """Set the journal mode (``wal``, ``delete``); whether it could be set. Raises where others hold the file."""
+    return bool(connection.execute(f"PRAGMA journal_mode={mode}").fetchone()[0] == mode)
+
+
+def write_marker(path: Path, operation: str) -> None:
+    """Write into the file ``path`` that its data is what ``operation`` brings; durable when this returns."""
+    with opened(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {MARKER_TABLE} (operation text PRIMARY KEY, at text NOT NULL)")
+        connection.execute(f"DELETE FROM {MARKER_TABLE}")  # noqa: S608  (a constant)
+        connection.execute(f"INSERT INTO {MARKER_TABLE} VALUES (?, strftime('%Y-%m-%dT%H:%M:%SZ'))", (operation,))  # noqa: S608
+        connection.execute("COMMIT")
+
+
+def has_marker(path: Path, operation: str) -> bool:
+    """Whether the data in the file ``path`` came by ``operation``; False where there is no readable database.
+
+    Raises :class:`sqlite3.Error` where it cannot be known (the file is locked, or the disk fails).
+    """
+    # An empty file is not even opened: SQLite would remove a WAL that was left beside it.
+    if not path.exists() or not path.stat().st_size:
+        return False
+    try:
+        with opened(path, read_only=True) as connection, _one_instant(connection):
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (MARKER_TABLE,)).fetchone():
+                return False
+            found = connection.execute(f"SELECT 1 FROM {MARKER_TABLE} WHERE operation = ?", (operation,)).fetchone()  # noqa: S608
+            return found is not None
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in NO_DATABASE:
+            return False
+        raise
+
+
+def checkpoint(connection: sqlite3.Connection) -> None:
+    """Bring the WAL back into the database and shorten it, as far as readers allow: first without keeping writers waiting."""
+    with suppress(sqlite3.Error):
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        connection.execute("PRAGMA busy_timeout=1000")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def move_file(source: Path, target: Path, on_bytes: Callable[[int], object]) -> None:
+    """Rename ``source`` to ``target``, or copy it where that is another file system; the file is private (0600)."""
+    size = source.stat().st_size
+    try:
+        source.rename(target)
+    except OSError:
+        with source.open("rb") as reader, os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as writer:
+            shutil.copyfileobj(reader, writer, 1024 * 1024)
+    target.chmod(0o600)
+    on_bytes(size)
+
+
+def apply_owner(path: Path, model: Path) -> None:
+    """Give the file ``path`` the owner of ``model`` (the superuser alone can), so that the site's own user can open it."""
+    if os.geteuid() == 0:
+        status = model.stat()
+        os.chown(path, status.st_uid, status.st_gid)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a database file that nobody uses and what stands beside it; no error where it is gone already."""
+    for suffix in ("", *SIDE_FILES):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's content and name durable. Never the live file: see the top of this module."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def _one_instant(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _tables(connection: sqlite3.Connection) -> list[str]:
+    found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name")
+    return [name for (name,) in found if not name.startswith("sqlite_") and name != MARKER_TABLE]
