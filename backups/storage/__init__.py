@@ -6,8 +6,9 @@ django-storages (:mod:`~backups.storage.other`). :func:`publish` puts one finish
 destination that is no store.
 """
 
+from backups.exceptions import NameTaken
 from backups.storage.base import ArchiveStore, StoredArchive, is_archive_name
 from backups.storage.choose import archive_store
 from backups.storage.local import publish
 
-__all__ = ["ArchiveStore", "StoredArchive", "archive_store", "is_archive_name", "publish"]
+__all__ = ["ArchiveStore", "NameTaken", "StoredArchive", "archive_store", "is_archive_name", "publish"]
