@@ -81,4 +81,6 @@ def database(tmp_path: Path) -> SqliteScratch:
 
 
 class TestSqliteContract(EngineContract):
-    """The contract."""
+    """The contract; the uploads are switched right before the commit."""
+
+    live_if_killed_at = EngineContract.live_if_killed_at | {"switch_uploads": "old"}
