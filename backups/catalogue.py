@@ -11,7 +11,6 @@ from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from backups.archive import ArchiveReader
 from backups.exceptions import BackupError
@@ -72,8 +71,8 @@ def history_record(journal: Journal) -> None:
             "status": journal.status,
             "archive": journal.archive,
             "requested_by": journal.requested_by,
-            "started_at": parse_datetime(journal.started_at or journal.created_at),
-            "ended_at": parse_datetime(journal.ended_at) if journal.ended_at else None,
+            "started_at": datetime.fromisoformat(journal.started_at or journal.created_at),
+            "ended_at": datetime.fromisoformat(journal.ended_at) if journal.ended_at else None,
             "report": journal.report,
             "error": journal.error,
         },

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn, TextIO, cast
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -59,8 +59,8 @@ class BackupCommand(BaseCommand):
         """Run, and turn a :class:`~backups.exceptions.BackupError` into its message and exit code."""
         self.as_json = bool(options["json"])
         # Django's wrapper of stdout adds line ends of its own and colours; a result is written as it is.
-        self.out: TextIO = getattr(self.stdout, "_out", self.stdout)
-        self.err: TextIO = getattr(self.stderr, "_out", self.stderr)
+        self.out = cast(TextIO, self.stdout._out)
+        self.err = cast(TextIO, self.stderr._out)
         try:
             with (
                 interruptible(),
@@ -89,7 +89,7 @@ class BackupCommand(BaseCommand):
             json_line(
                 self.out,
                 "error",
-                kind=type(error).__name__,
+                error=type(error).__name__,
                 message=error.message,
                 state=error.state,
                 next_step=error.next_step,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from backups.preflight import size_human
-from backups.progress import Event, Progress
+from backups.progress import Event, Progress, Sink
 
 __all__ = ["bar_sink", "json_line", "lines_sink", "progress_shown"]
 
@@ -33,21 +33,23 @@ def _amount(event: Event) -> str:
     return ", ".join(parts)
 
 
-def lines_sink(stream: TextIO) -> Any:
+def lines_sink(stream: TextIO) -> Sink:
     """A sink that writes one line per stage, warning and note, and one every few seconds of a long stage."""
-    shown = {"seconds": 0.0}
+    shown = 0.0
+    stage = ""
 
     def sink(event: Event) -> None:
+        nonlocal shown, stage
         if event.kind == "progress":
-            if event.seconds - shown["seconds"] < LINE_SECONDS:
+            if event.seconds - shown < LINE_SECONDS:
                 return
-            shown["seconds"] = event.seconds
+            shown = event.seconds
             stream.write(f"{event.stage}: {_amount(event)}\n")
         elif event.kind == "stage":
-            shown["seconds"] = 0.0
+            shown = 0.0
             # A stage that is entered again with its total known is the same stage.
-            if shown.get("stage") != event.stage:
-                shown["stage"] = event.stage  # type: ignore[assignment]
+            if stage != event.stage:
+                stage = event.stage
                 stream.write(f"{event.stage}{': ' + event.message if event.message else ''}\n")
         else:
             stream.write(f"{'warning' if event.kind == 'warning' else 'note'}: {event.message}\n")
@@ -57,7 +59,7 @@ def lines_sink(stream: TextIO) -> Any:
 
 
 @contextmanager
-def bar_sink(stream: TextIO) -> Iterator[Any]:
+def bar_sink(stream: TextIO) -> Iterator[Sink]:
     """A sink that draws one bar for the current stage (rich), with percent, bytes and rate."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TransferSpeedColumn

@@ -15,7 +15,7 @@ __all__ = ["changed_rows"]
 def _time_columns(model: type[models.Model]) -> list[str]:
     """Columns that Django itself sets when a row is added or saved."""
     return [
-        field.column
+        str(field.column)
         for field in model._meta.local_concrete_fields
         if isinstance(field, models.DateTimeField) and (field.auto_now or field.auto_now_add)
     ]

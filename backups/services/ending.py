@@ -16,6 +16,7 @@ from backups.progress import Progress
 from backups.services.kept import kept_keep_only, kept_usable
 from backups.signals import restore_ended
 from backups.storage import archive_store
+from backups.uploads import uploads_kept_discard
 
 __all__ = ["RestoreReport", "operation_live"]
 
@@ -52,7 +53,9 @@ def operation_live(journal: Journal, engine: Engine, *, status: str, report: Res
     undone = journal.arguments.get("undoes")
     for earlier in journal_load_all() if undone else ():
         if earlier.id == undone and earlier.kept:
-            # What it kept is the live data now: forget it before anything could discard it.
+            # What it kept is the live data now: forget it before anything could discard it. Of its uploads only the empty
+            # folder is left, since the undo took the tree.
+            uploads_kept_discard(earlier.kept.get("uploads", {}))
             earlier.kept = {}
             earlier.save()
     gate_open(epoch=journal.id)

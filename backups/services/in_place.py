@@ -57,7 +57,7 @@ def in_place_load(
     connections.close_all()
     try:
         enter(journal, progress, "load", total=dump.stat().st_size)
-        engine.load_in_place(journal, dump, plan, progress, on_close=lambda: gate_close(journal.id, journal.kind, local_marker=True))
+        engine.load_in_place(journal, dump, plan, progress, on_close=lambda: gate_close(local_marker=True))
         enter(journal, progress, "rows")
         rows_equal(manifest_rows, engine.rows())
         enter(journal, progress, "migrate")

@@ -216,7 +216,7 @@ def _missing_uploads(snapshot: Snapshot, root: Path) -> Iterator[str]:
     for model in apps.get_models():
         for field in model._meta.local_concrete_fields:
             if isinstance(field, models.FileField) and field.storage == storages["default"]:
-                for name in snapshot.values(model._meta.db_table, field.column):
+                for name in snapshot.values(model._meta.db_table, str(field.column)):
                     if not (root / name).is_file():
                         yield name
 

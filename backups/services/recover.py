@@ -10,7 +10,7 @@ from backups.conf import conf
 from backups.engines import Engine, engine_for
 from backups.engines.base import Which
 from backups.exceptions import BackupError, RestoreNotUndone
-from backups.gate import gate_close, gate_open, gate_raise, gate_read
+from backups.gate import gate_close, gate_open, gate_raise
 from backups.interrupts import uninterrupted
 from backups.journal import Journal, journal_load_all
 from backups.progress import Progress
@@ -93,11 +93,13 @@ def _settle(journal: Journal, engine: Engine, progress: Progress) -> Settled:
 
 
 def _settle_restore(journal: Journal, engine: Engine, progress: Progress) -> Settled:
-    _raise_gate(journal)
+    gate_raise(journal.id, "recover")
     in_place = journal.database.get("strategy") == "in-place"
+    if in_place:
+        gate_close(local_marker=True)
     which = in_place_settle(journal, engine, progress) if in_place else engine.judge(journal)
     # The uploads first: the last thing the engine does is to let the site read again.
-    uploads_settle(journal.uploads, which)
+    uploads_settle(journal.uploads, which, journal.save)
     kept = engine.settle(journal, which)
     _remove_files(journal)
     if which == "old":
@@ -105,7 +107,7 @@ def _settle_restore(journal: Journal, engine: Engine, progress: Progress) -> Set
         if journal.uploads.get("root"):
             uploads_discard(Path(journal.uploads["root"]), journal.id)
         journal.end("recovered", error="Interrupted; everything is as it was before.")
-        gate_open(None)
+        gate_open()
         ended_notes(journal, "old")
         return Settled(
             journal.id, journal.kind, "old", f"The interrupted {journal.kind} {journal.short_id} was undone: the live data is the old data."
@@ -124,14 +126,6 @@ def _settle_restore(journal: Journal, engine: Engine, progress: Progress) -> Set
         "new",
         f"The interrupted {journal.kind} {journal.short_id} was finished: the live data is the restored data.",
     )
-
-
-def _raise_gate(journal: Journal) -> None:
-    """Raise the flag; a gate that is closed, or a load in place, stays closed until it is judged."""
-    if journal.database.get("strategy") == "in-place" or gate_read().state == "closed":
-        gate_close(journal.id, "recover", local_marker=True)
-    else:
-        gate_raise(journal.id, "recover")
 
 
 def _remove_files(journal: Journal) -> None:

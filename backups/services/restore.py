@@ -33,6 +33,8 @@ from backups.signals import restore_begins
 from backups.uploads import (
     uploads_discard,
     uploads_kept,
+    uploads_plan,
+    uploads_ready,
     uploads_root,
     uploads_settle,
     uploads_staging,
@@ -153,7 +155,7 @@ def _undo_everything(journal: Journal, engine: Engine, staging: Path) -> None:
         shutil.rmtree(staging, ignore_errors=True)
     except Exception as error:
         raise RestoreNotUndone(f"Cleaning up after the failed {journal.kind} did not succeed: {error}") from error
-    gate_open(None)
+    gate_open()
 
 
 def extract(journal: Journal, reader: ArchiveReader, progress: Progress, staging: Path, uploads: str) -> Path:
@@ -163,7 +165,7 @@ def extract(journal: Journal, reader: ArchiveReader, progress: Progress, staging
     uploads_to = None
     if uploads != "skip":
         root = uploads_root()
-        journal.uploads = {"root": str(root)}
+        journal.uploads = uploads_plan(root, journal.id)
         journal.save()
         uploads_to = uploads_staging(root, journal.id) / "new"
     try:
@@ -173,12 +175,14 @@ def extract(journal: Journal, reader: ArchiveReader, progress: Progress, staging
             f"The archive could not be extracted: {error.strerror or error}.",
             next_step="Free some space, then run the command again.",
         ) from error
+    if uploads_to is not None:
+        uploads_ready(root, uploads_to.parent)
     return dump
 
 
 def build(journal: Journal, engine: Engine, plan: Plan, dump: Path, expected: dict[str, int], progress: Progress) -> str:
     """Load the dump into a shadow and prove that it holds the rows that the manifest counts."""
-    gate_read_only(journal.id, journal.kind)
+    gate_read_only()
     enter(journal, progress, "shadow", total=dump.stat().st_size)
     shadow = engine.build_shadow(journal, dump, plan, progress)
     enter(journal, progress, "rows")
@@ -236,7 +240,7 @@ def swap_in(
 
 def _close(journal: Journal, engine: Engine) -> Callable[[], None]:
     def close() -> None:
-        gate_close(journal.id, journal.kind, local_marker=engine.vendor == "sqlite")
+        gate_close(local_marker=engine.vendor == "sqlite")
 
     return close
 

@@ -66,5 +66,5 @@ def backup_force_open() -> list[str]:
     for journal in interrupted():
         unproven.append(f"{journal.kind} {journal.short_id}, stopped in stage {journal.stage or 'start'}")
         journal.end("failed", error="Its outcome was never judged: the gate was opened by hand (backup_status --force-open).")
-    gate_open(None)
+    gate_open()
     return unproven

@@ -18,7 +18,7 @@ from backups.services.kept import kept_current, kept_expire
 from backups.services.operation import operation_run
 from backups.services.restore import extract, restoring, swap_in
 from backups.services.stages import enter, rows_if_readable
-from backups.uploads import uploads_adopt_kept, uploads_staging
+from backups.uploads import uploads_adopt_kept, uploads_plan, uploads_staging
 
 __all__ = ["UndoPreview", "backup_undo", "undo_preview"]
 
@@ -100,7 +100,7 @@ def _adopt_uploads(journal: Journal, kept: Journal) -> str:
     if not uploads:
         return "skip"
     root = Path(uploads["root"])
-    journal.uploads = {"root": str(root)}
+    journal.uploads = uploads_plan(root, journal.id)
     journal.save()
     uploads_adopt_kept(root, uploads_staging(root, journal.id), uploads, journal.uploads, journal.save)
     return "exact"
@@ -108,7 +108,7 @@ def _adopt_uploads(journal: Journal, kept: Journal) -> str:
 
 def _undo_swap(journal: Journal, engine: Engine, kept: Journal, progress: Progress) -> RestoreReport:
     rows_before = rows_if_readable(engine)
-    gate_read_only(journal.id, journal.kind)
+    gate_read_only()
     enter(journal, progress, "shadow")
     shadow = engine.adopt_kept(journal, kept.kept["database"])
     uploads = _adopt_uploads(journal, kept)

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from django.core.files.base import ContentFile, File
 from django.core.files.storage import Storage
@@ -29,8 +29,14 @@ from backups.storage.base import (
 
 __all__ = ["OtherStore"]
 
+if TYPE_CHECKING:
+    # Generic for the type checker only.
+    BytesFile = File[bytes]
+else:
+    BytesFile = File
 
-class _CountedFile(File[bytes]):
+
+class _CountedFile(BytesFile):
     """A file that tells how much of it was read, whether a backend reads it by pieces or at will."""
 
     def __init__(self, file: BinaryIO, name: str, on_bytes: OnBytes) -> None:

@@ -1,0 +1,89 @@
+"""Create, change everything, restore, undo, undo again: each time exactly the data of that moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from backups.tests.site import Site, populate
+from backups.tests.wrecking import wreck
+
+
+@pytest.mark.parametrize("mode", ["exact", "merge"])
+def test_restore_brings_back_every_row_and_file_and_undo_goes_both_ways(site: Site, mode: str) -> None:
+    populate(site)
+    before, files_before = site.dump_tables(), site.uploads()
+    assert sum(map(len, before.values())) > 400
+    assert files_before
+
+    archive = site.manage("backup_create", "--note", "round trip").stdout.strip()
+    assert site.dump_tables() == before, "making a backup changes nothing"
+
+    wreck(site)
+    wrecked, files_wrecked = site.dump_tables(), site.uploads()
+    assert wrecked != before
+    assert files_wrecked != files_before
+
+    site.manage("backup_restore", archive, "--no-input", "--uploads", mode)
+    assert site.dump_tables() == before
+    files_restored = site.uploads()
+    if mode == "exact":
+        assert files_restored == files_before
+    else:
+        assert files_restored == files_wrecked | files_before
+
+    site.manage("backup_undo", "--no-input")
+    assert site.dump_tables() == wrecked
+    assert site.uploads() == files_wrecked
+
+    site.manage("backup_undo", "--no-input")
+    assert site.dump_tables() == before
+    assert site.uploads() == files_restored
+
+
+def test_after_a_restore_new_rows_get_ids_that_nobody_has(site: Site) -> None:
+    populate(site)
+    (highest,) = site.fetch("SELECT max(id) FROM clients_client")[0]
+    archive = site.manage("backup_create").stdout.strip()
+    wreck(site)
+    site.manage("backup_restore", archive, "--no-input")
+    code = "from timetracker.clients.models import Client; print(Client.objects.create(name='Made after the restore').pk)"
+    made = site.manage("shell", "--command", code, "--verbosity", "0").stdout.strip()
+    assert int(made) > highest
+
+
+def test_create_prints_the_name_alone_and_leaves_no_partial_file(site: Site) -> None:
+    completed = site.manage("backup_create")
+    name = completed.stdout.strip()
+    assert (site.backups / name).is_file()
+    assert completed.stdout == f"{name}\n"
+    assert (site.backups / name).stat().st_mode & 0o777 == 0o600
+    assert [path for path in site.data_dir.rglob("*.partial*") if path.name != ".partial"] == []
+    assert list((site.state / "staging").glob("*")) == []
+
+
+def test_create_writes_to_a_path_or_into_a_folder(site: Site, tmp_path: Path) -> None:
+    target = tmp_path / "mine.zip"
+    assert site.manage("backup_create", "--output", target).stdout.strip() == str(target)
+    inside = Path(site.manage("backup_create", "--output", tmp_path).stdout.strip())
+    assert inside.parent == tmp_path
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.zip", inside.name}
+
+    again = site.manage("backup_create", "--output", target, check=False)
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+    site.manage("backup_restore", target, "--no-input")
+
+
+def test_a_site_where_nobody_answers_is_not_restored(site: Site) -> None:
+    archive = site.manage("backup_create").stdout.strip()
+    completed = site.manage("backup_restore", archive, check=False)
+    assert completed.returncode == 2
+    assert "--no-input" in completed.stderr
+
+
+def test_undo_with_nothing_kept_says_so(site: Site) -> None:
+    completed = site.manage("backup_undo", "--no-input", check=False)
+    assert completed.returncode == 1
+    assert "nothing to undo" in completed.stderr
