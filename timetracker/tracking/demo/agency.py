@@ -1,0 +1,182 @@
+"""The agency: its people, clients, projects, tasks and agreed rates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from random import Random
+
+from timetracker.accounts.models import User
+from timetracker.clients.models import Client
+from timetracker.tracking.demo import words
+from timetracker.tracking.demo.calendar import MONTHS, first_day, month_after
+from timetracker.tracking.demo.tables import Ids
+from timetracker.tracking.models import Project, ProjectRate, Task
+
+__all__ = ["Agency", "DemoProject", "make_agency"]
+
+_PEOPLE = 10
+_CLIENTS = 12
+# Entries of one person on one day, beyond which the agency has more people instead.
+_ENTRIES_PER_DAY = 6
+
+_RATES = {"EUR": 95, "USD": 110, "GBP": 85, "CHF": 140, "SEK": 1050}
+_CURRENCIES = ("EUR", "EUR", "USD", "EUR", "GBP", "EUR", "CHF", "EUR", "SEK", "EUR", "USD", "EUR")
+_COLOURS = ("#0f766e", "#1d4ed8", "#b45309", "#7c3aed", "#be123c", "#15803d", "#0369a1", "#a16207")
+_OPEN = (Task.Status.TODO, Task.Status.DOING, Task.Status.DOING, Task.Status.REVIEW)
+_ADDRESS_TOWNS = ("Sampleton", "Exampleville", "Placeholder Bay", "Specimen Hill")
+
+
+@dataclass
+class DemoProject:
+    """A project with what its entries need: the months in which it runs (``to_month`` is the first without), agreed rates by user id."""
+
+    project: Project
+    kind: words.Kind
+    from_month: int
+    to_month: int
+    task_ids: list[int] = field(default_factory=list)
+    rates: dict[int, Decimal] = field(default_factory=dict)
+
+
+@dataclass
+class Agency:
+    """Everything that stands before the first hour is worked."""
+
+    users: list[User] = field(default_factory=list)
+    clients: list[Client] = field(default_factory=list)
+    projects: list[DemoProject] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
+    rates: list[ProjectRate] = field(default_factory=list)
+
+
+def make_agency(*, seed: int, anchor_on: date, entries: int, days: int, ids: Ids, password: str) -> Agency:
+    """Invent the agency. It has ten people, and more where ``entries`` on ``days`` working days are too many for ten.
+
+    ``password`` is the hash that all of them have, or empty: then nobody can log in as one of them.
+    """
+    random = Random(f"{seed}/agency")  # noqa: S311 (invented data)
+    start = datetime.combine(first_day(anchor_on), time(8), UTC)
+    people = max(_PEOPLE, -(-entries // (days * _ENTRIES_PER_DAY)))
+    agency = Agency()
+    agency.users = [_user(number, random, start, ids, password) for number in range(people)]
+    # The internal work has a client of its own: the agency.
+    own = _client(ids, words.COMPANY + " (internal)", "EUR", start, random, number=0)
+    own.default_rate, own.portal_enabled = None, False
+    agency.clients = [own]
+    for number in range(1, max(_CLIENTS, people // 2) + 1):
+        currency = _CURRENCIES[number % len(_CURRENCIES)]
+        agency.clients.append(_client(ids, _client_name(number - 1, currency), currency, start, random, number=number))
+    _add_project(agency, own, 0, words.INTERNAL, 0, MONTHS + 1, anchor_on, random, ids)
+    for number, client in enumerate(agency.clients[1:], 1):
+        first = number % len(words.KINDS)
+        for turn in range(2 + number % 2):
+            # The first goes on to this day, others have their time.
+            begins = 0 if turn == 0 else random.randint(1, 9)
+            ends = MONTHS + 1 if turn == 0 else min(MONTHS + 1, begins + random.randint(4, 10))
+            _add_project(agency, client, number, words.KINDS[(first + turn * 2) % len(words.KINDS)], begins, ends, anchor_on, random, ids)
+    return agency
+
+
+def _user(number: int, random: Random, start: datetime, ids: Ids, password: str) -> User:
+    given = words.GIVEN_NAMES[number % len(words.GIVEN_NAMES)]
+    # Each turn through the given names takes other surnames: a name comes again after 1140 people, then with a number.
+    surname = words.SURNAMES[(number + number // len(words.GIVEN_NAMES)) % len(words.SURNAMES)]
+    again = number // (len(words.GIVEN_NAMES) * len(words.SURNAMES))
+    username = f"{given}.{surname}".lower() + (str(again + 1) if again else "")
+    return User(
+        id=ids.take(User),
+        username=username,
+        # What set_unusable_password() writes, but the same on every run.
+        password=password or "!" + "".join(random.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=40)),
+        full_name=f"{given} {surname}" + (f" {again + 1}" if again else ""),
+        email=f"{username}@studio.example",
+        time_zone=words.TIME_ZONES[number % len(words.TIME_ZONES)],
+        hourly_rate=Decimal(random.randrange(60, 125, 5)),
+        currency="EUR",
+        is_staff=number < 2,
+        date_joined=start,
+        created_at=start,
+        updated_at=start,
+    )
+
+
+def _client_name(number: int, currency: str) -> str:
+    first = words.CLIENT_FIRST[number % len(words.CLIENT_FIRST)]
+    # Steps of 11, which has no divisor in common with 30: neighbours differ in both words.
+    second = words.CLIENT_SECOND[(number * 11 + number // len(words.CLIENT_SECOND)) % len(words.CLIENT_SECOND)]
+    again = number // (len(words.CLIENT_FIRST) * len(words.CLIENT_SECOND))
+    return f"{first} {second}" + (f" {again + 1}" if again else "") + f" {words.CLIENT_SUFFIX[currency]}"
+
+
+def _client(ids: Ids, name: str, currency: str, start: datetime, random: Random, *, number: int) -> Client:
+    contact = f"{random.choice(words.GIVEN_NAMES)} {random.choice(words.SURNAMES)}"
+    host = "".join(part for part in name.lower() if part.isalnum())
+    town = _ADDRESS_TOWNS[number % len(_ADDRESS_TOWNS)]
+    return Client(
+        id=ids.take(Client),
+        name=name,
+        contact_name=contact,
+        email=f"{contact.replace(' ', '.').lower()}@{host}.example",
+        phone=f"+00 555 {1000 + number}",
+        address=f"{random.choice(words.STREETS)} {random.randint(1, 120)}\n{10000 + number * 7} {town}",
+        currency=currency,
+        default_rate=Decimal(_RATES[currency]),
+        active=number % 11 != 10,
+        portal_enabled=number % 3 == 1,
+        created_at=start,
+        updated_at=start,
+    )
+
+
+def _add_project(
+    agency: Agency, client: Client, number: int, kind: words.Kind, begins: int, ends: int, anchor_on: date, random: Random, ids: Ids
+) -> None:
+    base = first_day(anchor_on)
+    starts_on, ends_on = month_after(base, begins), month_after(base, ends)
+    made = datetime.combine(starts_on, time(8, 30), UTC)
+    billable = kind is not words.INTERNAL
+    closed = ends <= MONTHS
+    rate = Decimal(_RATES[client.currency] * random.choice((90, 110, 120)) // 100) if billable and random.random() < 0.4 else None
+    initials = "".join(word[0] for word in client.name.split()[:2])
+    project = Project(
+        id=ids.take(Project),
+        client=client,
+        name=kind.name,
+        code=f"{initials}{number:02d}-{kind.code}",
+        billable=billable,
+        hourly_rate=rate,
+        budget_hours=Decimal(random.randrange(120, 900, 20)) if billable else None,
+        status=Project.Status.CLOSED if closed else (Project.Status.PAUSED if number % 9 == 8 else Project.Status.ACTIVE),
+        colour=_COLOURS[(number + begins) % len(_COLOURS)],
+        created_at=made,
+        updated_at=made,
+    )
+    demo = DemoProject(project, kind, begins, ends)
+    for position, name in enumerate(kind.tasks):
+        due_on = starts_on + timedelta(days=(ends_on - starts_on).days * (position + 1) // len(kind.tasks))
+        done = due_on < anchor_on - timedelta(days=20)
+        task = Task(
+            id=ids.take(Task),
+            project=project,
+            name=name,
+            status=Task.Status.DONE
+            if done
+            else random.choice((Task.Status.TODO, Task.Status.DOING, Task.Status.DOING, Task.Status.REVIEW)),
+            assignee=random.choice(agency.users) if random.random() < 0.8 else None,
+            estimate_hours=Decimal(random.randrange(4, 80, 4)) if billable else None,
+            due_on=due_on if billable else None,
+            created_at=made,
+            updated_at=made,
+        )
+        agency.tasks.append(task)
+        demo.task_ids.append(task.id)
+    if billable and random.random() < 0.35:
+        expert = random.choice(agency.users)
+        amount = Decimal(_RATES[client.currency] * 135 // 100)
+        agency.rates.append(
+            ProjectRate(id=ids.take(ProjectRate), project=project, user=expert, hourly_rate=amount, created_at=made, updated_at=made)
+        )
+        demo.rates[expert.id] = amount
+    agency.projects.append(demo)
