@@ -8,6 +8,8 @@ from collections.abc import Generator
 import pytest
 from django.test import TransactionTestCase
 
+pytest_plugins = ["backups.tests.fixtures"]
+
 # Fixtures of pytest-django that open Django's own test database.
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "django_db_serialized_rollback", "admin_user", "admin_client"}
 

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 _data_dir = Path(tempfile.mkdtemp(prefix="timetracker-test-"))
+(_data_dir / "static").mkdir()
 atexit.register(shutil.rmtree, _data_dir, ignore_errors=True)
 
 _ignored = ("DEBUG", "LOG_LEVEL", "REDIS_URL", "SECRET_KEY_FALLBACKS", "SITE_URL")

@@ -1,0 +1,152 @@
+"""The settings refuse what is not safe, in real processes: what they do at import is what is tested."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+KEY = "only-for-tests-and-long-enough-to-pass-every-check-0123456789"
+
+
+def start(tmp_path: Path, *args: str, cwd: Path | None = None, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run ``manage.py`` with nothing in its environment but ``env``."""
+    return subprocess.run(
+        [sys.executable, str(BASE_DIR / "manage.py"), *args],
+        env={"PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path), **env},
+        cwd=cwd or tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def read_settings(tmp_path: Path, *names: str, cwd: Path | None = None, **env: str) -> dict[str, Any]:
+    """Values of settings in such a process."""
+    code = f"import json; from django.conf import settings as s; print(json.dumps({{n: getattr(s, n) for n in {names!r}}}, default=str))"
+    completed = start(tmp_path, "shell", "--verbosity", "0", "-c", code, cwd=cwd, **{"SECRET_KEY": KEY, **env})
+    assert completed.returncode == 0, completed.stderr
+    values: dict[str, Any] = json.loads(completed.stdout)
+    return values
+
+
+def test_nothing_starts_without_a_secret_key(tmp_path: Path) -> None:
+    completed = start(tmp_path, "check")
+    assert completed.returncode != 0
+    assert f"SECRET_KEY is not set and {tmp_path}/secret_key holds none" in completed.stderr
+
+
+def test_nothing_starts_with_an_empty_key_file(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").write_text("\n")
+    completed = start(tmp_path, "check", SECRET_KEY="")
+    assert completed.returncode != 0
+    assert "SECRET_KEY is not set" in completed.stderr
+
+
+def test_the_key_is_read_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / "secret_key").write_text(f"{KEY}\n")
+    assert read_settings(tmp_path, "SECRET_KEY", SECRET_KEY="") == {"SECRET_KEY": KEY}
+
+
+@pytest.mark.parametrize("hosts", ["*", "", "time.example.org,*"])
+def test_nothing_starts_with_open_hosts(tmp_path: Path, hosts: str) -> None:
+    completed = start(tmp_path, "check", SECRET_KEY=KEY, ALLOWED_HOSTS=hosts)
+    assert completed.returncode != 0
+    assert "ALLOWED_HOSTS is empty or holds '*'" in completed.stderr
+
+
+@pytest.mark.parametrize("url", ["time.example.org", "ftp://time.example.org", "https://", "https://time.example.org/under"])
+def test_a_site_url_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
+    completed = start(tmp_path, "check", SECRET_KEY=KEY, SITE_URL=url)
+    assert completed.returncode != 0
+    assert "SITE_URL must be a scheme and a host" in completed.stderr
+
+
+def test_debug_alone_starts_without_key_and_hosts(tmp_path: Path) -> None:
+    completed = start(tmp_path, "check", DEBUG="true", ALLOWED_HOSTS="*")
+    assert completed.returncode == 0, completed.stderr
+
+
+def test_the_deployment_check_finds_nothing_on_a_site_with_https(tmp_path: Path) -> None:
+    completed = start(tmp_path, "check", "--deploy", "--fail-level", "WARNING", SECRET_KEY=KEY, SITE_URL="https://time.example.org")
+    assert completed.returncode == 0, completed.stderr
+    assert "no issues" in completed.stdout
+
+
+def test_https_is_insisted_on_where_the_site_has_it_and_only_there(tmp_path: Path) -> None:
+    names = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT")
+    assert read_settings(tmp_path, *names) == dict.fromkeys(names, False)
+    assert read_settings(tmp_path, *names, SITE_URL="http://localhost:8000") == dict.fromkeys(names, False)
+    assert read_settings(tmp_path, *names, SITE_URL="https://time.example.org") == dict.fromkeys(names, True)
+
+
+def test_the_site_url_is_an_allowed_host_and_a_trusted_origin(tmp_path: Path) -> None:
+    values = read_settings(tmp_path, "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", SITE_URL="https://time.example.org:8443/")
+    assert "time.example.org" in values["ALLOWED_HOSTS"]
+    assert values["CSRF_TRUSTED_ORIGINS"] == ["https://time.example.org:8443"]
+
+
+def test_relative_paths_mean_the_same_place_from_every_folder(tmp_path: Path) -> None:
+    values = read_settings(
+        tmp_path, "DATA_DIR", "DATABASES", cwd=tmp_path, DATA_DIR="var/elsewhere", DATABASE_URL="sqlite:///var/x.sqlite3"
+    )
+    assert values["DATA_DIR"] == str(BASE_DIR / "var/elsewhere")
+    assert values["DATABASES"]["default"]["NAME"] == str(BASE_DIR / "var/x.sqlite3")
+
+
+def test_backups_settings_come_from_the_environment(tmp_path: Path) -> None:
+    values = read_settings(
+        tmp_path,
+        *("BACKUPS_UNDO_HOURS", "BACKUPS_PG_BIN_DIRS", "BACKUPS_MAINTENANCE_URL", "BACKUPS_SIGNING_KEYS"),
+        BACKUPS_UNDO_HOURS="5",
+        BACKUPS_PG_BIN_DIRS="/opt/pg 17/bin,/opt/pg18/bin",
+        BACKUPS_MAINTENANCE_URL="postgres:///postgres",
+        BACKUPS_SIGNING_KEYS="new,old",
+    )
+    assert values == {
+        "BACKUPS_UNDO_HOURS": 5,
+        "BACKUPS_PG_BIN_DIRS": ["/opt/pg 17/bin", "/opt/pg18/bin"],
+        "BACKUPS_MAINTENANCE_URL": "postgres:///postgres",
+        "BACKUPS_SIGNING_KEYS": ["new", "old"],
+    }
+
+
+def test_sqlite_runs_in_wal_mode_and_commits_survive_a_power_cut(tmp_path: Path) -> None:
+    code = (
+        "from django.db import connection as c; k = c.cursor(); "
+        "print([k.execute(f'PRAGMA {p}').fetchone()[0] for p in ('journal_mode', 'synchronous', 'busy_timeout', 'foreign_keys')])"
+    )
+    completed = start(tmp_path, "shell", "--verbosity", "0", "-c", code, SECRET_KEY=KEY)
+    assert completed.stdout.strip() == "['wal', 2, 30000, 1]", completed.stderr
+
+
+def test_sqlite_transactions_take_the_write_lock_at_their_start(tmp_path: Path) -> None:
+    code = (
+        "import sqlite3\n"
+        "from django.db import connection, transaction\n"
+        "connection.ensure_connection()\n"
+        "other = sqlite3.connect(connection.settings_dict['NAME'], timeout=0, isolation_level=None)\n"
+        "with transaction.atomic():\n"
+        "    try:\n"
+        "        other.execute('BEGIN IMMEDIATE')\n"
+        "    except sqlite3.OperationalError as error:\n"
+        "        print(error)\n"
+        "other.execute('BEGIN IMMEDIATE')\n"
+        "print('free')\n"
+        "other.close()\n"
+    )
+    completed = start(tmp_path, "shell", "--verbosity", "0", "-c", code, SECRET_KEY=KEY)
+    assert completed.stdout.split("\n")[:2] == ["database is locked", "free"], completed.stderr
+
+
+def test_every_page_carries_the_security_headers(client: Any) -> None:
+    response = client.get("/static/no-such-file")
+    assert response["Content-Security-Policy"].startswith("default-src 'self'")
+    assert response["X-Frame-Options"] == "DENY"
+    assert response["X-Content-Type-Options"] == "nosniff"
+    assert response["Referrer-Policy"] == "same-origin"
