@@ -35,7 +35,7 @@ from backups.engines.sqlite_file import (
 from backups.engines.sqlite_lock import is_file_locked, lock_held
 from backups.engines.sqlite_snapshot import snapshot_taken
 from backups.engines.sqlite_swap import SqliteSwap
-from backups.exceptions import ArchiveRejected, PreflightRefused, RestoreFailed, RestoreNotUndone
+from backups.exceptions import ArchiveRejected, BackupError, PreflightRefused, RestoreFailed, RestoreNotUndone
 from backups.journal import Journal
 from backups.manifest import DatabaseInfo
 from backups.progress import Progress
@@ -80,14 +80,14 @@ class SqliteEngine(Engine):
 
     def live_state(self) -> LiveState:
         """Look at the live file: whether it is there and its schema can be read (no check of all pages)."""
-        version = sqlite3.sqlite_version
-        size = sum(path.stat().st_size for path in live_files(self._live) if path.exists())
-        if not self._live.exists():
-            return LiveState("missing", f"There is no file {self._live}.", version, size)
+        version, size = sqlite3.sqlite_version, 0
         try:
+            if not self._live.exists():
+                return LiveState("missing", f"There is no file {self._live}.", version)
+            size = self._size()
             tables = self._count_tables()
-        except sqlite3.Error as error:
-            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        except (OSError, sqlite3.Error) as error:
+            if isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 return LiveState("ok", f"{self._live} is locked by another process.", version, size)
             return LiveState("broken", f"{self._live} cannot be read: {error}.", version, size)
         return LiveState("ok", "", version, size) if tables else LiveState("empty", f"{self._live} holds no table.", version, size)
@@ -117,8 +117,11 @@ class SqliteEngine(Engine):
         with opened(self._live, read_only=True, wait=LOOK_SECONDS) as connection:
             return int(connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()[0])
 
-    def _is_readable(self) -> bool:
-        """Whether the live file is a database. Raises RestoreFailed where that cannot be known: it is locked, or the disk fails."""
+    def _size(self) -> int:
+        return sum(path.stat().st_size for path in live_files(self._live) if path.exists())
+
+    def _is_readable(self, error_class: type[BackupError] = RestoreFailed) -> bool:
+        """Whether the live file is a database. Raises ``error_class`` where it cannot be known: it is locked, or the disk fails."""
         if not self._live.exists() or not self._live.stat().st_size:
             return False
         try:
@@ -126,7 +129,7 @@ class SqliteEngine(Engine):
         except sqlite3.Error as error:
             if error.sqlite_errorcode & 0xFF in NO_DATABASE:
                 return False
-            raise RestoreFailed(f"The live database {self._live} cannot be opened: {error}.") from error
+            raise error_class(f"The live database {self._live} cannot be opened: {error}.") from error
         return True
 
     # --- create -------------------------------------------------------------------------------------------------
@@ -149,17 +152,17 @@ class SqliteEngine(Engine):
                 "SQLite has no strategy in-place: the restored database is always swapped in.",
                 next_step="Run the command again without --strategy.",
             )
+        free = self._free_bytes()
         self._refuse_encoding(database.encoding)
-        plan = Plan(strategy="swap", tools={"sqlite": sqlite3.sqlite_version})
+        plan = Plan(strategy="swap", tools={"sqlite": sqlite3.sqlite_version}, free_bytes=free)
         if _version(database.server_version) > _version(sqlite3.sqlite_version):
             plan.warnings.append(
                 f"The archive was made with SQLite {database.server_version}, which is newer than {sqlite3.sqlite_version} here."
             )
         plan.needed_bytes = self._needed_bytes(dump_size or database.size)
-        plan.free_bytes = self._free_bytes()
-        if plan.free_bytes < plan.needed_bytes:
+        if free < plan.needed_bytes:
             raise PreflightRefused(
-                f"The restore needs {plan.needed_bytes:,} bytes in {self._live.parent}, and {plan.free_bytes:,} are free there.",
+                f"The restore needs {plan.needed_bytes:,} bytes in {self._live.parent}, and {free:,} are free there.",
                 next_step="Free some space there, then run the command again.",
             )
         return plan
@@ -326,7 +329,7 @@ class SqliteEngine(Engine):
             raise RestoreFailed(f"{self._live} could not be moved aside: {error}.") from error
 
     def _refuse_encoding(self, encoding: str) -> None:
-        if not self._is_readable():
+        if not self._is_readable(PreflightRefused):
             return
         with opened(self._live, read_only=True) as connection:
             live = encoding_of(connection)
@@ -350,14 +353,14 @@ class SqliteEngine(Engine):
 
     def _needed_bytes(self, dump_size: int) -> int:
         """Shadow, WAL (it grows to the shadow's size before it is brought back), growth of the live file, kept copy."""
-        live = sum(path.stat().st_size for path in live_files(self._live) if path.exists())
-        kept = live if self._is_readable() else 0
+        live = self._size()
+        kept = live if self._is_readable(PreflightRefused) else 0
         growth = max(0, dump_size - live)
         return int((2 * dump_size + growth) * (1 + HEADROOM_SHARE)) + kept + HEADROOM_BYTES
 
     def _free_bytes(self) -> int:
         folder = self._live.parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
             raise PreflightRefused(
                 f"The folder {folder} of the database cannot be written.",
                 next_step=f"Make it writable for the user with the id {os.geteuid()}, then run the command again.",

@@ -50,6 +50,8 @@ __all__ = [
 BUSY_SECONDS = 30.0
 # Pages copied at once: 1 MiB of the default page size. Between two pieces the operation can be ended.
 COPY_PAGES = 256
+# Longest time, in seconds, for shortening the WAL; where it fails, SQLite reuses the file as it is.
+CHECKPOINT_SECONDS = 5.0
 # What SQLite puts beside a database file.
 SIDE_FILES = ("-wal", "-shm", "-journal")
 # Result codes that say: these bytes are no database (all others may pass: locked, no rights, a failing disk).
@@ -201,11 +203,17 @@ def has_marker(path: Path, operation: str) -> bool:
 
 
 def checkpoint(connection: sqlite3.Connection) -> None:
-    """Bring the WAL back into the database and shorten it, as far as readers allow: first without keeping writers waiting."""
+    """Bring the WAL back into the database and shorten it, as far as readers allow within :data:`CHECKPOINT_SECONDS`.
+
+    The long part first, with nobody kept waiting. Shortening takes the write lock, so each try is short; it fails at once
+    while another process does a checkpoint of its own.
+    """
+    deadline = time.monotonic() + CHECKPOINT_SECONDS
     with suppress(sqlite3.Error):
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        connection.execute("PRAGMA busy_timeout=1000")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        connection.execute("PRAGMA busy_timeout=200")
+        while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] and time.monotonic() < deadline:
+            time.sleep(0.05)
 
 
 def move_file(source: Path, target: Path, on_bytes: Callable[[int], object]) -> None:
