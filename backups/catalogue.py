@@ -6,8 +6,10 @@ Every function here takes the database as it finds it: the caller decides whethe
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -19,7 +21,15 @@ from backups.manifest import Manifest
 from backups.models import Backup, Operation
 from backups.storage import ArchiveStore
 
-__all__ = ["Reconciled", "catalogue_reconcile", "catalogue_record", "catalogue_verified", "history_bytes", "history_record"]
+__all__ = [
+    "Reconciled",
+    "catalogue_reconcile",
+    "catalogue_record",
+    "catalogue_remembered",
+    "catalogue_verified",
+    "history_bytes",
+    "history_record",
+]
 
 
 @dataclass
@@ -29,6 +39,15 @@ class Reconciled:
     added: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     unreadable: dict[str, str] = field(default_factory=dict)
+
+
+def catalogue_remembered() -> dict[str, dict[str, Any]]:
+    """What people and verifications have noted of each archive, JSON-ready: a restore would rewind it."""
+    fields = ("pinned", "note", "verified_at", "problem")
+    return {
+        name: {"pinned": pinned, "note": note, "verified_at": verified_at.isoformat() if verified_at else None, "problem": problem}
+        for name, pinned, note, verified_at, problem in Backup.objects.values_list("name", *fields)
+    }
 
 
 def catalogue_record(name: str, size: int, manifest: Manifest, signature: str) -> Backup:
@@ -85,8 +104,10 @@ def history_bytes(journal: Journal) -> bytes:
     return json.dumps(record, indent=1, sort_keys=True).encode()
 
 
-def catalogue_reconcile(store: ArchiveStore) -> Reconciled:
+def catalogue_reconcile(store: ArchiveStore, *, remembered: Mapping[str, Mapping[str, Any]] | None = None) -> Reconciled:
     """Make the rows agree with the store: the archives, and the history of operations.
+
+    ``remembered`` (of :func:`catalogue_remembered`, before a restore) is put back on the rows of the same names.
 
     Only archives that have no row are opened (their manifest is read by ranges). An archive that cannot be read
     gets no row and is named in the result.
@@ -105,12 +126,14 @@ def catalogue_reconcile(store: ArchiveStore) -> Reconciled:
     found.removed = sorted(known - stored.keys())
     with transaction.atomic():
         Backup.objects.filter(name__in=found.removed).delete()
-        remembered = set(Operation.objects.values_list("operation_id", flat=True))
+        for name, noted in (remembered or {}).items():
+            Backup.objects.filter(name=name).update(**noted)
+        recorded = set(Operation.objects.values_list("operation_id", flat=True))
         journals = {journal.id: journal for journal in journal_load_all() if journal.is_finished}
         for operation_id, data in store.records():
             if operation_id not in journals:
                 record = json.loads(data)
                 journals[operation_id] = Journal(**{key: record[key] for key in Journal.__dataclass_fields__ if key in record})
-        for operation_id in journals.keys() - remembered:
+        for operation_id in journals.keys() - recorded:
             history_record(journals[operation_id])
     return found

@@ -73,7 +73,7 @@ def operation_live(journal: Journal, engine: Engine, *, status: str, report: Res
     except (BackupError, OSError) as error:
         progress.warn(f"An older kept state could not be removed and is tried again by the next operation: {error}")
     try:
-        catalogue_reconcile(archive_store())
+        catalogue_reconcile(archive_store(), remembered=journal.arguments.get("catalogue"))
     except (DatabaseError, BackupError, OSError) as error:
         progress.warn(f"The catalogue could not be rebuilt ({str(error).splitlines()[0]}). Run: manage.py backup_list --reconcile")
         connections.close_all()

@@ -23,7 +23,7 @@ from backups.services.ending import RestoreReport, operation_live
 from backups.services.kept import kept_until
 from backups.services.make import archive_make
 from backups.services.prepare import shadow_run
-from backups.services.stages import after_the_swap, enter, rows_equal, staging_folder, uploads_staged
+from backups.services.stages import after_the_swap, enter, remember_catalogue, rows_equal, staging_folder, uploads_staged
 from backups.uploads import uploads_kept, uploads_settle, uploads_staging, uploads_switch
 
 __all__ = ["in_place_load", "in_place_settle"]
@@ -54,7 +54,7 @@ def in_place_load(
         journal.arguments["safety"] = safety.location
         journal.save()
     root = uploads_staged(journal, engine, progress, uploads)
-    connections.close_all()
+    remember_catalogue(journal)
     try:
         enter(journal, progress, "load", total=dump.stat().st_size)
         engine.load_in_place(journal, dump, plan, progress, on_close=lambda: gate_close(local_marker=True))

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from django.db import connections
-
 from backups.archive import ArchiveReader
 from backups.conf import conf
 from backups.engines import Engine, Plan, engine_for
@@ -28,7 +26,7 @@ from backups.services.in_place import in_place_load
 from backups.services.kept import kept_expire, kept_until
 from backups.services.operation import operation_run
 from backups.services.prepare import shadow_run
-from backups.services.stages import after_the_swap, enter, rows_equal, rows_if_readable, staging_folder, uploads_staged
+from backups.services.stages import after_the_swap, enter, remember_catalogue, rows_equal, rows_if_readable, staging_folder, uploads_staged
 from backups.signals import restore_begins
 from backups.uploads import (
     uploads_discard,
@@ -212,7 +210,7 @@ def swap_in(
         progress.warn(warning)
 
     root = uploads_staged(journal, engine, progress, uploads)
-    connections.close_all()
+    remember_catalogue(journal)
 
     enter(journal, progress, "swap")
     with uninterrupted(swallow=True):

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from django.db import DatabaseError, connections
+
+from backups.catalogue import catalogue_remembered
 from backups.conf import conf
 from backups.engines import Engine
 from backups.exceptions import BackupError, RestoreFailed, RestoreNotUndone
@@ -14,7 +17,7 @@ from backups.journal import Journal
 from backups.progress import Progress
 from backups.uploads import uploads_merge, uploads_staging, uploads_top_up
 
-__all__ = ["after_the_swap", "enter", "rows_equal", "rows_if_readable", "staging_folder", "uploads_staged"]
+__all__ = ["after_the_swap", "enter", "remember_catalogue", "rows_equal", "rows_if_readable", "staging_folder", "uploads_staged"]
 
 
 def enter(journal: Journal, progress: Progress, stage: str, *, total: int | None = None, message: str = "") -> None:
@@ -27,6 +30,17 @@ def enter(journal: Journal, progress: Progress, stage: str, *, total: int | None
 def staging_folder(journal: Journal) -> Path:
     """Where this operation keeps the bytes that it has verified."""
     return conf.state_dir / "staging" / journal.short_id
+
+
+def remember_catalogue(journal: Journal) -> None:
+    """Write what is noted of the archives (pins, verifications) into the journal, for after the restore."""
+    try:
+        journal.arguments["catalogue"] = catalogue_remembered()
+    except DatabaseError:
+        # A broken or torn live database: the archives themselves say what they were made with.
+        journal.arguments["catalogue"] = {}
+    connections.close_all()
+    journal.save()
 
 
 def rows_if_readable(engine: Engine) -> dict[str, int]:
