@@ -80,10 +80,11 @@ def make_agency(*, seed: int, anchor_on: date, entries: int, days: int, ids: Ids
 
 
 def _user(number: int, random: Random, start: datetime, ids: Ids, password: str) -> User:
-    given = words.GIVEN_NAMES[number % len(words.GIVEN_NAMES)]
-    # Each turn through the given names takes other surnames: a name comes again after 1140 people, then with a number.
-    surname = words.SURNAMES[(number + number // len(words.GIVEN_NAMES)) % len(words.SURNAMES)]
-    again = number // (len(words.GIVEN_NAMES) * len(words.SURNAMES))
+    # Each round through the given names takes the next surname, so a name comes again after all 1140, then with a number.
+    rounds, place = divmod(number, len(words.GIVEN_NAMES))
+    given = words.GIVEN_NAMES[place]
+    surname = words.SURNAMES[(place + rounds) % len(words.SURNAMES)]
+    again = rounds // len(words.SURNAMES)
     username = f"{given}.{surname}".lower() + (str(again + 1) if again else "")
     return User(
         id=ids.take(User),
@@ -103,10 +104,11 @@ def _user(number: int, random: Random, start: datetime, ids: Ids, password: str)
 
 
 def _client_name(number: int, currency: str) -> str:
-    first = words.CLIENT_FIRST[number % len(words.CLIENT_FIRST)]
-    # Steps of 11, which has no divisor in common with 30: neighbours differ in both words.
-    second = words.CLIENT_SECOND[(number * 11 + number // len(words.CLIENT_SECOND)) % len(words.CLIENT_SECOND)]
-    again = number // (len(words.CLIENT_FIRST) * len(words.CLIENT_SECOND))
+    # As with people; neighbours differ in both words, and a name comes again after all 300, then with a number.
+    rounds, place = divmod(number, len(words.CLIENT_FIRST))
+    first = words.CLIENT_FIRST[place]
+    second = words.CLIENT_SECOND[(place * 3 + rounds) % len(words.CLIENT_SECOND)]
+    again = rounds // len(words.CLIENT_SECOND)
     return f"{first} {second}" + (f" {again + 1}" if again else "") + f" {words.CLIENT_SUFFIX[currency]}"
 
 

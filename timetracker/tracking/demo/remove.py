@@ -8,7 +8,7 @@ from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.core.files.storage import default_storage
 from django.db import transaction
-from django.db.models import FileField, ForeignKey, Model
+from django.db.models import FileField, ForeignKey, Model, Q
 
 from timetracker.accounts.models import User
 from timetracker.siteconf.models import SiteSettings
@@ -83,17 +83,22 @@ def _ties(model: type[Model], field: ForeignKey[object, object], target: type[Mo
     plural = model._meta.verbose_name_plural
     found = []
     if target in ranges:
-        to_demo = rows.filter(**{f"{field.attname}__range": ranges[target]})
+        to_demo = rows.filter(_within(field.attname, ranges[target]))
         own = to_demo.exclude(pk__range=ranges[model]) if model in ranges else to_demo
         if count := own.count():
             found.append(f"{count} {plural} of people ({_first_ids(own)}) with a demo {target._meta.verbose_name}")
     if model in ranges:
         away = rows.filter(pk__range=ranges[model], **{f"{field.attname}__isnull": False})
         if target in ranges:
-            away = away.exclude(**{f"{field.attname}__range": ranges[target]})
+            away = away.exclude(_within(field.attname, ranges[target]))
         if count := away.count():
             found.append(f"{count} demo {plural} ({_first_ids(away)}) with a {target._meta.verbose_name} of people")
     return found
+
+
+def _within(name: str, span: tuple[int, int]) -> Q:
+    """Foreign keys know no ``range``."""
+    return Q(**{f"{name}__gte": span[0], f"{name}__lte": span[1]})
 
 
 def _first_ids(rows) -> str:  # type: ignore[no-untyped-def]
