@@ -18,8 +18,7 @@ def restore_instructions(database: DatabaseInfo) -> str:
         vendor, names, load, undo = "SQLite", _SQLITE_NAMES, _SQLITE_LOAD, _SQLITE_UNDO
     else:
         vendor, names, load, undo = "PostgreSQL", _POSTGRESQL_NAMES, _postgresql_load(database), _POSTGRESQL_UNDO
-    steps = _TEXT.format(vendor=vendor, version=database.server_version, names=names, load=load, undo=undo)
-    return steps
+    return _TEXT.format(vendor=vendor, version=database.server_version, names=names, load=load, undo=undo)
 
 
 _TEXT = """\
