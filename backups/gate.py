@@ -88,15 +88,15 @@ _lock = threading.Lock()
 
 def gate_read() -> GateState:
     """The gate's state. Never raises: with the cache out of reach it is open, unless this host's marker says closed."""
-    marker = _read_marker()
-    if marker is not None:
-        return marker
     try:
         state = _decode(caches[CACHE_ALIAS].get(KEY))
     except Exception as error:  # each cache backend has errors of its own
         logger.warning("The gate's cache cannot be read: %s", error)
         state = None
-    return state if state is not None else GateState(epoch=_read_epoch())
+    marker = _read_marker()
+    if marker is not None:
+        return replace(state, state="closed") if state and state.operation else marker
+    return state or GateState(epoch=_read_epoch())
 
 
 def is_database_restore_in_progress() -> bool:
@@ -184,7 +184,8 @@ def gate_open(epoch: str | None = None) -> None:
     other processes go on waiting until this is called again.
     """
     if epoch is None:
-        epoch = gate_read().epoch
+        # The file first: it is written before the cache, which may have been out of reach then.
+        epoch = _read_epoch() or gate_read().epoch
     else:
         write_durably(_epoch_path(), epoch.encode())
     _marker_path().unlink(missing_ok=True)
