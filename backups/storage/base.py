@@ -139,7 +139,9 @@ class ArchiveStore(ABC):
 
     def refused(self, what: str, cause: object) -> PreflightRefused:
         """The refusal that says that this store cannot do ``what`` because of ``cause``."""
-        return PreflightRefused(f"{what} in {self.describe()}: {cause}.", next_step="Look at the store and at STORAGES['backups'].")
+        return PreflightRefused(
+            f"{what} in {self.describe()}: {str(cause).rstrip('.')}.", next_step="Look at the store and at STORAGES['backups']."
+        )
 
 
 def outbox() -> Path:

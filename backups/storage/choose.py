@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from django.core.files.storage import Storage, storages
+from django.core.files.storage import FileSystemStorage, Storage, storages
 
 from backups.storage.base import ArchiveStore
 from backups.storage.local import LocalStore
@@ -22,11 +22,10 @@ def archive_store() -> ArchiveStore:
         from backups.storage.s3 import S3Store
 
         return S3Store(storage)
-    try:
-        root = Path(storage.path(""))
-    except NotImplementedError:
-        return OtherStore(storage)
-    return LocalStore(root)
+    # A working path() proves nothing: InMemoryStorage has one and no file behind it.
+    if isinstance(storage, FileSystemStorage):
+        return LocalStore(Path(storage.location))
+    return OtherStore(storage)
 
 
 def _is_s3(storage: Storage) -> bool:

@@ -94,7 +94,7 @@ class OtherStore(ArchiveStore):
                 self._drop(saved)
             if isinstance(error, BackupError) or not isinstance(error, Exception):
                 raise
-            raise ArchiveNotSaved(f"The archive {name} could not be saved in {self.describe()}: {error}.") from error
+            raise ArchiveNotSaved(f"The archive {name} could not be saved in {self.describe()}: {str(error).rstrip('.')}.") from error
         partial.unlink()
 
     def _hash(self, name: str, on_bytes: OnBytes) -> str:
@@ -110,7 +110,9 @@ class OtherStore(ArchiveStore):
         try:
             self.storage.delete(name)
         except Exception as error:
-            raise ArchiveNotSaved(f"A broken {name} is left in {self.describe()} and could not be deleted: {error}.") from error
+            raise ArchiveNotSaved(
+                f"A broken {name} is left in {self.describe()} and could not be deleted: {str(error).rstrip('.')}."
+            ) from error
 
     def open(self, name: str) -> BinaryIO:
         """The backend's own file, which must be able to seek."""
@@ -121,7 +123,7 @@ class OtherStore(ArchiveStore):
         except BackupError:
             raise
         except Exception as error:
-            raise ArchiveUnreadable(f"The archive {name} cannot be read from {self.describe()}: {error}.") from error
+            raise ArchiveUnreadable(f"The archive {name} cannot be read from {self.describe()}: {str(error).rstrip('.')}.") from error
         if not file.seekable():
             file.close()
             raise ArchiveUnreadable(f"{name} cannot be read from {self.describe()}: its files cannot seek.")
@@ -176,7 +178,7 @@ class OtherStore(ArchiveStore):
                 self.storage.delete(name)
             self.storage.save(name, ContentFile(data))
         except Exception as error:
-            raise BackupError(f"The run history cannot be written in {self.describe()}: {error}.") from error
+            raise BackupError(f"The run history cannot be written in {self.describe()}: {str(error).rstrip('.')}.") from error
 
     def records(self) -> Iterator[tuple[str, bytes]]:
         """The files of the history's folder, which may be absent."""

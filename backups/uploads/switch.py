@@ -26,6 +26,7 @@ import ctypes
 import errno
 import itertools
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -49,6 +50,8 @@ def rename(source: Path, target: Path) -> None:
     renameat2 = getattr(libc(), "renameat2", None)
     number = errno.ENOSYS
     if renameat2 is not None:
+        # A call through ctypes goes past the audit hooks that os.rename has.
+        sys.audit("os.rename", os.fspath(source), os.fspath(target), -1, -1)
         if renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) == 0:
             return
         number = ctypes.get_errno()
