@@ -114,7 +114,8 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
             getattr(conf, attribute)
         except (ImproperlyConfigured, ImportError) as error:
             setting = f"BACKUPS_{attribute.upper()}"
-            messages.append(Error(f"{setting}: {error}", hint="docs/admin/SETTINGS.md lists its values.", id=check_id))
+            message = str(error) if setting in str(error) else f"{setting}: {error}"
+            messages.append(Error(message, hint="docs/admin/SETTINGS.md lists its values.", id=check_id))
     return messages
 
 
