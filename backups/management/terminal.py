@@ -16,9 +16,9 @@ __all__ = ["bar_sink", "json_line", "lines_sink", "progress_shown"]
 LINE_SECONDS = 5.0
 
 
-def json_line(stream: TextIO, kind: str, **fields: Any) -> None:
-    """Write one JSON event: ``{"event": kind, …}`` on a line of its own."""
-    stream.write(json.dumps({"event": kind, **fields}, ensure_ascii=False, default=str) + "\n")
+def json_line(stream: TextIO, event: str, /, **fields: Any) -> None:
+    """Write one JSON event: ``{"event": event, …}`` on a line of its own."""
+    stream.write(json.dumps({"event": event, **fields}, ensure_ascii=False, default=str) + "\n")
     stream.flush()
 
 

@@ -1,13 +1,15 @@
 """``python -m backups.tests.dying WHEN -- COMMAND …``: run a command that kills itself (SIGKILL) at a chosen instant.
 
 WHEN is one of ``event N`` (the N-th change that the process makes to files, or child or connection that it opens, as
-Python's audit hooks tell it; 0 counts them all and writes the number to ``$DYING_COUNT``), ``stage NAME SECONDS`` (that long
+Python's audit hooks tell it; 0 counts them all and writes to ``$DYING_COUNT``, as JSON, how many there
+are and how many each stage began after), ``stage NAME SECONDS`` (that long
 after the journal says that the stage begins) and ``time SECONDS`` (after the lock is held). With ``DYING_GROUP=1`` all
 processes of the operation die at once, else this one alone.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -41,6 +43,7 @@ class Countdown:
 
     def __init__(self, limit: int) -> None:
         self.limit, self.count, self.armed = limit, 0, False
+        self.at_stage: dict[str, int] = {}
 
     def __call__(self, event: str, args: tuple[Any, ...]) -> None:
         if not self.armed:
@@ -95,7 +98,10 @@ def main(argv: list[str]) -> None:
         def arm() -> None:
             countdown.armed = True
 
-        _watch_journal(arm, lambda stage: None)
+        def note(stage: str) -> None:
+            countdown.at_stage[stage] = countdown.count
+
+        _watch_journal(arm, note)
     elif kind == "stage":
         _watch_journal(lambda: None, lambda stage: _die_after(float(words[1])) if stage == words[0] else None)
     elif kind == "time":
@@ -110,7 +116,7 @@ def main(argv: list[str]) -> None:
     finally:
         if countdown is not None and os.environ.get("DYING_COUNT"):
             countdown.armed = False
-            Path(os.environ["DYING_COUNT"]).write_text(str(countdown.count))
+            Path(os.environ["DYING_COUNT"]).write_text(json.dumps({"total": countdown.count, "at_stage": countdown.at_stage}))
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def test_an_undo_killed_in_each_stage_ends_on_old_or_new(prepared: Prepared) -> 
 
 
 def _killed_at_events(prepared: Prepared, tmp_path: Path, *, count: int, seed: int) -> dict[int, str]:
-    """Kill the restore at ``count`` of its changes to the outside world, always those of the swap among them."""
+    """Kill the restore at ``count`` of its changes to the outside world."""
     counter = tmp_path / "count"
     process = prepared.site.run_python(
         "-m", "backups.tests.dying", "event", "0", "--", "backup_restore", prepared.archive, "--no-input", "--uploads", "exact",
@@ -121,12 +121,15 @@ def _killed_at_events(prepared: Prepared, tmp_path: Path, *, count: int, seed: i
     )  # fmt: skip
     output = process.communicate(timeout=300)
     assert process.returncode == 0, output
-    total = int(counter.read_text())
+    counted = json.loads(counter.read_text())
     prepared.site.manage("backup_undo", "--no-input")
     chance = random.Random(seed)
-    print(f"seed {seed}: {count} of {total} instants")
+    # Half of them anywhere, half from the swap to the end: that is where old becomes new.
+    last, swap = counted["total"], counted["at_stage"]["swap"]
+    instants = chance.sample(range(1, swap + 1), count // 2) + chance.sample(range(swap + 1, last + 1), count - count // 2)
+    print(f"{prepared.site.vendor}, seed {seed}: {count} of {last} instants")
     outcomes = {}
-    for instant in sorted(chance.sample(range(1, total + 1), min(count, total))):
+    for instant in sorted(instants):
         code = prepared.kill("event", instant, group=chance.random() < 0.5)
         outcomes[instant] = prepared.recovered()
         if code == 0 or outcomes[instant] == "new":
