@@ -23,7 +23,6 @@ from backups.archive_layout import (
     MAX_NAME_BYTES,
     SIZES64,
     STORED,
-    UTF8_FLAG,
     ZIP64_ID,
     Entry,
 )
@@ -88,24 +87,22 @@ def read_directory(source: Source) -> tuple[list[Entry], int]:
     """
     if source.size == 0:
         raise ArchiveRejected("it is empty")
-    if source.bytes_at(0, min(4, source.size)) != LOCAL_MAGIC:
-        raise ArchiveRejected("it is not a ZIP archive, or bytes were put before it")
-    if source.size < END.size:
-        raise ArchiveRejected("it is truncated")
     count, start, size, end = _read_end(source)
     if count > conf.max_members:
         raise ArchiveRejected(f"it has {count} members, more than BACKUPS_MAX_MEMBERS ({conf.max_members})")
     if start + size != end or not CENTRAL.size * count <= size <= (CENTRAL.size + MAX_NAME_BYTES + 28) * count:
-        raise ArchiveRejected("its end record and its central directory do not fit together")
+        raise ArchiveRejected("its end record and its central directory do not fit together (bytes were put before, between or after them)")
     return _parse_directory(source.bytes_at(start, size), count, start), start
 
 
 def _read_end(source: Source) -> tuple[int, int, int, int]:
     """Members, offset and size of the central directory, and the offset at which it must end."""
+    if source.size < END.size:
+        raise _without_end(source)
     end = source.size - END.size
     magic, disk, start_disk, count_here, count, size, start, comment = END.unpack(source.bytes_at(end, END.size))
     if magic != END_MAGIC or comment:
-        raise ArchiveRejected("its end record is not where it must be: it is truncated, or has a comment or bytes after its end")
+        raise _without_end(source)
     if disk or start_disk or count_here != count:
         raise ArchiveRejected("it is split into several disks")
     if end < LOCATOR64.size + END64.size or source.bytes_at(end - LOCATOR64.size, 4) != LOCATOR64_MAGIC:
@@ -127,9 +124,15 @@ def _read_end(source: Source) -> tuple[int, int, int, int]:
     return count64, start64, size64, end64
 
 
+def _without_end(source: Source) -> ArchiveRejected:
+    if source.bytes_at(0, min(len(LOCAL_MAGIC), source.size)) != LOCAL_MAGIC:
+        return ArchiveRejected("it is not a ZIP archive")
+    return ArchiveRejected("its end record is not where it must be: it is truncated, or has a comment or bytes after its end")
+
+
 def _parse_directory(data: bytes, count: int, end: int) -> list[Entry]:
     entries = []
-    position = expected = 0
+    position = 0
     for _ in range(count):
         if position + CENTRAL.size > len(data):
             raise ArchiveRejected("its central directory holds fewer members than its end record says")
@@ -144,20 +147,20 @@ def _parse_directory(data: bytes, count: int, end: int) -> list[Entry]:
     if position != len(data):
         raise ArchiveRejected("its central directory holds more than its end record says")
     # Only now is the length of each local header known: what lies between two members is its header or refused.
+    if entries and entries[0].offset:
+        raise ArchiveRejected("bytes before its first member belong to none")
     for entry, following in zip(entries, [*(other.offset for other in entries[1:]), end], strict=True):
-        if entry.offset != expected:
-            raise ArchiveRejected(f"bytes before the member {entry.name[:200]!a} belong to none")
         entry.is_large = following - entry.end == SIZES64.size
         if entry.end != following or (not entry.is_large and max(entry.size, entry.compressed_size) >= LIMIT_32):
             raise ArchiveRejected(f"the member {entry.name[:200]!a} overlaps what follows, or bytes after it belong to none")
-        expected = following
     return entries
 
 
 def _entry(fixed: tuple[int, ...], raw_name: bytes, extra: bytes) -> Entry:
     _, _, _, version, flags, method, dos_time, dos_date, crc, compressed_size, size, _, _, _, disk, _, attributes, offset = fixed
     try:
-        name = raw_name.decode("utf-8" if flags & UTF8_FLAG else "ascii")
+        # With or without the flag: Info-ZIP leaves it out. The manifest must list the name that comes out.
+        name = raw_name.decode()
     except UnicodeDecodeError as error:
         raise ArchiveRejected(f"a member's name is not UTF-8: {raw_name[:200]!r}") from error
     where = f"the member {name[:200]!a}"

@@ -43,7 +43,8 @@ MANIFEST_MEMBER_BYTES = 256
 PACKED_BYTES = 256 * 1024
 # isal's stub declares an instance where the class is.
 DAMAGED: type[Exception] = isal_zlib.error  # type: ignore[assignment]
-FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 SIGNATURE_BYTES = 1024
 SETTINGS_BYTES = 16 * 1024 * 1024
 
@@ -126,28 +127,32 @@ class ArchiveReader:
 
         Raises :class:`~backups.exceptions.ArchiveRejected`; OSError where the destination fails (disk full, file exists).
         """
-        stream = _Forward(self._source, 0, self._members_end)
-        tree = None if uploads_to is None else _Tree(uploads_to)
-        try:
+        with self._named(), _Tree(uploads_to) as tree:
+            stream = _Forward(self._source, 0, self._members_end)
             for entry in self._entries:
-                descriptor = None
-                if entry.name == self.manifest.database.member and database_to is not None:
-                    descriptor = _create_database(database_to)
-                elif entry.name.startswith(UPLOADS) and tree is not None:
-                    descriptor = tree.create(entry.name.removeprefix(UPLOADS))
-                try:
+                with self._destination(entry, database_to, tree) as descriptor:
                     for piece in self._proven_pieces(entry, stream):
                         if descriptor is not None:
                             write_all(descriptor, piece)
                         on_bytes(len(piece))
-                    if descriptor is not None and entry.name == self.manifest.database.member:
-                        os.fsync(descriptor)
-                finally:
-                    if descriptor is not None:
-                        os.close(descriptor)
+
+    @contextmanager
+    def _destination(self, entry: Entry, database_to: Path | None, tree: _Tree) -> Iterator[int | None]:
+        """A new file for the member, or None where it goes nowhere; the dump's is on the disk afterwards."""
+        descriptor = None
+        is_database = entry.name == self.manifest.database.member
+        if is_database and database_to is not None:
+            database_to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(database_to, NEW_FILE, 0o600)
+        elif entry.name.startswith(UPLOADS):
+            descriptor = tree.create(entry.name.removeprefix(UPLOADS))
+        try:
+            yield descriptor
+            if is_database and descriptor is not None:
+                os.fsync(descriptor)
         finally:
-            if tree is not None:
-                tree.close()
+            if descriptor is not None:
+                os.close(descriptor)
 
     def _proven_pieces(self, entry: Entry, stream: _Forward) -> Iterator[Buffer]:
         """The content of one member, never a byte more than its size; refused at the end where a sum is another."""
@@ -300,36 +305,42 @@ def _first_duplicate(entries: list[Entry]) -> str:
     return ""
 
 
-def _create_database(path: Path) -> int:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-
-
 class _Tree:
-    """Makes files below one folder. Every step down opens a real folder, so no link can lead out of it."""
+    """Makes files below one folder. Every step down opens a real folder, so no link can lead out of it.
 
-    def __init__(self, root: Path) -> None:
-        root.mkdir(mode=0o755, parents=True, exist_ok=True)
-        self._folders = [("", os.open(root, FOLDER_FLAGS))]
+    Without a folder it makes nothing. Folders that members share in a row stay open.
+    """
 
-    def create(self, relative: str) -> int:
-        """Open a new file for writing; folders that members share in a row stay open."""
+    def __init__(self, root: Path | None) -> None:
+        self._open: list[tuple[str, int]] = []
+        if root is not None:
+            root.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self._open.append(("", os.open(root, FOLDER)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._close_from(0)
+
+    def create(self, relative: str) -> int | None:
+        """Open a new file for writing."""
+        if not self._open:
+            return None
         *folders, name = relative.split("/")
-        depth = 0
-        while depth < min(len(folders), len(self._folders) - 1) and folders[depth] == self._folders[depth + 1][0]:
-            depth += 1
-        self._close_below(depth + 1)
-        for folder in folders[depth:]:
-            above = self._folders[-1][1]
+        shared = 0
+        for (is_open, _), folder in zip(self._open[1:], folders, strict=False):
+            if is_open != folder:
+                break
+            shared += 1
+        self._close_from(1 + shared)
+        for folder in folders[shared:]:
+            above = self._open[-1][1]
             with suppress(FileExistsError):
                 os.mkdir(folder, 0o755, dir_fd=above)
-            self._folders.append((folder, os.open(folder, FOLDER_FLAGS, dir_fd=above)))
-        return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=self._folders[-1][1])
+            self._open.append((folder, os.open(folder, FOLDER, dir_fd=above)))
+        return os.open(name, NEW_FILE, 0o644, dir_fd=self._open[-1][1])
 
-    def close(self) -> None:
-        """Close every folder."""
-        self._close_below(0)
-
-    def _close_below(self, depth: int) -> None:
-        while len(self._folders) > depth:
-            os.close(self._folders.pop()[1])
+    def _close_from(self, depth: int) -> None:
+        while len(self._open) > depth:
+            os.close(self._open.pop()[1])

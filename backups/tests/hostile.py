@@ -254,7 +254,7 @@ def cut_by_one_byte(good: Forgery) -> bytes:
     return good.sealed()[:-1]
 
 
-@_hostile("bytes were put before it")
+@_hostile("do not fit together")
 def bytes_before(good: Forgery) -> bytes:
     return b"#!/bin/sh\n" + good.sealed()
 
@@ -286,7 +286,13 @@ def bytes_between_directory_and_end(good: Forgery) -> bytes:
     return zip_of(good.pieces + good.made_pieces(), before_end=b"\x00" * 10)
 
 
-@_hostile("bytes before the member")
+@_hostile("bytes before its first member")
+def bytes_before_with_offsets_that_know_them(good: Forgery) -> bytes:
+    good.pieces[0].gap = b"\x00" * 7
+    return good.sealed()
+
+
+@_hostile("bytes after it belong to none")
 def bytes_between_members(good: Forgery) -> bytes:
     good.pieces[1].gap = b"\x00" * 7
     return good.sealed()
@@ -307,9 +313,7 @@ def two_members_of_the_same_bytes(good: Forgery) -> bytes:
 @_hostile("fewer members")
 def end_record_with_more_members(good: Forgery) -> bytes:
     everything = good.pieces + good.made_pieces()
-    many = len(everything) + 1
-    everything[-1].central["comment"] = b"\x00" * 10
-    return zip_of(everything, count=many, count_here=many)
+    return zip_of(everything, count=len(everything) + 1, count_here=len(everything) + 1)
 
 
 @_hostile("holds more than its end record says")
