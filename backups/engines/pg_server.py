@@ -98,7 +98,7 @@ class Server:
             "options": self._options(_SESSION_SETTINGS),
         }
         try:
-            connection = psycopg2.connect(**params)
+            connection: Connection = psycopg2.connect(**params)
         except psycopg2.Error as error:
             raise PreflightRefused(
                 f"The database {database} at {self.address} cannot be reached: {self.sentence(error)}",
@@ -119,7 +119,7 @@ class Server:
         finally:
             connection.close()
 
-    def sentence(self, error: Exception) -> str:
+    def sentence(self, error: BaseException) -> str:
         """The first line of a database error as a sentence, without secrets."""
         text = str(error).strip()
         line = first_error(text.splitlines()[0] if text else type(error).__name__, self.secrets)
@@ -136,7 +136,7 @@ class Server:
         given |= {"dbname": database, "application_name": application_name(operation)}
         if options := self._options(settings or {}):
             given["options"] = options
-        return psycopg2.extensions.make_dsn(**given)
+        return str(psycopg2.extensions.make_dsn(**given))
 
     def environment(self) -> dict[str, str]:
         """The environment of a client program: messages in English, the password, and what libpq itself would look for."""
@@ -167,7 +167,7 @@ def server_for(alias: str) -> Server:
             ) from error
         maintenance = given.pop("dbname", MAINTENANCE_DATABASE)
         options = {"options": params["options"]} if "options" in params else {}
-        same_role = {name: params[name] for name in ("user", "password") if name in params and "user" not in given}
+        same_role = {name: value for name, value in params.items() if name in {"user", "password"} and "user" not in given}
         params = {**same_role, **options, **given}
     return Server(live=live, params=params, maintenance=maintenance)
 
@@ -182,7 +182,7 @@ def _name_of_service(params: dict[str, Any]) -> str:
             next_step="Put the database's name into DATABASES (NAME), beside the service.",
         ) from error
     try:
-        return connection.info.dbname
+        return str(connection.info.dbname)
     finally:
         connection.close()
 

@@ -141,7 +141,9 @@ def statements(script: str) -> Iterator[str]:
 
 def grants(script: str) -> tuple[list[str], list[str]]:
     """From a script of grants: the statements to run, and those left out because another role granted them."""
-    kept, left_out, by_another = [], [], False
+    kept: list[str] = []
+    left_out: list[str] = []
+    by_another = False
     for statement in statements(script):
         if statement.upper().startswith("SET SESSION AUTHORIZATION"):
             by_another = True
