@@ -1,0 +1,47 @@
+"""Peak memory of create and restore does not grow with the data."""
+
+from __future__ import annotations
+
+import pytest
+
+from backups.tests.site import Site, SiteTemplates, populate
+
+
+def peak_kib(site: Site, *args: str) -> int:
+    """Run a command; the largest resident set, in KiB, that its process had."""
+    out = site.data_dir / "peak"
+    process = site.run_python("-m", "backups.tests.measured", out, *args)
+    output = process.communicate(timeout=1800)
+    assert process.returncode == 0, output
+    return int(out.read_text())
+
+
+def _peaks(site: Site, entries: int) -> tuple[int, int]:
+    populate(site, entries=entries, uploads_mb=1)
+    target = site.data_dir / "archive.zip"
+    created = peak_kib(site, "backup_create", "--output", str(target), "--no-progress")
+    restored = peak_kib(site, "backup_restore", str(target), "--no-input", "--no-progress")
+    return created, restored
+
+
+def _compared(site: Site, site_templates: SiteTemplates, few: int, many: int, factor: float) -> None:
+    small = _peaks(site, few)
+    large_site = site_templates.site(site.cluster)
+    try:
+        large = _peaks(large_site, many)
+    finally:
+        large_site.close()
+    for what, before, after in zip(("create", "restore"), small, large, strict=True):
+        print(f"{site.vendor}: {what}: {before} KiB with {few} entries, {after} KiB with {many} ({100 * (after / before - 1):+.1f} %)")
+        assert after < before * factor, f"{what} needs memory for its rows"
+
+
+def test_memory_does_not_grow_with_the_rows(site: Site, site_templates: SiteTemplates) -> None:
+    # Enough rows to fill every buffer; 45,000 more, held in memory, would be over 20 MB, a third of the whole process.
+    _compared(site, site_templates, 15_000, 60_000, 1.10)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_memory_is_flat_from_250_thousand_to_2_million_entries(site: Site, site_templates: SiteTemplates) -> None:
+    _compared(site, site_templates, 250_000, 2_000_000, 1.05)
