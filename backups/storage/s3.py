@@ -56,6 +56,8 @@ class S3Store(ArchiveStore):
 
     copy_at_once = COPY_AT_ONCE
     copy_part = COPY_PART
+    # The most that S3 lists at once.
+    page_size = 1000
 
     def __init__(self, storage: S3Storage) -> None:
         """Take the backend; nothing is contacted yet."""
@@ -159,9 +161,13 @@ class S3Store(ArchiveStore):
         if there is not None and there["ContentLength"] == size and there["Metadata"].get("sha256") == sha256:
             return
         name = posixpath.basename(key)
+        if fault is None:
+            # It was written by us just now: the service did not heed the ETag, or lost it.
+            self._drop(key)
+            raise ArchiveNotSaved(f"Other bytes were copied to {name} in {self.describe()} than were read back; it was deleted there.")
         if there is not None and status_of(fault) == 412:
             raise NameTaken(f"{name} is in {self.describe()} already; it was left as it is.") from fault
-        raise fault or ArchiveNotSaved(f"{name} is not in {self.describe()}, although its copy was confirmed.")
+        raise fault
 
     def _copy_if_absent(self, source: str, key: str, etag: str, size: int, sha256: str) -> None:
         copy = self._copy_at_once if size <= self.copy_at_once else self._copy_in_parts
@@ -209,7 +215,7 @@ class S3Store(ArchiveStore):
             raise
 
     def _drop(self, key: str) -> None:
-        """Delete the partial object; where that fails now, :meth:`sweep_partials` does it later."""
+        """Delete what must not stay; a partial object that cannot be deleted now is left to :meth:`sweep_partials`."""
         try:
             self._client.delete_object(Bucket=self.bucket, Key=key)
         except FAULTS:
@@ -230,7 +236,9 @@ class S3Store(ArchiveStore):
         return io.BufferedReader(reader, BUFFER)
 
     def _keys(self, prefix: str) -> Iterator[dict[str, Any]]:
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=self._key(prefix), Delimiter="/")
+        pages = self._client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=self._key(prefix), Delimiter="/", PaginationConfig={"PageSize": self.page_size}
+        )
         for page in pages:
             for item in page.get("Contents", ()):
                 yield {**item, "Name": posixpath.basename(item["Key"])}

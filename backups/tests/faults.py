@@ -1,15 +1,16 @@
-"""A proxy in front of a real HTTP server, whose faults are written down like a script.
+r"""A proxy in front of a real HTTP server, whose faults are written down like a script.
 
-    proxy.fail("PUT", ".zip.partial", Answer(503))
-    proxy.fail("GET", ".zip", CutResponse(after=1000), times=2)
+    proxy.fail("PUT", r"\.zip\.partial", Answer(503))
+    proxy.fail("GET", r"\.zip$", CutResponse(after=1000), times=2)
 
-The first rule that fits a request (method, a part of its path and query) is used up by it; all others pass untouched.
+The first rule that fits a request (method, an expression found in its path and query) is used up by it; all others pass untouched.
 """
 
 from __future__ import annotations
 
 import http.client
 import http.server
+import re
 import socket
 import threading
 from collections.abc import Callable
@@ -78,7 +79,7 @@ Fault = Answer | CutRequest | CutResponse | LoseAnswer | FlipRequest | FlipRespo
 @dataclass
 class _Rule:
     method: str
-    part: str
+    expression: str
     fault: Fault
     times: int
 
@@ -113,17 +114,17 @@ class FaultProxy:
         """Where clients connect to."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
-    def fail(self, method: str, part: str, fault: Fault, *, times: int = 1) -> None:
-        """Let the next ``times`` requests of that method whose path contains ``part`` fail."""
+    def fail(self, method: str, expression: str, fault: Fault, *, times: int = 1) -> None:
+        """Let the next ``times`` requests of that method whose path and query match ``expression`` fail."""
         with self._lock:
-            self._rules.append(_Rule(method, part, fault, times))
+            self._rules.append(_Rule(method, expression, fault, times))
 
     def fault_for(self, request: Request) -> Fault | None:
         """Log the request and use up the rule that fits."""
         with self._lock:
             self.requests.append(request)
             for rule in self._rules:
-                if rule.times and rule.method == request.method and rule.part in request.path:
+                if rule.times and rule.method == request.method and re.search(rule.expression, request.path):
                     rule.times -= 1
                     return rule.fault
         return None
