@@ -185,6 +185,8 @@ def start(*, empty: bool) -> NoReturn:
     if password:
         say(f"Log in as {FIRST_ADMIN} with the password {password} (shown this once; change it there).")
     connections.close_all()
+    # gunicorn puts its working directory first on the path of modules: that must be ours and not the caller's.
+    os.chdir(BASE_DIR)
     os.execv(sys.executable, [sys.executable, "-P", "-m", "timetracker.supervisor", host, str(port)])  # noqa: S606 - our own Python
 
 

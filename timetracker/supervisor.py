@@ -17,11 +17,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 __all__ = ["Supervisor", "site_processes"]
 
-BASE_DIR = Path(__file__).resolve().parent.parent
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 # Seconds after which a child counts as having come up; its next pause is the first one again.
@@ -39,7 +37,7 @@ def site_processes(host: str, port: int) -> dict[str, list[str]]:
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return {
         "web": [
-            *(sys.executable, "-P", "-m", "gunicorn", "timetracker.wsgi:application", "--chdir", str(BASE_DIR)),
+            *(sys.executable, "-P", "-m", "gunicorn", "timetracker.wsgi:application"),
             *("--bind", address, "--worker-class", "gthread", "--workers", "1", "--threads", "8"),
             *("--graceful-timeout", "30", "--log-level", "warning", "--no-control-socket"),
         ],
