@@ -119,7 +119,8 @@ def _postgresql_load(database: DatabaseInfo) -> str:
     psql --quiet --dbname=postgres --command="ALTER DATABASE \\"$DATABASE\\" RENAME TO \\"${{DATABASE}}_before\\""
     psql --quiet --dbname=postgres --command="ALTER DATABASE \\"${{DATABASE}}_restored\\" RENAME TO \\"$DATABASE\\""
 
-   (Where there is no old database, the first of the two has nothing to rename: leave it out.)"""
+   (Where there is no old database, the first of the two has nothing to rename: leave it out.) Rights of other roles and
+   settings of the database are not restored this way: give them again where the site needs them."""
     extensions = {name: version for name, version in database.extensions.items() if name != "plpgsql"}
     if extensions:
         named = ", ".join(f"{name} {version}" for name, version in sorted(extensions.items()))
