@@ -173,6 +173,18 @@ def copy_access(connection: Connection, live: DatabaseFacts | None, shadow: Data
     return warnings
 
 
+# Parameters whose value is a list of quoted names (GUC_LIST_QUOTE in the server's source): as one literal they would be
+# quoted a second time, so they are set in the session and taken FROM CURRENT.
+_LISTS = {
+    "local_preload_libraries",
+    "search_path",
+    "session_preload_libraries",
+    "shared_preload_libraries",
+    "temp_tablespaces",
+    "unix_socket_directories",
+}
+
+
 def copy_settings(connection: Connection, live: DatabaseFacts, shadow: DatabaseFacts) -> list[str]:
     """Carry over ``ALTER DATABASE … SET`` (per role too), the connection limit and the comment; return what an owner may not set."""
     warnings = []
@@ -192,12 +204,15 @@ def copy_settings(connection: Connection, live: DatabaseFacts, shadow: DatabaseF
             whose = sql.SQL("ALTER ROLE {} IN DATABASE {}").format(sql.Identifier(role), name)
         for setting in settings:
             parameter, _, value = setting.partition("=")
+            set_it = whose + sql.SQL(" SET {}").format(_parameter(parameter))
             try:
-                # FROM CURRENT takes the value as it is: no list (search_path) is quoted a second time.
-                execute(connection, "BEGIN")
-                execute(connection, "SELECT set_config(%s, %s, true)", (parameter, value))
-                execute(connection, whose + sql.SQL(" SET {} FROM CURRENT").format(_parameter(parameter)))
-                execute(connection, "COMMIT")
+                if parameter.lower() in _LISTS:
+                    execute(connection, "BEGIN")
+                    execute(connection, "SELECT set_config(%s, %s, true)", (parameter, value))
+                    execute(connection, set_it + sql.SQL(" FROM CURRENT"))
+                    execute(connection, "COMMIT")
+                else:
+                    execute(connection, set_it + sql.SQL(" TO {}").format(sql.Literal(value)))
             except psycopg2.Error as error:
                 execute(connection, "ROLLBACK")
                 of_role = f" of role {role}" if role else ""

@@ -22,6 +22,9 @@ from backups.tests.servers import PgCluster
 
 __all__ = ["ScratchPostgres", "registered", "scratch_postgres"]
 
+# Signs of a name that every database beside it begins with, however long it is.
+PREFIX = 12
+
 
 @contextmanager
 def registered(cluster: PgCluster, name: str, *, user: str = PgCluster.owner, over: str = "socket", **extra: Any) -> Iterator[str]:
@@ -84,7 +87,7 @@ class ScratchPostgres:
 
     def leftovers(self) -> list[str]:
         """Databases whose names begin as this one's, and are not it."""
-        return [name for name in self.cluster.databases(self.name[:20]) if name != self.name]
+        return [name for name in self.cluster.databases(self.name[:PREFIX]) if name != self.name]
 
     def truncate(self, dump: Path) -> None:
         """Cut off the end of the dump: its table of contents stands at its head."""
@@ -104,4 +107,4 @@ def scratch_postgres(
             yield ScratchPostgres(cluster, name, alias, user)
     finally:
         cluster.start()
-        cluster.drop_databases(name[:20])
+        cluster.drop_databases(name[:PREFIX])
