@@ -23,6 +23,7 @@ from backups.engines.sqlite_file import (
     first_fault,
     has_marker,
     journal_mode,
+    look,
     migrations_of,
     move_file,
     opened,
@@ -114,6 +115,7 @@ class SqliteEngine(Engine):
         """Tables of the live file; 0 for one of no bytes, which is not opened: SQLite would remove a WAL beside it."""
         if not self._live.stat().st_size:
             return 0
+        look(self._live, wait=LOOK_SECONDS)
         with opened(self._live, read_only=True, wait=LOOK_SECONDS) as connection:
             return int(connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()[0])
 
@@ -292,7 +294,7 @@ class SqliteEngine(Engine):
     def judge(self, journal: Journal) -> Which:
         """New where the live file holds the marker of this operation's swap: it came in the same transaction as the data."""
         try:
-            return "new" if has_marker(self._live, journal.id) else "old"
+            return "new" if has_marker(self._live, journal.id, wait=conf.close_seconds) else "old"
         except sqlite3.Error as error:
             raise RestoreNotUndone(
                 f"It cannot be known which data is live: {self._live} cannot be read: {error}.",
@@ -360,7 +362,7 @@ class SqliteEngine(Engine):
 
     def _free_bytes(self) -> int:
         folder = self._live.parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+        if not os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
             raise PreflightRefused(
                 f"The folder {folder} of the database cannot be written.",
                 next_step=f"Make it writable for the user with the id {os.geteuid()}, then run the command again.",

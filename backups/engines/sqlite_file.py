@@ -35,6 +35,7 @@ __all__ = [
     "first_fault",
     "has_marker",
     "journal_mode",
+    "look",
     "migrations_of",
     "move_file",
     "opened",
@@ -51,7 +52,7 @@ BUSY_SECONDS = 30.0
 # Pages copied at once: 1 MiB of the default page size. Between two pieces the operation can be ended.
 COPY_PAGES = 256
 # Longest time, in seconds, for shortening the WAL; where it fails, SQLite reuses the file as it is.
-CHECKPOINT_SECONDS = 5.0
+CHECKPOINT_SECONDS = 2.0
 # What SQLite puts beside a database file.
 SIDE_FILES = ("-wal", "-shm", "-journal")
 # Result codes that say: these bytes are no database (all others may pass: locked, no rights, a failing disk).
@@ -78,16 +79,30 @@ def file_of_setting(name: object) -> Path:
     return Path(path).resolve()
 
 
-@contextmanager
-def opened(path: Path, *, create: bool = False, read_only: bool = False, wait: float = BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
-    """A connection in autocommit to the file ``path``, closed on leaving; raises :class:`sqlite3.Error`.
+def look(path: Path, *, wait: float) -> None:
+    """Raise :class:`sqlite3.Error` where ``path`` is no database that can be read; leave what lies there as it is.
 
-    ``read_only`` lets no statement write; it is no ``mode=ro``, with which a WAL that nobody has open cannot be read.
-    Django's SQL functions are there, because indexes, generated columns and constraints may call them.
+    Before the live file is opened by :func:`opened`, whose end removes the WAL beside a file that is no database and may
+    hold the only copy of the last commits (measured). With ``mode=ro`` it stays.
     """
-    connection = sqlite3.connect(
-        f"{path.as_uri()}?mode={'rwc' if create else 'rw'}", uri=True, timeout=wait, isolation_level=None, check_same_thread=False
-    )
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=wait, isolation_level=None)) as connection:
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError as error:
+            # A dead transaction must be taken back first, which a connection that may write does by itself.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+                raise
+
+
+@contextmanager
+def opened(path: Path, *, read_only: bool = False, wait: float = BUSY_SECONDS) -> Iterator[sqlite3.Connection]:
+    """A connection in autocommit to the file ``path``, which exists; closed on leaving. Raises :class:`sqlite3.Error`.
+
+    ``read_only`` lets no statement write. Django's SQL functions are there, because indexes, generated columns and
+    constraints may call them.
+    """
+    # No mode=ro: it cannot take back a dead transaction, and leaves an empty WAL behind where it finds none.
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=wait, isolation_level=None, check_same_thread=False)
     with closing(connection):
         register_functions(connection)
         if read_only:
@@ -182,7 +197,7 @@ def write_marker(path: Path, operation: str) -> None:
         connection.execute("COMMIT")
 
 
-def has_marker(path: Path, operation: str) -> bool:
+def has_marker(path: Path, operation: str, *, wait: float) -> bool:
     """Whether the data in the file ``path`` came by ``operation``; False where there is no readable database.
 
     Raises :class:`sqlite3.Error` where it cannot be known (the file is locked, or the disk fails).
@@ -191,7 +206,8 @@ def has_marker(path: Path, operation: str) -> bool:
     if not path.exists() or not path.stat().st_size:
         return False
     try:
-        with opened(path, read_only=True) as connection, _one_instant(connection):
+        look(path, wait=wait)
+        with opened(path, read_only=True, wait=wait) as connection, _one_instant(connection):
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (MARKER_TABLE,)).fetchone():
                 return False
             found = connection.execute(f"SELECT 1 FROM {MARKER_TABLE} WHERE operation = ?", (operation,)).fetchone()  # noqa: S608

@@ -16,6 +16,7 @@ from backups.engines.sqlite_file import (
     encoding_of,
     first_fault,
     journal_mode,
+    look,
     migrations_of,
     opened,
     quoted,
@@ -96,6 +97,7 @@ def snapshot_taken(live: Path, folder: Path, member: str) -> Iterator[SqliteSnap
 def _proven_copy(live: Path, path: Path, member: str) -> SqliteSnapshot:
     path.touch(mode=0o600, exist_ok=False)
     try:
+        look(live, wait=BUSY_SECONDS)
         with opened(live, read_only=True) as source, opened(path) as target:
             # Nothing of this needs to survive a crash of the machine: without an archive the copy is worth nothing.
             target.execute("PRAGMA synchronous=OFF")

@@ -148,7 +148,7 @@ class SqliteSwap:
     def _is_committed(self, error: BaseException) -> bool:
         """Whether the new data is live although the copy raised: a signal can arrive between the commit and its return."""
         try:
-            return has_marker(self.live, self.operation)
+            return has_marker(self.live, self.operation, wait=self.wait)
         except sqlite3.Error as failure:
             raise RestoreNotUndone(f"After a failure ({error}) it cannot be known which data is live: {failure}.") from error
 
@@ -161,7 +161,7 @@ class SqliteSwap:
 
     def _ask_once(self) -> None:
         try:
-            answered = has_marker(self.live, self.operation)
+            answered = has_marker(self.live, self.operation, wait=self.wait)
         except sqlite3.Error as error:
             raise RestoreNotUndone(f"The new data is in place but does not answer: {error}.") from error
         if not answered:
