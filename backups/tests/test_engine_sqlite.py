@@ -866,10 +866,13 @@ def swap_and_exit(database: SqliteScratch, journal: Journal, path: Path, info: D
 
 def test_children_do_not_inherit_the_lock(filled: SqliteScratch) -> None:
     engine = filled.engine()
+    command = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"]
     with engine.lock("restore"):
-        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False)
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, close_fds=False)
+        assert child.stdout and child.stdout.readline()
     try:
         assert not engine.is_locked()
+        assert child.poll() is None
     finally:
         child.communicate()
 
