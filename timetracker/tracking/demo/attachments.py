@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time
 from random import Random
 
+from timetracker.accounts.models import User
 from timetracker.clients.models import Client, Document
 from timetracker.tracking.demo import words
 from timetracker.tracking.demo.agency import Agency
@@ -37,8 +38,8 @@ def make_letters(*, seed: int, days: list[date], agency: Agency, ids: Ids, files
     """Write each client's contract and reports (PDF); the contract and every second report may be seen by the client."""
     random = Random(f"{seed}/letters")  # noqa: S311 (invented data)
     documents = []
-    for client in agency.clients[1 : _CLIENTS_WITH_LETTERS + 1]:
-        dates = sorted(random.choice(days) for _ in range(2 + client.id % 2))
+    for place, client in enumerate(agency.clients[1 : _CLIENTS_WITH_LETTERS + 1], 1):
+        dates = sorted(random.choice(days) for _ in range(2 + place % 2))
         for number, on in enumerate([days[0], *dates]):
             title = "Agreement on services" if number == 0 else f"Report {number}"
             content = letter_pdf(
@@ -48,8 +49,8 @@ def make_letters(*, seed: int, days: list[date], agency: Agency, ids: Ids, files
                 title=title,
                 paragraphs=_CONTRACT if number == 0 else random.sample(_REPORT, 2),
             )
-            name = f"documents/{on:%Y/%m}/{title.lower().replace(' ', '-')}-{client.id}.pdf"
-            documents.append(_document(ids, files, client, title, name, content, on, agency, visible=number % 2 == 0))
+            name = f"documents/{on:%Y/%m}/{title.lower().replace(' ', '-')}-{place:02d}.pdf"
+            documents.append(_document(ids, files, client, title, name, content, on, agency.users[place % 2], visible=number % 2 == 0))
     return documents
 
 
@@ -76,7 +77,9 @@ def make_attachments(*, seed: int, megabytes: int, days: list[date], agency: Age
             content = photo_png(random, (random.randrange(320, 720, 8), random.randrange(240, 480, 8)))
         total += len(content)
         name = f"documents/{on:%Y/%m}/{title.split(',')[0].lower().replace(' ', '-')}-{number:05d}.{ending}"
-        documents.append(_document(ids, files, client, f"{title}, {on}", name, content, on, agency, visible=number % 2 == 0))
+        documents.append(
+            _document(ids, files, client, f"{title}, {on}", name, content, on, random.choice(agency.users), visible=number % 2 == 0)
+        )
     return documents
 
 
@@ -91,7 +94,7 @@ def _hours_csv(random: Random, agency: Agency, on: date) -> bytes:
 
 
 def _document(
-    ids: Ids, files: DemoFiles, client: Client, title: str, name: str, content: bytes, on: date, agency: Agency, *, visible: bool
+    ids: Ids, files: DemoFiles, client: Client, title: str, name: str, content: bytes, on: date, uploaded_by: User, *, visible: bool
 ) -> Document:
     uploaded = datetime.combine(on, time(15), UTC)
     return Document(
@@ -100,7 +103,7 @@ def _document(
         title=title,
         file=files.save(name, content),
         visible_to_client=visible,
-        uploaded_by=agency.users[client.id % len(agency.users)],
+        uploaded_by=uploaded_by,
         created_at=uploaded,
         updated_at=uploaded,
     )

@@ -48,7 +48,7 @@ def make_invoices(
     random = Random(f"{seed}/invoices")  # noqa: S311 (invented data)
     projects = {demo.project.id: demo for demo in agency.projects}
     users = {user.id: user for user in agency.users}
-    clients = {client.id: client for client in agency.clients}
+    clients = {client.id: (place, client) for place, client in enumerate(agency.clients)}
     lines: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
     for key in billed.items:
         lines.setdefault((key[1], projects[key[0]].project.client_id), []).append(key)
@@ -60,7 +60,7 @@ def make_invoices(
 
     ledger = Ledger()
     for number, (month, client_id) in enumerate(sorted(lines), site.invoice_next_number):
-        client = clients[client_id]
+        place, client = clients[client_id]
         issued_on = month_after(first, month + 1).replace(day=2)
         written = datetime.combine(issued_on, time(9, number % 60), UTC)
         invoice = Invoice(
@@ -69,7 +69,7 @@ def make_invoices(
             client=client,
             status=Invoice.Status.SENT,
             issued_on=issued_on,
-            due_on=issued_on + timedelta(days=30 if client_id % 3 else 14),
+            due_on=issued_on + timedelta(days=30 if place % 3 else 14),
             currency=client.currency,
             tax_rate=_TAX.get(client.currency, Decimal(0)),
             notes="Thank you for working with us.",

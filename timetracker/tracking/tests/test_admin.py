@@ -1,0 +1,142 @@
+"""The admin of all domain apps, as a browser asks for it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.contrib import admin
+from django.db import connection
+from django.db.models import Model
+from django.test import Client as Browser
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from timetracker.accounts.models import User
+from timetracker.billing.models import Expense, Invoice, InvoiceItem, Payment
+from timetracker.clients.models import Client, Document
+from timetracker.siteconf.models import SiteSettings
+from timetracker.tracking.models import Project, Task, TimeEntry
+
+NINE = datetime(2025, 3, 3, 9, 0, tzinfo=UTC)
+MODELS = (User, Client, Document, Project, Task, TimeEntry, Invoice, Payment, Expense, SiteSettings)
+
+
+@pytest.fixture(autouse=True)
+def plain_static_files(settings) -> None:  # type: ignore[no-untyped-def]
+    """Pages name static files as they are: nothing has collected and hashed them here."""
+    settings.STORAGES = {**settings.STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
+
+
+@pytest.fixture
+def browser(db: None) -> Browser:
+    browser = Browser()
+    browser.force_login(User.objects.create_superuser("boss", "boss@studio.example", "correct horse battery"))
+    return browser
+
+
+@pytest.fixture
+def rows(person: User, project: Project) -> dict[type[Model], Model]:
+    """One row of every model in MODELS."""
+    invoice = Invoice.objects.create(number="INV-0001", client=project.client, issued_on=date(2025, 3, 2), due_on=date(2025, 3, 16))
+    item = InvoiceItem.objects.create(invoice=invoice, project=project, description="Work", unit_price=Decimal(90))
+    task = Task.objects.create(project=project, name="Page templates", assignee=person)
+    ended = NINE + timedelta(minutes=95)
+    return {
+        User: person,
+        Client: project.client,
+        Document: Document.objects.create(client=project.client, title="Agreement", file="documents/agreement.pdf"),
+        Project: project,
+        Task: task,
+        TimeEntry: TimeEntry.objects.create(
+            user=person, project=project, task=task, started_at=NINE, ended_at=ended, invoice_item=item, source="timer"
+        ),
+        Invoice: invoice,
+        Payment: Payment.objects.create(invoice=invoice, amount=Decimal(90)),
+        Expense: Expense.objects.create(user=person, project=project, description="Taxi", amount=Decimal(12)),
+        SiteSettings: SiteSettings.objects.create(company_name="Example Studio"),
+    }
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_list_search_and_form_open(browser: Browser, rows: dict[type[Model], Model], model: type[Model]) -> None:
+    name = f"admin:{model._meta.label_lower.replace('.', '_')}"
+    pages = [reverse(f"{name}_changelist"), reverse(f"{name}_change", args=[rows[model].pk])]
+    if model is not SiteSettings:
+        pages += [pages[0] + "?q=robin", reverse(f"{name}_add")]
+    for page in pages:
+        assert browser.get(page, follow=True).status_code == 200, page
+
+
+def test_every_model_that_people_edit_is_in_the_admin() -> None:
+    assert set(MODELS) <= set(admin.site._registry)
+
+
+def test_list_of_time_takes_as_many_queries_for_thirty_rows_as_for_one(browser: Browser, rows: dict[type[Model], Model]) -> None:
+    page = reverse("admin:tracking_timeentry_changelist")
+    browser.get(page)
+    with CaptureQueriesContext(
+        connection,
+    ) as one:
+        browser.get(page)
+    entry = TimeEntry.objects.get()
+    for number in range(1, 30):
+        entry.pk = None
+        entry.started_at = NINE - timedelta(days=number)
+        entry.save()
+    with CaptureQueriesContext(connection) as thirty:
+        assert b"30 time entries" in browser.get(page).content
+    assert len(thirty) == len(one)
+
+
+def test_time_is_found_by_exact_username_and_project_code(browser: Browser, rows: dict[type[Model], Model]) -> None:
+    page = reverse("admin:tracking_timeentry_changelist")
+    for term, count in (("robin", 1), ("SB-WEB", 1), ("rob", 0)):
+        assert browser.get(page, {"q": term}).context["cl"].result_count == count, term
+
+
+def test_billed_time_cannot_be_deleted(browser: Browser, rows: dict[type[Model], Model]) -> None:
+    page = reverse("admin:tracking_timeentry_delete", args=[rows[TimeEntry].pk])
+    assert browser.post(page, {"post": "yes"}).status_code == 403
+    assert TimeEntry.objects.count() == 1
+
+
+def test_new_invoice_gets_the_next_number(browser: Browser, rows: dict[type[Model], Model]) -> None:
+    form = {
+        "client": rows[Client].pk,
+        "status": "draft",
+        "issued_on": "2025-04-02",
+        "due_on": "2025-04-16",
+        "currency": "USD",
+        "tax_rate": "0",
+        **{f"{inline}-{kind}_FORMS": "0" for inline in ("items", "payments") for kind in ("TOTAL", "INITIAL")},
+    }
+    response = browser.post(reverse("admin:billing_invoice_add"), form)
+    assert response.status_code == 302, response.context["errors"]
+    # INV-0001 is taken by the fixture's invoice.
+    assert Invoice.objects.latest("id").number == "INV-0002"
+
+
+def test_message_of_a_constraint_reaches_the_form(browser: Browser, person: User, project: Project) -> None:
+    TimeEntry.objects.create(user=person, project=project, started_at=NINE)
+    form = {
+        "user": person.pk,
+        "project": project.pk,
+        "started_at_0": "2025-03-03",
+        "started_at_1": "10:00",
+        "break_seconds": "0",
+        "source": "manual",
+    }
+    response = browser.post(reverse("admin:tracking_timeentry_add"), form)
+    assert "This person has a running timer already. Stop it first." in response.content.decode()
+    assert TimeEntry.objects.count() == 1
+
+
+def test_site_settings_have_one_page(browser: Browser) -> None:
+    page = reverse("admin:siteconf_sitesettings_changelist")
+    assert browser.get(page).headers["Location"] == reverse("admin:siteconf_sitesettings_add")
+    SiteSettings.objects.create()
+    assert browser.get(page).headers["Location"] == reverse("admin:siteconf_sitesettings_change", args=[1])
+    assert browser.get(reverse("admin:siteconf_sitesettings_add")).status_code == 403
+    assert browser.post(reverse("admin:siteconf_sitesettings_delete", args=[1]), {"post": "yes"}).status_code == 403
