@@ -36,7 +36,8 @@ def _unshare() -> tuple[str, ...]:
 def run_in_mount(function: Callable[[Path], None], folder: Path, mount: str) -> None:
     """Call ``function(folder)`` in a child after the shell command ``mount`` was run with ``$1`` set to ``folder``.
 
-    The function is one of a module (it is imported again) and fails by raising; its traceback is the failure's message.
+    The function is one of a module (it is imported again; settings are there, models are not) and fails by raising; its
+    traceback is the failure's message.
     """
     result = subprocess.run(
         [
@@ -53,9 +54,6 @@ def run_in_mount(function: Callable[[Path], None], folder: Path, mount: str) -> 
 
 
 def _main(module: str, name: str, folder: str) -> None:
-    import django
-
-    django.setup()
     getattr(importlib.import_module(module), name)(Path(folder))
 
 

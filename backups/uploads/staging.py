@@ -22,7 +22,7 @@ from typing import Any
 from django.core.files.storage import FileSystemStorage, storages
 
 from backups.exceptions import PreflightRefused
-from backups.uploads.tree import BLOCK, STAGING_PREFIX, OnBytes, folder_entries, is_ours, printable
+from backups.uploads.tree import BLOCK, STAGING_PREFIX, OnBytes, folder_entries, printable
 
 __all__ = [
     "Added",
@@ -42,6 +42,7 @@ __all__ = [
 # What link(2) says where a copy must do: another file system, none with links, the limit of links, a file of somebody else.
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 _GONE_PREFIX = f"{STAGING_PREFIX}gone-"
+_STAGING_NAME = re.compile(re.escape(STAGING_PREFIX) + r"(?P<gone>gone-)?(?P<operation>[0-9a-f]{8})")
 # Its time of change divides what the archive brought from what was linked afterwards.
 _MERGE_MARK = "merging"
 
@@ -149,9 +150,9 @@ def uploads_ready(root: Path, staging: Path) -> None:
 def _umask(folder: Path) -> int:
     """The umask, seen from a file: ``os.umask`` can only be asked by changing it, for all threads."""
     probe = folder / "umask"
-    descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o777)
     try:
-        return 0o666 & ~stat.S_IMODE(os.fstat(descriptor).st_mode)
+        return 0o777 & ~stat.S_IMODE(os.fstat(descriptor).st_mode)
     finally:
         os.close(descriptor)
         probe.unlink()
@@ -345,14 +346,13 @@ def remove_durably(staging: Path) -> None:
 def uploads_sweep(root: Path, keep: Container[str]) -> list[str]:
     """Remove staging folders of operations that are not in ``keep`` (their first eight hex digits); return their names."""
     removed = []
-    with os.scandir(root) as entries:
-        names = sorted(entry.name for entry in entries if is_ours(entry.name) and entry.name.startswith(STAGING_PREFIX))
-    for name in names:
-        if name.startswith(_GONE_PREFIX):
-            shutil.rmtree(root / name)
-        elif name.removeprefix(STAGING_PREFIX) not in keep:
-            remove_durably(root / name)
-        else:
+    for name in sorted(path.name for path in root.iterdir()):
+        match = _STAGING_NAME.fullmatch(name)
+        if not match or (not match["gone"] and match["operation"] in keep):
             continue
+        if match["gone"]:
+            shutil.rmtree(root / name)
+        else:
+            remove_durably(root / name)
         removed.append(name)
     return removed
