@@ -83,7 +83,7 @@ class ArchiveReader:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._entries, self._by_name, self._digests = [], {}, {}
+        """Nothing is held but memory."""
 
     def require_trust(self, trust_unsigned: bool) -> None:
         """Refuse an archive without a valid signature unless ``trust_unsigned``: hashes alone do not say who made it."""
@@ -121,9 +121,9 @@ class ArchiveReader:
     def extract(self, *, database_to: Path | None, uploads_to: Path | None, on_bytes: Callable[[int], object]) -> None:
         """Prove every member in one pass over the file, and write those that have a destination.
 
-        ``database_to`` is the dump's new file (0600; its folder is made 0700 if missing), on the disk when this returns. ``uploads_to`` is
-        a folder, made if missing, below which the uploads are written (0644 and 0755, less the umask). No file is overwritten
-        and no link followed below it. On failure what was written stays: it is unproven, and the caller discards its folder.
+        ``database_to`` is the dump's new file (0600; its folder is made 0700 if missing), on the disk when this returns.
+        ``uploads_to`` is a folder, made if missing, below which the uploads are written (0644 and 0755, less the umask; not
+        synced). No file is overwritten and no link followed. On failure what was written stays: the caller discards it.
 
         Raises :class:`~backups.exceptions.ArchiveRejected`; OSError where the destination fails (disk full, file exists).
         """
@@ -188,9 +188,10 @@ class ArchiveReader:
             raise ArchiveRejected("it has no manifest.json, so it is no archive of this application")
         names = sum(len(entry.name) for entry in self._entries)
         data = self._small(MANIFEST, MANIFEST_BASE_BYTES + 4 * names + MANIFEST_MEMBER_BYTES * len(self._entries))
-        self.manifest = manifest_from_json(data)
+        # The signature first: what it covers is parsed only where nobody touched it, or where there is none to say so.
         signature = self._small(SIGNATURE, SIGNATURE_BYTES) if SIGNATURE in self._by_name else None
         self.signature = signature_state(data, signature)
+        self.manifest = manifest_from_json(data)
         listed = {member.path: member.sha256 for member in self.manifest.members}
         if not UNLISTED.isdisjoint(listed):
             raise ArchiveRejected("its manifest lists a member that is made from it")
@@ -238,8 +239,9 @@ class ArchiveReader:
         try:
             yield
         except ArchiveRejected as error:
-            where = self.name if entry is None else f"the member {entry.name[:200]!a}"
-            raise ArchiveRejected(f"{where}: {error.message}", next_step=error.next_step) from error
+            cause = error.message.rstrip(".")
+            message = f"{self.name}: {cause}." if entry is None else f"the member {entry.name[:200]!a}: {cause}"
+            raise ArchiveRejected(message, next_step=error.next_step) from error
 
 
 class _Forward:

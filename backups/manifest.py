@@ -132,8 +132,8 @@ def manifest_from_json(data: bytes) -> Manifest:
     content = _parse(data)
     if content.keys() == FLASK_KEYS:
         raise ArchiveRejected(
-            f"this is an archive of the Flask TimeTracker (revision {content['alembic_revision']!s:.40}, "
-            f"made {content['created_at']!s:.40}), not of this application; its format cannot be read here"
+            f"this is an archive of the Flask TimeTracker (revision {content['alembic_revision']!a:.40}, "
+            f"made {content['created_at']!a:.40}), not of this application; its format cannot be read here"
         )
     if content.get("format") != FORMAT:
         found = f"format {content['format']!r:.80}" if "format" in content else "no format at all"

@@ -91,6 +91,8 @@ def test_hostile_archive_is_refused_and_leaves_nothing_outside(case: str, good: 
         unpack(data, inside)
     assert HOSTILE[case].message in str(refused.value)
     assert refused.value.message.startswith("hostile.zip: ")
+    assert refused.value.message.endswith(".")
+    assert refused.value.message.isprintable()
     assert refused.value.exit_code == 5
     assert all(name.startswith("a/b/inside/") for name in files_below(outside))
     # What was unpacked before the refusal is proven, or is of the member that was refused and no longer than it may be.
