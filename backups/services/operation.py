@@ -100,10 +100,11 @@ def operation_remember(journal: Journal, store: ArchiveStore | None = None) -> N
     """
     try:
         history_record(journal)
-    except DatabaseError:
-        log.warning("The history row of operation %s could not be written.", journal.id, exc_info=True)
+    except DatabaseError as error:
+        log.warning("The history row of operation %s could not be written: %s", journal.id, str(error).strip().splitlines()[0])
         connections.close_all()
     try:
         (store or archive_store()).save_record(journal.id, history_bytes(journal))
-    except (BackupError, OSError):
-        log.warning("The record of operation %s could not be written beside the archives.", journal.id, exc_info=True)
+    except (BackupError, OSError) as error:
+        reason = error.message if isinstance(error, BackupError) else str(error)
+        log.warning("The record of operation %s could not be written beside the archives: %s", journal.id, reason)
