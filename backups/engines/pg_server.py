@@ -189,12 +189,12 @@ def _name_of_service(params: dict[str, Any]) -> str:
 
 @contextmanager
 def failing_as(error_class: type[BackupError], server: Server) -> Iterator[None]:
-    """Turn database errors, and errors that say "nothing was begun", into ``error_class``."""
+    """Turn database errors, and errors that say "nothing was begun", into ``error_class``, which says what state things are in."""
     try:
         yield
     except psycopg2.Error as error:
         raise error_class(server.sentence(error)) from error
     except BackupError as error:
-        if type(error) in (BackupError, PreflightRefused):
-            raise error_class(error.message) from error
+        if type(error) in {BackupError, PreflightRefused} - {error_class}:
+            raise error_class(error.message, next_step=error.next_step) from error
         raise
