@@ -65,6 +65,7 @@ def operation_live(journal: Journal, engine: Engine, *, status: str, report: Res
         journal.report = asdict(report)
     if not kept_usable(journal):
         progress.warn("There was no readable database before, so undo is unavailable.")
+        journal.kept = {**journal.kept, "database": {}} if journal.kept.get("uploads") else {}
     journal.end(status)
 
     progress.stage("reconcile")

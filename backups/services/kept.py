@@ -24,8 +24,8 @@ def kept_usable(journal: Journal) -> bool:
 
 
 def kept_current() -> Journal | None:
-    """The journal of the operation whose kept state undo would use, or None."""
-    held = [journal for journal in journal_load_all() if journal.is_finished and kept_usable(journal)]
+    """The journal of the last operation that keeps something, or None; :func:`kept_usable` says whether undo could use it."""
+    held = [journal for journal in journal_load_all() if journal.is_finished and journal.kept]
     return max(held, key=lambda journal: journal.ended_at) if held else None
 
 

@@ -20,6 +20,7 @@ from backups.preflight import migrations_pending_for, preflight_restore
 from backups.progress import Progress
 from backups.services.archives import archive_opened
 from backups.services.changes import changed_rows
+from backups.services.stages import PREVIEW
 from backups.uploads import UploadsDifference, uploads_compare, uploads_root
 
 __all__ = ["AccountDifference", "Preview", "restore_preview"]
@@ -103,7 +104,7 @@ def restore_preview(
 
 @contextmanager
 def _scratch() -> Iterator[Path]:
-    folder = conf.state_dir / "staging" / f"preview-{uuid.uuid4().hex[:8]}"
+    folder = conf.state_dir / "staging" / f"{PREVIEW}{uuid.uuid4().hex[:8]}"
     folder.mkdir(mode=0o700, parents=True)
     try:
         yield folder

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from backups.conf import conf
 from backups.engines import Engine, engine_for
 from backups.engines.base import Which
-from backups.exceptions import BackupError, RestoreNotUndone
+from backups.exceptions import BackupError, OperationLocked, PreflightRefused, RestoreNotUndone
 from backups.gate import gate_close, gate_open, gate_raise
 from backups.interrupts import uninterrupted
 from backups.journal import Journal, journal_load_all
 from backups.progress import Progress
 from backups.services.ending import ended_notes, operation_live
 from backups.services.in_place import in_place_settle
-from backups.services.kept import kept_until
+from backups.services.kept import kept_current, kept_keep_only, kept_until
 from backups.services.partials import partials_remove
+from backups.services.stages import PREVIEW, staging_folder
 from backups.storage import archive_store
-from backups.uploads import uploads_discard, uploads_kept, uploads_settle
+from backups.uploads import uploads_discard, uploads_kept, uploads_root, uploads_settle, uploads_sweep
 
 __all__ = ["Recovered", "Settled", "backup_recover", "interrupted", "recover_interrupted"]
 
@@ -55,9 +57,12 @@ def backup_recover(*, wait: float = 0, progress: Progress | None = None) -> Reco
     :class:`~backups.exceptions.RestoreNotUndone` where one could not be settled.
     """
     progress = progress or Progress()
-    if not interrupted():
-        return Recovered()
     engine = engine_for()
+    if not interrupted():
+        # Files that a dead operation left after its end: nobody waits for them, so neither does this.
+        with suppress(OperationLocked, PreflightRefused), engine.lock("recover"):
+            sweep_leftovers(engine)
+        return Recovered()
     with engine.lock("recover", wait=wait):
         recovered = recover_interrupted(engine=engine, progress=progress)
     if recovered.unsettled:
@@ -78,7 +83,26 @@ def recover_interrupted(*, engine: Engine, progress: Progress) -> Recovered:
             return recovered
         progress.note(settled.message)
         recovered.settled.append(settled)
+    sweep_leftovers(engine)
     return recovered
+
+
+def sweep_leftovers(engine: Engine) -> None:
+    """Remove what operations left that were killed after their end was recorded. The lock must be held.
+
+    No operation runs then, so every staging folder and partial file is an orphan, and every kept state but the newest. What
+    cannot be removed now is left for the next sweep.
+    """
+    kept = kept_current()
+    with suppress(BackupError, OSError):
+        kept_keep_only(engine, kept)
+    for folder in (conf.state_dir / "staging").glob("*"):
+        if not folder.name.startswith(PREVIEW):
+            shutil.rmtree(folder, ignore_errors=True)
+    with suppress(BackupError, OSError):
+        uploads_sweep(uploads_root(), {kept.short_id} if kept else set())
+    with suppress(BackupError, OSError):
+        archive_store().sweep_partials(None)
 
 
 def _settle(journal: Journal, engine: Engine, progress: Progress) -> Settled:
@@ -134,4 +158,4 @@ def _remove_files(journal: Journal) -> None:
     if partial:
         partials_remove(Path(partial).parent, journal.short_id)
     archive_store().sweep_partials(journal.id)
-    shutil.rmtree(conf.state_dir / "staging" / journal.short_id, ignore_errors=True)
+    shutil.rmtree(staging_folder(journal), ignore_errors=True)

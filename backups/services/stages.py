@@ -17,7 +17,10 @@ from backups.journal import Journal
 from backups.progress import Progress
 from backups.uploads import uploads_merge, uploads_staging, uploads_top_up
 
-__all__ = ["after_the_swap", "enter", "remember_catalogue", "rows_equal", "rows_if_readable", "staging_folder", "uploads_staged"]
+__all__ = ["PREVIEW", "after_the_swap", "enter", "remember_catalogue", "rows_equal", "rows_if_readable", "staging_folder", "uploads_staged"]
+
+# Staging of a dry run, which holds no lock: never swept.
+PREVIEW = "preview-"
 
 
 def enter(journal: Journal, progress: Progress, stage: str, *, total: int | None = None, message: str = "") -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from backups.engines import engine_for
 from backups.exceptions import BackupError, OperationLocked
 from backups.gate import GateState, gate_open, gate_read
-from backups.services.kept import kept_current, kept_describe
+from backups.services.kept import kept_current, kept_describe, kept_usable
 from backups.services.listing import ListedArchive, backup_list
 from backups.services.operation import operation_owner
 from backups.services.recover import interrupted
@@ -42,7 +42,7 @@ def backup_status() -> Status:
     else:
         status.interrupted = unfinished
     kept = kept_current()
-    if kept is not None:
+    if kept is not None and kept_usable(kept):
         status.kept = {**kept_describe(kept), "bytes": engine.kept_size(kept.kept["database"]) if kept.kept.get("database") else None}
     try:
         archives = backup_list()

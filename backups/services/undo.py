@@ -14,7 +14,7 @@ from backups.services.archives import archive_opened
 from backups.services.changes import changed_rows
 from backups.services.ending import RestoreReport
 from backups.services.in_place import in_place_load
-from backups.services.kept import kept_current, kept_expire
+from backups.services.kept import kept_current, kept_expire, kept_usable
 from backups.services.operation import operation_run
 from backups.services.restore import extract, restoring, swap_in
 from backups.services.stages import enter, rows_if_readable
@@ -42,7 +42,7 @@ class UndoPreview:
 
 def _kept() -> Journal:
     kept = kept_current()
-    if kept is None:
+    if kept is None or not kept_usable(kept):
         raise BackupError(
             "There is nothing to undo: no restore has succeeded, or its kept state has expired.",
             next_step="Restore from an archive instead: manage.py backup_list",

@@ -88,7 +88,7 @@ def prepared(site: Site) -> Prepared:
 
 @pytest.mark.parametrize("group", [False, True], ids=["parent", "group"])
 def test_a_restore_killed_in_each_stage_ends_on_old_or_new(prepared: Prepared, group: bool) -> None:
-    stages = STAGES
+    stages: tuple[str, ...] = STAGES
     if group:
         prepared.mode, prepared.new_uploads, stages = "merge", prepared.old_uploads | prepared.new_uploads, (*STAGES, "uploads")
     seen = {}
