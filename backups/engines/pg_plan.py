@@ -24,7 +24,7 @@ from backups.engines.pg_tools import Tools, find_tools
 from backups.exceptions import PreflightRefused
 from backups.manifest import DatabaseInfo
 
-__all__ = ["foreign_tables", "plan_make"]
+__all__ = ["foreign_objects", "plan_make"]
 
 # Seconds in which a session that cannot be ended may go by itself: monitoring comes and goes.
 PATIENCE_SECONDS = 2.0
@@ -157,18 +157,24 @@ def _superuser_extensions(found: _Situation, database: DatabaseInfo) -> list[str
     return sorted({name for (name,) in rows} & set(database.extensions))
 
 
-def foreign_tables(connection: Connection) -> list[tuple[str, str]]:
-    """Tables, views and sequences outside of extensions that belong to roles this one cannot act as, with their owners."""
+def foreign_objects(connection: Connection) -> list[tuple[str, str]]:
+    """Tables, views, sequences and functions outside of extensions that belong to roles this one cannot act as, with their owners.
+
+    Each is named with its kind, as ``ALTER`` takes it: ``table public.t``, ``function public.f(integer)``.
+    """
     rows = fetch(
         connection,
         """
-        SELECT c.oid::regclass::text, pg_get_userbyid(c.relowner)
-        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND c.relpersistence <> 't'
-          AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' AND NOT pg_has_role(c.relowner, 'USAGE')
-          AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                          WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-        ORDER BY 1
+        WITH objects (classid, objid, namespace, owner) AS (
+            SELECT 'pg_catalog.pg_class'::regclass, oid, relnamespace, relowner FROM pg_catalog.pg_class
+                WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND relpersistence <> 't'
+            UNION ALL SELECT 'pg_catalog.pg_proc'::regclass, oid, pronamespace, proowner FROM pg_catalog.pg_proc
+        )
+        SELECT i.type || ' ' || i.identity, pg_get_userbyid(o.owner)
+        FROM objects o JOIN pg_catalog.pg_namespace n ON n.oid = o.namespace, pg_identify_object(o.classid, o.objid, 0) i
+        WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' AND NOT pg_has_role(o.owner, 'USAGE')
+          AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = o.classid AND d.objid = o.objid AND d.deptype = 'e')
+        ORDER BY i.type DESC, i.identity
         """,
     )
     return [(str(name), str(owner)) for name, owner in rows]
@@ -178,17 +184,18 @@ def _refuse_in_place(found: _Situation, database: DatabaseInfo) -> None:
     """In place, everything must be there that a superuser alone can make, and belong to us what is to be replaced."""
     with found.server.connection(found.server.live, operation="plan", readonly=True) as connection:
         absent = sorted(set(_superuser_extensions(found, database)) - set(present_extensions(connection)))
-        foreign = foreign_tables(connection)
+        foreign = foreign_objects(connection)
     if absent:
         raise PreflightRefused(
             f"The archive needs extensions that only a superuser can make: {', '.join(absent)}.",
             next_step=f'As a superuser, in the database {found.server.live}: CREATE EXTENSION "{absent[0]}";',
         )
     if foreign:
-        table, owner = foreign[0]
+        first, owner = foreign[0]
         raise PreflightRefused(
-            f"{len(foreign)} tables or views belong to other roles and cannot be replaced in place, first {table} of {owner}.",
-            next_step=f'As a superuser: ALTER TABLE {table} OWNER TO "{found.role.name}"; or give the role CREATEDB, so that it can swap.',
+            f"{len(foreign)} tables, views or functions belong to other roles and cannot be replaced in place, "
+            f"first the {first} of {owner}.",
+            next_step=f'As a superuser: ALTER {first} OWNER TO "{found.role.name}"; or give the role CREATEDB, so that it can swap.',
         )
 
 
