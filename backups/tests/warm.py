@@ -1,0 +1,127 @@
+"""Commands in forks of one process that has loaded Django already: real processes with real exit codes, at a tenth of the price.
+
+Starting Python and Django takes most of the time of a command that refuses. Tests with many such commands run them on a
+:class:`WarmSite`; each is a process of its own all the same, with its own signals, descriptors and connections.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Self
+
+from backups.tests import BASE_DIR
+from backups.tests.site import Completed, Site
+
+__all__ = ["WarmSite"]
+
+
+@dataclass
+class WarmSite(Site):
+    """A :class:`Site` whose :meth:`manage` forks from a warm process. Settings (``extra_env``) are those of its first command."""
+
+    _server: subprocess.Popen[str] | None = None
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def of(cls, site: Site) -> Self:
+        """The same site, warm. Closing either ends both."""
+        return cls(**{item.name: getattr(site, item.name) for item in fields(Site)})
+
+    def manage(
+        self,
+        *args: str | Path,
+        check: bool = True,
+        input: str | None = None,  # noqa: A002 - the word of subprocess.run
+        env: Mapping[str, str] | None = None,
+        timeout: float = 300,
+    ) -> Completed:
+        """As :meth:`Site.manage`; with ``env`` in a process that starts cold, because settings are read once."""
+        if env is not None:
+            return super().manage(*args, check=check, input=input, env=env, timeout=timeout)
+        with self._turn, tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "stdin").write_text(input or "")
+            request = {"folder": folder, "args": list(map(str, args))}
+            returncode = self._ask(request, timeout)
+            stdout, stderr = ((Path(folder) / name).read_text(errors="replace") for name in ("stdout", "stderr"))
+        if check and returncode != 0:
+            raise AssertionError(f"manage.py {' '.join(map(str, args))} ended with {returncode}\n{stdout}\n{stderr}")
+        return Completed(returncode, stdout, stderr)
+
+    def cool(self) -> None:
+        """End the warm process; the next command starts another, with the settings of then."""
+        if self._server is not None:
+            self.kill_group(self._server)
+            with self._server:
+                pass
+            if self._server in self._started:
+                self._started.remove(self._server)
+            self._server = None
+
+    def _ask(self, request: dict[str, object], timeout: float) -> int:
+        if self._server is None or self._server.poll() is not None:
+            # To a file: a pipe that nobody reads would stop the process when it is full.
+            self._server = self.run_python("-m", __name__, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        assert self._server.stdin, "opened with a pipe"
+        assert self._server.stdout, "opened with a pipe"
+        self._server.stdin.write(json.dumps(request) + "\n")
+        self._server.stdin.flush()
+        readable, _, _ = select.select([self._server.stdout], [], [], timeout)
+        answer = self._server.stdout.readline() if readable else ""
+        if not answer:
+            self.cool()
+            raise AssertionError(f"manage.py {request['args']!r} was not done after {timeout} s, or its parent is gone")
+        return int(answer)
+
+
+def _fork(request: dict[str, object]) -> int:
+    """Fork; in the child exchange the three streams and return 0, in the parent return the child's id."""
+    child = os.fork()
+    if child:
+        return child
+    folder = Path(str(request["folder"]))
+    for descriptor, name, flags in (
+        (0, "stdin", os.O_RDONLY),
+        (1, "stdout", os.O_WRONLY | os.O_CREAT),
+        (2, "stderr", os.O_WRONLY | os.O_CREAT),
+    ):
+        opened = os.open(folder / name, flags, 0o600)
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    # What the parent had read ahead is not the command's input.
+    sys.stdin = os.fdopen(0, closefd=False)
+    return 0
+
+
+def main() -> None:
+    """Load everything once, then fork for each line of stdin; answer with the exit code (negative: killed by that signal)."""
+    import django
+    from django.core.management import execute_from_command_line
+
+    django.setup()
+    # What a command imports on its way: loaded here, it is there in each fork.
+    from backups.engines import engine_for
+    from backups.management.commands import backup_create, backup_list, backup_restore, backup_status, backup_undo, backup_verify
+
+    engine_for()
+    assert all((backup_create, backup_list, backup_restore, backup_status, backup_undo, backup_verify)), "imported for the forks"
+    for line in iter(sys.stdin.readline, ""):
+        request = json.loads(line)
+        child = _fork(request)
+        if not child:
+            execute_from_command_line([str(BASE_DIR / "manage.py"), *request["args"]])
+            return
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    main()
