@@ -22,13 +22,16 @@ from typing import IO, Any
 
 from backups.tests.servers import PgCluster
 
-__all__ = ["Completed", "Site", "SiteTemplates", "populate"]
+__all__ = ["Completed", "Site", "SiteTemplates", "measured", "populate"]
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 # Never compared: sessions are dropped by a restore, and the catalogue describes the store and not the data.
 UNCOMPARED = ("django_session", "backups_")
-# Parts of the surrounding environment that a site sees: where programs are, and the coverage tool's own variables.
-PASSED_ON = ("PATH", "COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")
+
+
+def measured(env: dict[str, str]) -> dict[str, str]:
+    """``env`` with the coverage tool's own variables, so that a process with an environment of its own is measured, too."""
+    return env | {name: os.environ[name] for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_FILE") if name in os.environ}
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,9 @@ class Site:
 
     @property
     def env(self) -> dict[str, str]:
-        """The whole environment of the site's commands; nothing leaks in but what :data:`PASSED_ON` names."""
-        env = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        env |= {
+        """The whole environment of the site's commands; nothing leaks in but the PATH and the measuring of coverage."""
+        env = {
+            "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(self.data_dir),
             "LC_ALL": "C.UTF-8",
             "PYTHONPATH": str(BASE_DIR),
@@ -90,7 +93,7 @@ class Site:
         }
         if self.cluster:
             env["BACKUPS_PG_BIN_DIRS"] = str(self.cluster.bin_dir)
-        return env | self.extra_env
+        return measured(env) | self.extra_env
 
     def manage(
         self,

@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from backups.tests.servers import PgCluster
+from backups.tests.site import measured
 from timetracker.tests.test_supervisor import wait_for_end
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -41,7 +42,7 @@ class Checkout:
         # A module of that name in the caller's folder must not get in the way.
         (self.cwd / "timetracker.py").write_text("raise SystemExit('the wrong module')\n")
         (self.cwd / "secrets.py").write_text("raise SystemExit('the wrong module')\n")
-        self.env = {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "HOME": str(folder)}
+        self.env = measured({"PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "HOME": str(folder)})
         self.bin = folder / "bin"
         self.bin.mkdir()
 

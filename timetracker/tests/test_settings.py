@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from backups.tests.site import measured
+
 BASE_DIR = Path(__file__).resolve().parents[2]
 KEY = "only-for-tests-and-long-enough-to-pass-every-check-0123456789"
 
@@ -18,7 +20,7 @@ def start(tmp_path: Path, *args: str, cwd: Path | None = None, **env: str) -> su
     """Run ``manage.py`` with nothing in its environment but ``env``."""
     return subprocess.run(
         [sys.executable, str(BASE_DIR / "manage.py"), *args],
-        env={"PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path), **env},
+        env=measured({"PATH": "/usr/bin:/bin", "DATA_DIR": str(tmp_path), **env}),
         cwd=cwd or tmp_path,
         capture_output=True,
         text=True,

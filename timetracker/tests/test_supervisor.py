@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from backups.tests.site import measured
+
 BASE_DIR = Path(__file__).resolve().parents[2]
 SECONDS = 60
 
@@ -26,7 +28,7 @@ print("stopped", flush=True)
 WAITS = "import os, time; print('pid', os.getpid(), flush=True); time.sleep(600)"
 ENDS = "raise SystemExit(3)"
 IGNORES = (
-    "import os, signal, time; signal.signal(signal.SIGTERM, lambda *_: print('ignored', flush=True)); "
+    "import os, signal, time; signal.signal(signal.SIGTERM, lambda *_: os.write(1, b'ignored\\n')); "
     "print('pid', os.getpid(), flush=True); [time.sleep(600) for _ in range(9)]"
 )
 # A child whose own child stays behind when it dies, as a web server's worker does.
@@ -38,7 +40,7 @@ def supervised(*children: str, grace: float = 60) -> Iterator[subprocess.Popen[s
     """A supervisor in a process of its own, in a session of its own."""
     process = subprocess.Popen(
         [sys.executable, "-c", SUPERVISE, str(grace), *children],
-        env={"PATH": os.defpath, "PYTHONPATH": str(BASE_DIR)},
+        env=measured({"PATH": os.defpath, "PYTHONPATH": str(BASE_DIR)}),
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
