@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import errno
 import itertools
@@ -323,6 +324,51 @@ def test_upload_that_takes_a_name_during_the_switch_is_never_lost_nor_in_the_way
         if limit >= len(renames):
             break
     assert limit > 0
+
+
+@pytest.mark.parametrize("which", ["old", "new"])
+@pytest.mark.parametrize("begun", ["forward", "back"])
+def test_uploads_between_a_death_and_its_recovery_are_never_lost_nor_in_the_way(tmp_path: Path, begun: str, which: Which) -> None:
+    names = sorted(names_of(LIVE) | names_of(NEW))
+    for limit in itertools.count():
+        root = tmp_path / f"{limit}"
+        root.mkdir()
+        staging = staged(root, LIVE, NEW)
+        saved = SavedPlan(root)
+        if begun == "back":
+            uploads_switch(root, staging, saved.plan, saved.save)
+        with pytest.MonkeyPatch.context() as patch:
+            renames = dying_at(patch, limit)
+            with contextlib.suppress(Killed):
+                if begun == "forward":
+                    uploads_switch(root, staging, saved.plan, saved.save)
+                else:
+                    uploads_unswitch(saved.plan)
+        uploaded = [name for name in names if not (root / name).exists()]
+        write_tree(root, {f"{name}/upload.pdf": b"uploaded meanwhile" for name in uploaded})
+        uploads_settle(saved.after_death(), which)
+        uploads_settle(saved.after_death(), which)
+        assert {path.parent.name for path in root.rglob("upload.pdf")} == set(uploaded), f"killed at rename {limit}"
+        live = {path: content for path, content in read_tree(root).items() if not path.endswith("/upload.pdf")}
+        assert live == (NEW if which == "new" else LIVE), f"killed at rename {limit}"
+        if limit >= len(renames):
+            break
+    assert limit == len(names_of(LIVE)) + len(names_of(NEW))
+
+
+def test_restored_entry_is_not_moved_out_where_what_it_displaced_is_gone(tmp_path: Path) -> None:
+    staging = staged(tmp_path, LIVE, NEW)
+    plan: dict[str, Any] = {}
+    uploads_switch(tmp_path, staging, plan, nothing)
+    shutil.rmtree(staging / "old" / "folder")
+    uploads_settle(plan, "new")
+    assert read_tree(tmp_path) == NEW
+    uploads_settle(plan, "old")
+    assert read_tree(tmp_path) == {
+        "folder/both": b"new",
+        "folder/new": b"new",
+        **{path: content for path, content in LIVE.items() if not path.startswith("folder/")},
+    }
 
 
 def test_strays_go_into_the_live_tree_where_their_paths_are_free_and_are_named_otherwise(
