@@ -157,5 +157,7 @@ def _remove_files(journal: Journal) -> None:
     partial = journal.arguments.get("partial")
     if partial:
         partials_remove(Path(partial).parent, journal.short_id)
-    archive_store().sweep_partials(journal.id)
+    # A store that is out of reach must not keep the site closed: the next sweep tries again.
+    with suppress(BackupError, OSError):
+        archive_store().sweep_partials(journal.id)
     shutil.rmtree(staging_folder(journal), ignore_errors=True)
