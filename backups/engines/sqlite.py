@@ -14,16 +14,14 @@ from django.db import connections
 from backups.conf import conf
 from backups.engines.base import Engine, LiveState, Plan, Snapshot, Which
 from backups.engines.process import end_children
-from backups.engines.sqlite_aside import aside_bring_back, aside_put, live_files
+from backups.engines.sqlite_aside import aside_bring_back, aside_put
 from backups.engines.sqlite_file import (
-    NO_DATABASE,
     apply_owner,
     encoding_of,
     file_of_setting,
     first_fault,
     has_marker,
     journal_mode,
-    look,
     migrations_of,
     move_file,
     opened,
@@ -33,10 +31,11 @@ from backups.engines.sqlite_file import (
     rows_of,
     sync_file,
 )
+from backups.engines.sqlite_live import live_encoding, live_is_readable, live_page_size, live_size, live_state_of
 from backups.engines.sqlite_lock import is_file_locked, lock_held
 from backups.engines.sqlite_snapshot import snapshot_taken
 from backups.engines.sqlite_swap import SqliteSwap
-from backups.exceptions import ArchiveRejected, BackupError, PreflightRefused, RestoreFailed, RestoreNotUndone
+from backups.exceptions import ArchiveRejected, PreflightRefused, RestoreFailed, RestoreNotUndone
 from backups.journal import Journal
 from backups.manifest import DatabaseInfo
 from backups.progress import Progress
@@ -47,8 +46,6 @@ MAGIC = b"SQLite format 3\0"
 # Bytes on top of what the files will take: the WAL's frame headers, what migrations add, a little air.
 HEADROOM_SHARE = 0.1
 HEADROOM_BYTES = 16 * 1024 * 1024
-# Seconds that a look at the live database waits for a lock.
-LOOK_SECONDS = 2.0
 
 
 class SqliteEngine(Engine):
@@ -81,17 +78,7 @@ class SqliteEngine(Engine):
 
     def live_state(self) -> LiveState:
         """Look at the live file: whether it is there and its schema can be read (no check of all pages)."""
-        version, size = sqlite3.sqlite_version, 0
-        try:
-            if not self._live.exists():
-                return LiveState("missing", f"There is no file {self._live}.", version)
-            size = self._size()
-            tables = self._count_tables()
-        except (OSError, sqlite3.Error) as error:
-            if isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                return LiveState("ok", f"{self._live} is locked by another process.", version, size)
-            return LiveState("broken", f"{self._live} cannot be read: {error}.", version, size)
-        return LiveState("ok", "", version, size) if tables else LiveState("empty", f"{self._live} holds no table.", version, size)
+        return live_state_of(self._live)
 
     def rows(self, name: str | None = None) -> dict[str, int]:
         """Exact rows per table of one instant; ``name`` is the path of a shadow or kept file."""
@@ -110,29 +97,6 @@ class SqliteEngine(Engine):
 
     def _path(self, name: str | None) -> Path:
         return self._live if name is None else Path(name)
-
-    def _count_tables(self) -> int:
-        """Tables of the live file; 0 for one of no bytes, which is not opened: SQLite would remove a WAL beside it."""
-        if not self._live.stat().st_size:
-            return 0
-        look(self._live, wait=LOOK_SECONDS)
-        with opened(self._live, read_only=True, wait=LOOK_SECONDS) as connection:
-            return int(connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()[0])
-
-    def _size(self) -> int:
-        return sum(path.stat().st_size for path in live_files(self._live) if path.exists())
-
-    def _is_readable(self, error_class: type[BackupError] = RestoreFailed) -> bool:
-        """Whether the live file is a database. Raises ``error_class`` where it cannot be known: it is locked, or the disk fails."""
-        if not self._live.exists() or not self._live.stat().st_size:
-            return False
-        try:
-            self._count_tables()
-        except sqlite3.Error as error:
-            if error.sqlite_errorcode & 0xFF in NO_DATABASE:
-                return False
-            raise error_class(f"The live database {self._live} cannot be opened: {error}.") from error
-        return True
 
     # --- create -------------------------------------------------------------------------------------------------
 
@@ -234,7 +198,7 @@ class SqliteEngine(Engine):
 
     def drain(self, seconds: float) -> int:
         """Wait for the writer: 1 where one holds the write lock after ``seconds``. Readers are in nobody's way."""
-        if not self._is_readable():
+        if not live_is_readable(self._live):
             return 0
         with opened(self._live, wait=seconds) as connection:
             try:
@@ -251,7 +215,7 @@ class SqliteEngine(Engine):
         recovery switches the uploads back. A live file that is no database is moved aside; then nothing is kept.
         """
         shadow = Path(journal.database["shadow"])
-        kept = self._beside("before", journal) if self._is_readable() else None
+        kept = self._beside("before", journal) if live_is_readable(self._live) else None
         journal.database["kept"] = str(kept) if kept else ""
         journal.save()
         self._swap = SqliteSwap(journal.id, self._live, shadow, kept, conf.close_seconds)
@@ -331,10 +295,9 @@ class SqliteEngine(Engine):
             raise RestoreFailed(f"{self._live} could not be moved aside: {error}.") from error
 
     def _refuse_encoding(self, encoding: str) -> None:
-        if not self._is_readable(PreflightRefused):
+        if not live_is_readable(self._live, PreflightRefused):
             return
-        with opened(self._live, read_only=True) as connection:
-            live = encoding_of(connection)
+        live = live_encoding(self._live)
         if encoding != live:
             raise PreflightRefused(
                 f"The archive's database is encoded in {encoding} and the live one in {live}; SQLite cannot change that in place.",
@@ -343,10 +306,9 @@ class SqliteEngine(Engine):
 
     def _take_page_size(self, connection: sqlite3.Connection) -> None:
         """Rewrite a shadow whose pages differ from the live file's: in WAL mode a page size cannot change."""
-        if not self._is_readable():
+        if not live_is_readable(self._live):
             return
-        with opened(self._live, read_only=True) as live:
-            size = page_size_of(live)
+        size = live_page_size(self._live)
         if page_size_of(connection) != size:
             connection.execute("PRAGMA journal_mode=OFF")
             connection.execute(f"PRAGMA page_size={size}")
@@ -355,8 +317,8 @@ class SqliteEngine(Engine):
 
     def _needed_bytes(self, dump_size: int) -> int:
         """Shadow, WAL (it grows to the shadow's size before it is brought back), growth of the live file, kept copy."""
-        live = self._size()
-        kept = live if self._is_readable(PreflightRefused) else 0
+        live = live_size(self._live)
+        kept = live if live_is_readable(self._live, PreflightRefused) else 0
         growth = max(0, dump_size - live)
         return int((2 * dump_size + growth) * (1 + HEADROOM_SHARE)) + kept + HEADROOM_BYTES
 

@@ -7,6 +7,7 @@ processes see the old data until the last page is committed and the new data at 
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import time
@@ -33,6 +34,8 @@ from backups.exceptions import RestoreFailed, RestoreNotUndone
 from backups.journal import sync_folder
 
 __all__ = ["SqliteSwap"]
+
+logger = logging.getLogger(__name__)
 
 # Seconds that one step waits for the live file's write lock: short, so that the deadline is looked at in between.
 STEP_SECONDS = 0.25
@@ -72,10 +75,10 @@ class SqliteSwap:
                         next_step="Stop what writes to the database (workers, scripts), look at the disk's free space, then run it again.",
                     ) from error
                 raise
-        # The shadow's connection is still open, so that this frees no space yet and takes no time.
-        remove_file(self.shadow)
         self._ask_once()
-        return (time.monotonic() - self._closed_at) * 1000
+        milliseconds = (time.monotonic() - self._closed_at) * 1000
+        self._remove_shadow()
+        return milliseconds
 
     def close(self) -> None:
         """Shorten the WAL as far as readers allow, and close the connections."""
@@ -158,6 +161,13 @@ class SqliteSwap:
         if self.kept is not None:
             remove_file(self.kept)
             sync_folder(self.kept.parent)
+
+    def _remove_shadow(self) -> None:
+        """Its connection is still open, so that this frees no space yet and takes no time, however large it is."""
+        try:
+            remove_file(self.shadow)
+        except OSError as error:
+            logger.warning("%s is of no use any more and could not be removed: %s", self.shadow, error)
 
     def _ask_once(self) -> None:
         try:

@@ -744,9 +744,7 @@ def test_a_restore_over_a_broken_live_file_that_is_killed_is_settled(
 
 
 @pytest.mark.parametrize("moves", [0, 1, 2])
-def test_bringing_back_is_done_from_wherever_it_was_left(
-    filled: SqliteScratch, dump: tuple[Path, DatabaseInfo], moves: int
-) -> None:
+def test_bringing_back_is_done_from_wherever_it_was_left(filled: SqliteScratch, moves: int) -> None:
     make_garbage_with_a_wal(filled)
     before = files_of(filled)
     journal = new_journal("restore")
