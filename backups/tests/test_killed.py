@@ -14,6 +14,7 @@ import pytest
 from backups.tests.site import Site, populate
 from backups.tests.wrecking import wreck
 
+STAGES_IN_PLACE = ("preflight", "extract", "dump", "verify", "store", "drain", "load", "rows", "migrate", "switch")
 STAGES = ("preflight", "extract", "shadow", "rows", "migrate", "analyze", "drain", "swap")
 UNDO_STAGES = ("shadow", "migrate", "analyze", "drain", "swap")
 
@@ -28,16 +29,27 @@ class Prepared:
     new: dict[str, Any]
     old_uploads: dict[str, str]
     new_uploads: dict[str, str]
+    strategy: str = "auto"
     mode: str = "exact"
+
+    @property
+    def restore(self) -> tuple[str, ...]:
+        """The command whose death is tried."""
+        return "backup_restore", self.archive, "--no-input", "--uploads", self.mode, "--strategy", self.strategy
 
     def kill(self, *when: object, command: tuple[str, ...] = (), group: bool = False) -> int:
         """Run the restore (or ``command``) in a process that dies at ``when``; return its exit code."""
-        words = command or ("backup_restore", self.archive, "--no-input", "--uploads", self.mode)
+        words = command or self.restore
         process = self.site.run_python(
             "-m", "backups.tests.dying", *map(str, when), "--", *words, env={"DYING_GROUP": "1"} if group else {}
         )
         process.communicate(timeout=300)
         return process.returncode
+
+    def undone(self) -> None:
+        """Check that an undo has brought the old state back."""
+        assert self.site.dump_tables() == self.old
+        assert self.site.uploads() == self.old_uploads
 
     def recovered(self) -> str:
         """Recover; check that the data is whole, old or new, as it says, and that nothing is left over. Returns which."""
@@ -76,66 +88,69 @@ def assert_tidy(site: Site) -> None:
         assert left <= {"db.sqlite3", f"db_before_{kept}.sqlite3"}, "a shadow is left"
 
 
-@pytest.fixture
-def prepared(site: Site) -> Prepared:
-    """A populated site with a backup, then wrecked."""
+@pytest.fixture(params=["sqlite", "postgresql", "in-place"])
+def prepared(request: pytest.FixtureRequest) -> Prepared:
+    """A populated site with a backup, then wrecked, for each way of restoring."""
+    site: Site = request.getfixturevalue("sqlite_site" if request.param == "sqlite" else "postgres_site")
     populate(site)
     new, new_uploads = site.dump_tables(), site.uploads()
     archive = site.manage("backup_create").stdout.strip()
     wreck(site)
-    return Prepared(site, archive, site.dump_tables(), new, site.uploads(), new_uploads)
+    strategy = "in-place" if request.param == "in-place" else "auto"
+    return Prepared(site, archive, site.dump_tables(), new, site.uploads(), new_uploads, strategy)
 
 
 @pytest.mark.parametrize("group", [False, True], ids=["parent", "group"])
 def test_a_restore_killed_in_each_stage_ends_on_old_or_new(prepared: Prepared, group: bool) -> None:
-    stages: tuple[str, ...] = STAGES
+    stages = STAGES_IN_PLACE if prepared.strategy == "in-place" else STAGES
     if group:
-        prepared.mode, prepared.new_uploads, stages = "merge", prepared.old_uploads | prepared.new_uploads, (*STAGES, "uploads")
+        prepared.mode, prepared.new_uploads, stages = "merge", prepared.old_uploads | prepared.new_uploads, (*stages, "uploads")
     seen = {}
     for stage in stages:
         assert prepared.kill("stage", stage, 0, group=group) == -9, f"the restore never came to {stage}"
         seen[stage] = prepared.recovered()
-    # Dying at the very beginning of a stage, the swap included, is before the commit point.
-    assert set(seen.values()) == {"old"}
+        if seen[stage] == "new":
+            prepared.site.manage("backup_undo", "--no-input")
+            prepared.undone()
+    # At the very beginning of a swap nothing is committed; in place, what follows the load is.
+    committed = {"rows", "migrate", "switch"} if prepared.strategy == "in-place" else set()
+    assert seen == {stage: "new" if stage in committed else "old" for stage in stages}
 
 
 def test_an_undo_killed_in_each_stage_ends_on_old_or_new(prepared: Prepared) -> None:
     site = prepared.site
-    site.manage("backup_restore", prepared.archive, "--no-input", "--uploads", "exact")
+    site.manage(*prepared.restore)
     # Undo goes the other way: what is live is the archive's, what it would bring back is the wrecked.
     back = Prepared(site, "", prepared.new, prepared.old, prepared.new_uploads, prepared.old_uploads)
-    for stage in UNDO_STAGES:
+    for stage in ("extract", "dump", "drain", "load") if prepared.strategy == "in-place" else UNDO_STAGES:
         assert back.kill("stage", stage, 0, command=("backup_undo", "--no-input")) == -9, f"the undo never came to {stage}"
         assert back.recovered() == "old"
     site.manage("backup_undo", "--no-input")
-    assert site.dump_tables() == prepared.old
-    assert site.uploads() == prepared.old_uploads
+    prepared.undone()
 
 
 def _killed_at_events(prepared: Prepared, tmp_path: Path, *, count: int, seed: int) -> dict[int, str]:
     """Kill the restore at ``count`` of its changes to the outside world."""
     counter = tmp_path / "count"
     process = prepared.site.run_python(
-        "-m", "backups.tests.dying", "event", "0", "--", "backup_restore", prepared.archive, "--no-input", "--uploads", "exact",
-        env={"DYING_COUNT": str(counter)},
-    )  # fmt: skip
+        "-m", "backups.tests.dying", "event", "0", "--", *prepared.restore, env={"DYING_COUNT": str(counter)}
+    )
     output = process.communicate(timeout=300)
     assert process.returncode == 0, output
     counted = json.loads(counter.read_text())
     prepared.site.manage("backup_undo", "--no-input")
     chance = random.Random(seed)
     # Half of them anywhere, half from the swap to the end: that is where old becomes new.
-    last, swap = counted["total"], counted["at_stage"]["swap"]
+    last, swap = counted["total"], counted["at_stage"]["load" if prepared.strategy == "in-place" else "swap"]
     instants = chance.sample(range(1, swap + 1), count // 2) + chance.sample(range(swap + 1, last + 1), count - count // 2)
-    print(f"{prepared.site.vendor}, seed {seed}: {count} of {last} instants")
+    print(f"{prepared.site.vendor} {prepared.strategy}, seed {seed}: {count} of {last} instants")
     outcomes = {}
     for instant in sorted(instants):
         code = prepared.kill("event", instant, group=chance.random() < 0.5)
         outcomes[instant] = prepared.recovered()
         if code == 0 or outcomes[instant] == "new":
             prepared.site.manage("backup_undo", "--no-input")
-        assert prepared.site.dump_tables() == prepared.old
-        assert prepared.site.uploads() == prepared.old_uploads
+        prepared.undone()
     return outcomes
 
 
@@ -150,7 +165,7 @@ def test_a_restore_killed_at_forty_random_instants_ends_on_old_or_new(prepared: 
 
 
 def test_the_next_operation_recovers_by_itself(prepared: Prepared) -> None:
-    assert prepared.kill("stage", "swap", 0) == -9
+    assert prepared.kill("stage", "drain", 0) == -9
     created = prepared.site.manage("backup_create")
     assert "was undone" in created.stderr
     assert prepared.site.dump_tables() == prepared.old
