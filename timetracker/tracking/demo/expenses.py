@@ -16,7 +16,7 @@ from timetracker.tracking.demo.tables import Ids
 
 __all__ = ["make_expenses"]
 
-_PER_PERSON = 20
+_PER_PERSON = 12
 # An agency of hundreds has no more than this: every receipt is drawn, and bulk comes from --uploads-mb.
 _MOST = 600
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from io import BytesIO
 from random import Random
 
@@ -13,13 +14,18 @@ from PIL import Image, ImageDraw, ImageFont
 __all__ = ["logo_png", "photo_jpeg", "photo_png", "receipt_png"]
 
 
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=size)
+
+
 def logo_png(text: str) -> bytes:
     """Return a logo of 640 by 160 pixels: a mark and the company's name."""
     image = Image.new("RGB", (640, 160), "#ffffff")
     draw = ImageDraw.Draw(image)
     draw.rounded_rectangle((16, 16, 144, 144), radius=28, fill="#0f766e")
     draw.arc((44, 44, 116, 116), start=-90, end=200, fill="#ffffff", width=12)
-    draw.text((176, 48), text, fill="#134e4a", font=ImageFont.load_default(size=56))
+    draw.text((176, 48), text, fill="#134e4a", font=_font(56))
     return _encoded(image, "PNG")
 
 
@@ -27,7 +33,7 @@ def receipt_png(*, number: int, title: str, spent_on: date, amount: Decimal, cur
     """Return a till receipt, as a phone's scanner makes it."""
     image = Image.new("L", (420, 560), 250)
     draw = ImageDraw.Draw(image)
-    large, small = ImageFont.load_default(size=26), ImageFont.load_default(size=16)
+    large, small = _font(26), _font(16)
     draw.text((210, 30), "SAMPLE SHOP", fill=20, font=large, anchor="ma")
     draw.text((210, 70), "Specimen Square 1, Exampleville", fill=60, font=small, anchor="ma")
     draw.line((30, 110, 390, 110), fill=90, width=2)
@@ -41,7 +47,7 @@ def receipt_png(*, number: int, title: str, spent_on: date, amount: Decimal, cur
     for bar in range(60):
         draw.rectangle((60 + bar * 5, 400, 60 + bar * 5 + 1 + (number * 7 + bar * bar) % 3, 470), fill=20)
     draw.text((210, 500), "Demo data: no real sale", fill=90, font=small, anchor="ma")
-    return _encoded(image, "PNG")
+    return _encoded(image, "PNG", compress_level=2)
 
 
 def photo_png(random: Random, size: tuple[int, int]) -> bytes:

@@ -80,20 +80,23 @@ def _refuse_ties(ranges: Ranges) -> None:
 
 def _ties(model: type[Model], field: ForeignKey[object, object], target: type[Model], ranges: Ranges) -> list[str]:
     rows = model._default_manager.all()
-    plural = model._meta.verbose_name_plural
     found = []
     if target in ranges:
         to_demo = rows.filter(_within(field.attname, ranges[target]))
         own = to_demo.exclude(pk__range=ranges[model]) if model in ranges else to_demo
         if count := own.count():
-            found.append(f"{count} {plural} of people ({_first_ids(own)}) with a demo {target._meta.verbose_name}")
+            found.append(f"{count} {_noun(model, count)} of people ({_first_ids(own)}), tied to demo {target._meta.verbose_name_plural}")
     if model in ranges:
         away = rows.filter(pk__range=ranges[model], **{f"{field.attname}__isnull": False})
         if target in ranges:
             away = away.exclude(_within(field.attname, ranges[target]))
         if count := away.count():
-            found.append(f"{count} demo {plural} ({_first_ids(away)}) with a {target._meta.verbose_name} of people")
+            found.append(f"{count} demo {_noun(model, count)} ({_first_ids(away)}), tied to {target._meta.verbose_name_plural} of people")
     return found
+
+
+def _noun(model: type[Model], count: int) -> str:
+    return str(model._meta.verbose_name if count == 1 else model._meta.verbose_name_plural)
 
 
 def _within(name: str, span: tuple[int, int]) -> Q:

@@ -34,6 +34,7 @@ pytestmark = pytest.mark.django_db
 
 ANCHOR = date(2025, 6, 16)
 ENTRIES = 1500
+MODELS: tuple[type[Model], ...] = (*DEMO_MODELS, SiteSettings)
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +43,8 @@ def media(settings, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]
     return tmp_path / "media"
 
 
-def make(**options: int) -> None:
-    demo_make(**{"seed": 7, "entries": ENTRIES, "uploads_mb": 0, **options}, anchor_on=ANCHOR)
+def make(*, entries: int = ENTRIES, uploads_mb: int = 0) -> None:
+    demo_make(seed=7, entries=entries, uploads_mb=uploads_mb, anchor_on=ANCHOR)
 
 
 def tree(folder: Path) -> dict[str, str]:
@@ -64,7 +65,7 @@ def digest() -> str:
         return plain - ranges[target][0] if target is not None and plain is not None else str(plain)
 
     sha256 = hashlib.sha256()
-    for model in (*DEMO_MODELS, SiteSettings):
+    for model in MODELS:
         for row in model._default_manager.filter(pk__range=ranges[model]).order_by("pk"):
             sha256.update(json.dumps([value(row, field) for field in model._meta.concrete_fields]).encode())
     return sha256.hexdigest()
@@ -80,7 +81,7 @@ def test_same_seed_gives_the_same_rows_and_files_and_another_seed_others(media: 
     assert found[0][0] != found[2][0] and found[0][1] != found[2][1]
 
 
-@pytest.mark.parametrize("entries", [0, 1, 2, 37, 1500])
+@pytest.mark.parametrize("entries", [0, 1, 37])
 def test_number_of_entries_is_exact_and_one_timer_runs(entries: int) -> None:
     make(entries=entries)
     assert TimeEntry.objects.count() == entries
@@ -96,7 +97,7 @@ def test_agency_grows_where_ten_people_could_not_work_as_much() -> None:
 
 def test_every_row_passes_the_checks_of_its_form() -> None:
     make()
-    for model in (*DEMO_MODELS, SiteSettings):
+    for model in MODELS:
         excluded = [field.name for field in model._meta.concrete_fields if field.unique or isinstance(field, ForeignKey)]
         for row in model._default_manager.all():
             row.clean_fields(exclude=excluded)
@@ -288,16 +289,16 @@ def test_removal_is_refused_while_rows_of_ours_and_demo_rows_are_tied(tie: str, 
     row: Model
     if tie == "entry on a demo project":
         row = TimeEntry.objects.create(user=user, project=Project.objects.exclude(pk=project.pk)[0])
-        message = rf"1 time entries of people \(id {row.pk}\) with a demo project"
+        message = rf"1 time entry of people \(id {row.pk}\), tied to demo projects"
     elif tie == "task for a demo person":
         row = Task.objects.create(project=project, name="Ours", assignee=User.objects.exclude(pk=user.pk)[0])
-        message = rf"1 tasks of people \(id {row.pk}\) with a demo user"
+        message = rf"1 task of people \(id {row.pk}\), tied to demo users"
     else:
         invoice = Invoice.objects.create(number="OURS", client=client, issued_on=ANCHOR, due_on=ANCHOR)
         row = InvoiceItem.objects.create(invoice=invoice, description="Work", unit_price=Decimal(1))
         entry = TimeEntry.objects.filter(billable=True, ended_at__isnull=False)[0]
         TimeEntry.objects.filter(pk=entry.pk).update(invoice_item=row)
-        message = rf"1 demo time entries \(id {entry.pk}\) with a invoice item of people"
+        message = rf"1 demo time entry \(id {entry.pk}\), tied to invoice items of people"
     with pytest.raises(DemoRefused, match=message):
         demo_remove()
     assert tree(media) == files and TimeEntry.objects.count() >= 300
@@ -312,7 +313,7 @@ def test_removal_keeps_settings_and_files_that_were_changed_since(media: Path) -
     site.company_name = "Us"
     site.save()
     changed, swapped = Expense.objects.filter(receipt__endswith=".pdf").order_by("pk")[:2]
-    (media / changed.receipt.name).write_bytes(b"%PDF- ours")
+    Path(changed.receipt.path).write_bytes(b"%PDF- ours")
     Expense.objects.filter(pk=swapped.pk).update(receipt="receipts/ours.pdf")
     (media / "receipts" / "ours.pdf").write_bytes(b"%PDF- ours")
 
