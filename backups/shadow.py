@@ -29,6 +29,11 @@ def shadow_prepare(*, lenient: bool) -> dict[str, Any]:
 
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    warnings = []
+    if lenient and not executor.loader.applied_migrations:
+        # Tables that our migrations did not make are in their way; what was live is to come back as it was.
+        warnings.append("It was never migrated and comes back as it was.")
+        plan = []
     if plan:
         call_command("migrate", interactive=False, verbosity=0)
         executor = MigrationExecutor(connection)
@@ -36,7 +41,6 @@ def shadow_prepare(*, lenient: bool) -> dict[str, Any]:
             raise RuntimeError("Migrations are still pending after migrate.")
     call_command("check", databases=[DEFAULT_DB_ALIAS], verbosity=0)
 
-    warnings = []
     for model in apps.get_models():
         if model._meta.proxy or not model._meta.managed:
             continue

@@ -19,8 +19,12 @@ def kept_until() -> str:
 
 
 def kept_usable(journal: Journal) -> bool:
-    """Whether undo could use what ``journal`` kept: uploads alone (the database before was broken) cannot be undone to."""
-    return bool(journal.kept.get("database") or journal.kept.get("archive"))
+    """Whether undo could use what ``journal`` kept.
+
+    Uploads alone (the database before was broken) cannot be undone to, nor a database without a table: an undo would
+    take the site away. Such a rest is kept for its time all the same.
+    """
+    return bool(journal.kept.get("database") or journal.kept.get("archive")) and not journal.arguments.get("nothing_before")
 
 
 def kept_current() -> Journal | None:

@@ -210,6 +210,7 @@ def swap_in(
         progress.warn(warning)
 
     root = uploads_staged(journal, engine, progress, uploads)
+    journal.arguments["nothing_before"] = not rows_before
     remember_catalogue(journal)
 
     enter(journal, progress, "swap")
