@@ -66,7 +66,7 @@ class WarmSite(Site):
                 self._started.remove(self._server)
             self._server = None
 
-    def _ask(self, request: dict[str, object], timeout: float) -> int:
+    def _ask(self, request: Mapping[str, object], timeout: float) -> int:
         if self._server is None or self._server.poll() is not None:
             # To a file: a pipe that nobody reads would stop the process when it is full.
             self._server = self.run_python("-m", __name__, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
