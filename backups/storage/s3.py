@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import ClientError
 from s3transfer.manager import TransferManager
 
@@ -118,15 +119,19 @@ class S3Store(ArchiveStore):
             raise
 
     def _send(self, partial: Path, key: str, sha256: str, on_bytes: OnBytes) -> None:
-        with partial.open("rb") as file:
-            self._client.upload_fileobj(
-                file,
+        try:
+            # By name and not as an open file: boto3 would read the parts of one into memory, which grow with the archive.
+            self._client.upload_file(
+                str(partial),
                 self.bucket,
                 key,
                 ExtraArgs=self._written(sha256, TransferManager.ALLOWED_UPLOAD_ARGS),
                 Callback=lambda count: (on_bytes(count), None)[1],
                 Config=self.storage.transfer_config,
             )
+        except S3UploadFailedError as error:
+            # boto3 makes a sentence of the service's answer; people and callers need the answer itself.
+            raise error.__context__ or error from None
 
     def _written(self, sha256: str, allowed: list[str]) -> Any:
         """Arguments of a write. The hash travels with the object, so that the copy can be told from a stranger's."""

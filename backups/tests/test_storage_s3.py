@@ -110,12 +110,6 @@ def keys(client: S3Client, bucket: str) -> list[str]:
 class TestS3Store(StoreContract):
     @pytest.fixture
     def store(self, make_store: MakeStore) -> ArchiveStore:
-        return make_store()
-
-
-class TestS3StoreInFolder(StoreContract):
-    @pytest.fixture
-    def store(self, make_store: MakeStore) -> ArchiveStore:
         return make_store(location="site/archives/")
 
 
