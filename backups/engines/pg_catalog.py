@@ -18,6 +18,7 @@ __all__ = [
     "count_rows",
     "database_facts",
     "end_sessions",
+    "execute",
     "fetch",
     "major_of",
     "migrations_applied",
@@ -40,6 +41,12 @@ def fetch(
     with connection.cursor() as cursor:
         cursor.execute(query, params)
         return cursor.fetchall()
+
+
+def execute(connection: Connection, statement: str | sql.Composable, params: tuple[object, ...] | None = None) -> None:
+    """Run one statement without result."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
 
 
 def server_version(connection: Connection) -> str:

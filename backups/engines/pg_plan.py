@@ -160,7 +160,7 @@ def _superuser_extensions(found: _Situation, database: DatabaseInfo) -> list[str
 def foreign_objects(connection: Connection) -> list[tuple[str, str]]:
     """Tables, views, sequences and functions outside of extensions that belong to roles this one cannot act as, with their owners.
 
-    Each is named with its kind, as ``ALTER`` takes it: ``table public.t``, ``function public.f(integer)``.
+    Parts of other objects do not count: the constructors of a range type belong to the server's first role. Each is named with its kind, as ``ALTER`` takes it: ``table public.t``, ``function public.f(integer)``.
     """
     rows = fetch(
         connection,
@@ -173,7 +173,8 @@ def foreign_objects(connection: Connection) -> list[tuple[str, str]]:
         SELECT i.type || ' ' || i.identity, pg_get_userbyid(o.owner)
         FROM objects o JOIN pg_catalog.pg_namespace n ON n.oid = o.namespace, pg_identify_object(o.classid, o.objid, 0) i
         WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' AND NOT pg_has_role(o.owner, 'USAGE')
-          AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = o.classid AND d.objid = o.objid AND d.deptype = 'e')
+          AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                          WHERE d.classid = o.classid AND d.objid = o.objid AND d.deptype IN ('e', 'i'))
         ORDER BY i.type DESC, i.identity
         """,
     )

@@ -6,9 +6,10 @@ import hashlib
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 import psycopg2
 from psycopg2 import sql
@@ -17,6 +18,7 @@ from backups.engines.pg_catalog import (
     DatabaseFacts,
     Session,
     end_sessions,
+    execute,
     fetch,
     present_extensions,
     sessions_of,
@@ -29,12 +31,14 @@ from backups.exceptions import RestoreFailed
 from backups.progress import Progress
 
 __all__ = [
+    "SizeWatch",
+    "allow_connections",
     "close_database",
     "copy_access",
     "copy_settings",
     "create_database",
     "drop_database",
-    "execute",
+    "granting",
     "listed",
     "load_shadow",
     "open_for_owner",
@@ -50,12 +54,6 @@ PROGRESS_SECONDS = 0.5
 # What pg_restore 17 and newer write at the head of each script, and older servers do not know.
 _NOT_IN_OLD_SERVERS = b"SET transaction_timeout = 0;\n"
 _HEAD_BYTES = 64 * 1024
-
-
-def execute(connection: Connection, statement: str | sql.Composable, params: tuple[object, ...] | None = None) -> None:
-    """Run one statement without result."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, params)
 
 
 def sibling_name(live: str, kind: str, short_id: str) -> str:
@@ -99,8 +97,14 @@ def create_database(connection: Connection, name: str, like: DatabaseFacts | Non
             warnings.append(f"The tablespace {like.tablespace} may not be used by this role: the restored database is in the default one.")
     execute(connection, sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(options)))
     execute(connection, sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
-    allow_connections(connection, name, True)
+    _let_ourselves_in(connection, name)
     return warnings
+
+
+def _let_ourselves_in(connection: Connection, name: str) -> None:
+    """Open a database for its owner, and for the role that logs in and then acts as the owner (``assume_role``)."""
+    execute(connection, sql.SQL("GRANT CONNECT ON DATABASE {} TO SESSION_USER").format(sql.Identifier(name)))
+    allow_connections(connection, name, True)
 
 
 def allow_connections(connection: Connection, name: str, allowed: bool) -> None:
@@ -119,7 +123,7 @@ def open_for_owner(connection: Connection, database: DatabaseFacts) -> None:
     grantees = {grantee for grantee, _, _ in _access(connection, database.oid)} - {database.owner}
     for grantee in grantees:
         execute(connection, sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(sql.Identifier(database.name), _role(grantee)))
-    allow_connections(connection, database.name, True)
+    _let_ourselves_in(connection, database.name)
 
 
 def drop_database(connection: Connection, database: DatabaseFacts) -> None:
@@ -154,11 +158,14 @@ def _access(connection: Connection, oid: int) -> Access:
 
 def copy_access(connection: Connection, live: DatabaseFacts | None, shadow: DatabaseFacts) -> list[str]:
     """Give the closed shadow exactly the live database's rights (the default ones where there is none); return warnings."""
-    wanted = _access(connection, live.oid) if live else {("", "CONNECT", False), ("", "TEMPORARY", False)}
     name, warnings = sql.Identifier(shadow.name), []
     if live:
-        for grantee in {grantee for grantee, _, _ in _access(connection, shadow.oid)}:
-            execute(connection, sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(name, _role(grantee)))
+        wanted = _access(connection, live.oid)
+    else:
+        default = [("", "CONNECT"), ("", "TEMPORARY"), *((shadow.owner, right) for right in ("CREATE", "CONNECT", "TEMPORARY"))]
+        wanted = {(grantee, right, False) for grantee, right in default}
+    for grantee in {grantee for grantee, _, _ in _access(connection, shadow.oid)}:
+        execute(connection, sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(name, _role(grantee)))
     for grantee, privilege, grantable in sorted(wanted):
         option = sql.SQL(" WITH GRANT OPTION" if grantable else "")
         statement = sql.SQL("GRANT {} ON DATABASE {} TO {}").format(sql.SQL(privilege), name, _role(grantee)) + option
@@ -267,11 +274,10 @@ def load_shadow(
     server_major: int,
     jobs: int,
     operation: str,
-    watch: Callable[[], None],
 ) -> list[str]:
     """Load everything but grants into the empty ``shadow``, then the grants one by one; return warnings.
 
-    ``watch`` runs beside the load in a thread. Raises :class:`~backups.exceptions.RestoreFailed` with the tool's first error.
+    Raises :class:`~backups.exceptions.RestoreFailed` with the tool's first error.
     """
     with server.connection(shadow, operation=operation) as connection:
         present = set(present_extensions(connection))
@@ -281,8 +287,6 @@ def load_shadow(
         else:
             args, env = load_command(tools, server, dump, entries, database=shadow, operation=operation, jobs=jobs)
             with child(args, env, operation=operation, secrets=server.secrets) as running:
-                beside = threading.Thread(target=watch, name="shadow's size", daemon=True)
-                beside.start()
                 if running.wait() != 0:
                     raise RestoreFailed(running.failure())
     with server.connection(shadow, operation=operation) as connection:
@@ -342,9 +346,20 @@ class SizeWatch:
         self._expected, self._total, self._progress = max(expected, 1), total, progress
         self._shown = 0
         self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="size of the shadow", daemon=True)
 
-    def run(self) -> None:
-        """Look again and again until :meth:`end`; a failure to look ends the reporting and nothing else."""
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        if kind is None:
+            self._show(self._total)
+
+    def _run(self) -> None:
+        """Look again and again until the end; a failure to look ends the reporting and nothing else."""
         with suppress(Exception), self._server.connection(self._server.maintenance, operation=self._operation, readonly=True) as connection:
             base = self._size(connection)
             while not self._ended.wait(PROGRESS_SECONDS):
@@ -358,8 +373,3 @@ class SizeWatch:
         if done > self._shown:
             self._progress.advance(done - self._shown)
             self._shown = done
-
-    def end(self) -> None:
-        """The load is done."""
-        self._ended.set()
-        self._show(self._total)

@@ -13,6 +13,7 @@ from psycopg2 import sql
 from backups.engines.base import BATCH, Snapshot
 from backups.engines.pg_catalog import (
     count_rows,
+    execute,
     fetch,
     major_of,
     migrations_applied,
@@ -21,7 +22,7 @@ from backups.engines.pg_catalog import (
     user_tables,
 )
 from backups.engines.pg_server import Connection, Server
-from backups.engines.pg_tools import dump_command, find_tools, supports_zstd
+from backups.engines.pg_tools import LOCK_WAIT, dump_command, find_tools, supports_zstd
 from backups.engines.process import Child, child
 from backups.exceptions import DumpFailed, PreflightRefused
 from backups.manifest import DatabaseInfo
@@ -52,6 +53,9 @@ class PostgresSnapshot(Snapshot):
     def __init__(self, connection: Connection, server: Server, *, operation: str) -> None:
         """Count and look up everything; the transaction must be open."""
         self._connection, self._server, self._operation = connection, server, operation
+        # pg_dump waits as long as this for a table that a migration holds; the locks taken here last until the dump has its own,
+        # so that no TRUNCATE, which is visible to every snapshot, comes between the count and the dump.
+        execute(connection, f"SET LOCAL lock_timeout = {LOCK_WAIT}")
         version = server_version(connection)
         self._tools, self.warnings = find_tools(major_of(version))
         # Servers before 16 come with a pg_dump that knows zlib alone; the archive deflates faster than that.

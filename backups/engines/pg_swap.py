@@ -15,9 +15,9 @@ import psycopg2
 from psycopg2 import sql
 
 from backups.conf import conf
-from backups.engines.pg_catalog import DatabaseFacts, database_facts, end_sessions, fetch, sessions_of
+from backups.engines.pg_catalog import DatabaseFacts, database_facts, end_sessions, execute, fetch, sessions_of
 from backups.engines.pg_server import Connection, Server
-from backups.engines.pg_shadow import allow_connections, execute
+from backups.engines.pg_shadow import allow_connections
 from backups.exceptions import RestoreFailed, RestoreNotUndone
 
 __all__ = ["Swap", "settle_new", "settle_old", "swap_databases"]

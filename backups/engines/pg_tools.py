@@ -17,7 +17,17 @@ from backups.conf import conf
 from backups.engines.pg_server import Server
 from backups.exceptions import PreflightRefused
 
-__all__ = ["Tools", "dump_command", "find_tools", "list_command", "load_command", "psql_command", "script_command", "supports_zstd"]
+__all__ = [
+    "LOCK_WAIT",
+    "Tools",
+    "dump_command",
+    "find_tools",
+    "list_command",
+    "load_command",
+    "psql_command",
+    "script_command",
+    "supports_zstd",
+]
 
 Command = tuple[list[str], dict[str, str]]
 

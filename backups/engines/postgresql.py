@@ -23,6 +23,7 @@ from backups.engines.pg_catalog import (
     count_rows,
     database_facts,
     end_sessions,
+    execute,
     fetch,
     major_of,
     migrations_applied,
@@ -42,7 +43,6 @@ from backups.engines.pg_shadow import (
     copy_settings,
     create_database,
     drop_database,
-    execute,
     listed,
     load_shadow,
     open_for_owner,
@@ -242,28 +242,11 @@ class PostgresEngine(Engine):
             journal.database["shadow_oid"] = shadow.oid
             journal.save()
             contents = self._contents(tools, dump)
-            watch = SizeWatch(
-                self._server,
-                name,
-                expected=self._dump_info.size if self._dump_info else 0,
-                total=dump.stat().st_size,
-                operation=journal.id,
-                progress=progress,
-            )
-            try:
+            expected = self._dump_info.size if self._dump_info else 0
+            with SizeWatch(self._server, name, expected=expected, total=dump.stat().st_size, operation=journal.id, progress=progress):
                 warnings = load_shadow(
-                    self._server,
-                    tools,
-                    dump,
-                    contents,
-                    name,
-                    server_major=major,
-                    jobs=plan.jobs,
-                    operation=journal.id,
-                    watch=watch.run,
+                    self._server, tools, dump, contents, name, server_major=major, jobs=plan.jobs, operation=journal.id
                 )
-            finally:
-                watch.end()
         for warning in warnings:
             progress.warn(warning)
         return name

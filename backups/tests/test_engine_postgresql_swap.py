@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -570,9 +571,23 @@ def test_a_foreign_database_of_the_shadows_name_is_neither_used_nor_dropped(scra
     assert scratch.leftovers() == [name]
 
 
+def test_a_shadow_whose_number_was_not_yet_recorded_is_found_by_its_name(scratch: ScratchPostgres) -> None:
+    dead = new_journal("restore")
+    name = sibling_name(scratch.name, "shadow", dead.short_id)
+    dead.database.update(live=scratch.name, live_oid=1, shadow=name, shadow_oid=None, kept="x", adopted=False)
+    scratch.cluster.create_database(name)
+    engine = scratch.engine()
+    with engine.lock("recover"):
+        assert engine.judge(dead) == "old"
+        assert engine.settle(dead, "old") == {}
+        engine.discard_shadow(dead)
+    assert scratch.leftovers() == []
+
+
 def test_leftover_sessions_of_a_dead_operation_are_ended_and_no_others(scratch: ScratchPostgres) -> None:
     dead = Journal("restore")
-    params = {"host": str(scratch.cluster.socket_dir), "port": scratch.cluster.port, "dbname": scratch.name, "user": scratch.user}
+    pg = scratch.cluster
+    params: dict[str, Any] = {"host": str(pg.socket_dir), "port": pg.port, "dbname": scratch.name, "user": scratch.user}
     leftover = psycopg2.connect(**params, application_name=f"backups:{dead.id}")
     bystander = psycopg2.connect(**params, application_name="backups:ffffffff")
     engine = scratch.engine()
