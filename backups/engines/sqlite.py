@@ -35,7 +35,7 @@ from backups.engines.sqlite_live import live_encoding, live_is_readable, live_pa
 from backups.engines.sqlite_lock import is_file_locked, lock_held
 from backups.engines.sqlite_snapshot import snapshot_taken
 from backups.engines.sqlite_swap import SqliteSwap
-from backups.exceptions import ArchiveRejected, PreflightRefused, RestoreFailed, RestoreNotUndone
+from backups.exceptions import ArchiveRejected, BackupError, PreflightRefused, RestoreFailed, RestoreNotUndone
 from backups.journal import Journal
 from backups.manifest import DatabaseInfo
 from backups.progress import Progress
@@ -82,21 +82,28 @@ class SqliteEngine(Engine):
 
     def rows(self, name: str | None = None) -> dict[str, int]:
         """Exact rows per table of one instant; ``name`` is the path of a shadow or kept file."""
-        with opened(self._path(name), read_only=True) as connection:
+        with self._reading(name) as connection:
             return rows_of(connection)
 
     def migrations(self, name: str | None = None) -> dict[str, list[str]]:
         """Applied migrations per app, in the order of application; empty where the table is absent."""
-        with opened(self._path(name), read_only=True) as connection:
+        with self._reading(name) as connection:
             return migrations_of(connection)
 
     def select(self, sql: str, params: tuple[object, ...] = (), *, name: str | None = None) -> list[tuple[object, ...]]:
         """Run one query; SQLite itself refuses what would write."""
-        with opened(self._path(name), read_only=True) as connection:
+        with self._reading(name) as connection:
             return connection.execute(sql % tuple("?" for _ in params) if params else sql, params).fetchall()
 
-    def _path(self, name: str | None) -> Path:
-        return self._live if name is None else Path(name)
+    @contextmanager
+    def _reading(self, name: str | None) -> Iterator[sqlite3.Connection]:
+        """The live file or ``name``, read only. Its schema may be whole and its pages damaged: found out here."""
+        path = self._live if name is None else Path(name)
+        try:
+            with opened(path, read_only=True) as connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise (BackupError if name is None else RestoreFailed)(f"The database {path} cannot be read: {error}.") from error
 
     # --- create -------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from django.apps import apps
 from django.db import models
 
 from backups.engines import Engine
+from backups.exceptions import BackupError
 
 __all__ = ["changed_rows"]
 
@@ -24,7 +25,7 @@ def _time_columns(model: type[models.Model]) -> list[str]:
 def changed_rows(engine: Engine, *, since: str | datetime) -> dict[str, int]:
     """Rows of the live database added or changed after ``since`` (aware), per model label; models with none are left out.
 
-    Tables are asked over the engine's own connection, one by one; a table that is absent counts nothing.
+    Tables are asked over the engine's own connection, one by one; a table that is absent or damaged counts nothing.
     """
     moment = datetime.fromisoformat(since) if isinstance(since, str) else since
     tables = engine.rows().keys()
@@ -36,7 +37,11 @@ def changed_rows(engine: Engine, *, since: str | datetime) -> dict[str, int]:
             continue
         later = " OR ".join(f'"{column}" > %s' for column in columns)
         stamp = moment if engine.vendor == "postgresql" else moment.strftime("%Y-%m-%d %H:%M:%S.%f")
-        ((count,),) = engine.select(f'SELECT count(*) FROM "{table}" WHERE {later}', (stamp,) * len(columns))  # noqa: S608 - names of models
+        query = f'SELECT count(*) FROM "{table}" WHERE {later}'  # noqa: S608 - names of models
+        try:
+            ((count,),) = engine.select(query, (stamp,) * len(columns))
+        except BackupError:
+            continue
         if isinstance(count, int) and count:
             found[model._meta.label] = count
     return found

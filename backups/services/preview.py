@@ -15,12 +15,13 @@ from django.contrib.auth import get_user_model
 from backups.archive import ArchiveReader
 from backups.conf import conf
 from backups.engines import Engine, Plan, engine_for
+from backups.exceptions import BackupError
 from backups.manifest import Manifest
 from backups.preflight import migrations_pending_for, preflight_restore
 from backups.progress import Progress
 from backups.services.archives import archive_opened
 from backups.services.changes import changed_rows
-from backups.services.stages import PREVIEW
+from backups.services.stages import PREVIEW, rows_if_readable
 from backups.uploads import UploadsDifference, uploads_compare, uploads_root
 
 __all__ = ["AccountDifference", "Preview", "restore_preview"]
@@ -78,17 +79,16 @@ def restore_preview(
         dump = _verified_dump(reader, folder, progress)
         engine.inspect_dump(dump, plan)
         progress.stage("compare")
-        live = engine.live_state().state == "ok"
-        rows_now = engine.rows() if live else {}
+        rows_now = rows_if_readable(engine)
         preview = Preview(
             manifest=manifest,
             signature=reader.signature,
             plan=plan,
             labels={model._meta.db_table: model._meta.label for model in apps.get_models()},
             rows={table: (rows_now.get(table, 0), manifest.rows.get(table, 0)) for table in sorted(rows_now.keys() | manifest.rows.keys())},
-            newer=changed_rows(engine, since=manifest.created_at) if live else {},
+            newer=changed_rows(engine, since=manifest.created_at) if rows_now else {},
             migrations=migrations_pending_for(manifest),
-            accounts=_accounts(engine, dump, username) if live else [],
+            accounts=_accounts(engine, dump, username) if rows_now else [],
             warnings=plan.warnings,
         )
         if uploads != "skip" and manifest.uploads.included:
@@ -127,7 +127,11 @@ def _accounts(engine: Engine, dump: Path, username: str) -> list[AccountDifferen
     archived = {str(row[name_column]): _account(row) for row in engine.archived_rows(dump, table)}
     selected = ", ".join(f'"{column}"' for column in columns)
     found = []
-    for values in engine.select(f'SELECT {selected} FROM "{table}" ORDER BY "{name_column}"'):  # noqa: S608 - names of the model
+    try:
+        rows = engine.select(f'SELECT {selected} FROM "{table}" ORDER BY "{name_column}"')  # noqa: S608 - names of the model
+    except BackupError:
+        return []  # Damaged: nobody is left to compare with.
+    for values in rows:
         row = dict(zip(columns, values, strict=True))
         name, now = str(row[name_column]), _account(row)
         if name != username if username else not (now["is_staff"] and now["is_active"]):
