@@ -141,7 +141,13 @@ CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
     # The gate's own cache: outside the database, seen by every process. Several hosts need REDIS_URL.
     "backups": (
-        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "backups"}
+        {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            "KEY_PREFIX": "backups",
+            # Seconds. Without them a server that is silent instead of gone would hold up every page.
+            "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
+        }
         if REDIS_URL
         else {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": DATA_DIR / "gate"}
     ),
@@ -182,6 +188,19 @@ STORAGES: dict[str, dict[str, Any]] = {
         },
     },
 }
+
+# Archives in an S3 bucket instead; the credentials come from where boto3 looks (AWS_ACCESS_KEY_ID, a role, ~/.aws).
+if _bucket := env.str("BACKUPS_S3_BUCKET", default=""):
+    STORAGES["backups"] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": _bucket,
+            "location": env.str("BACKUPS_S3_PREFIX", default=""),
+            "endpoint_url": env.str("BACKUPS_S3_ENDPOINT_URL", default="") or None,
+            "region_name": env.str("BACKUPS_S3_REGION", default="") or None,
+            "default_acl": None,
+        },
+    }
 
 LOGGING = {
     "version": 1,

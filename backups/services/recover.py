@@ -11,7 +11,7 @@ from backups.conf import conf
 from backups.engines import Engine, engine_for
 from backups.engines.base import Which
 from backups.exceptions import BackupError, OperationLocked, PreflightRefused, RestoreNotUndone
-from backups.gate import gate_close, gate_open, gate_raise
+from backups.gate import gate_close, gate_open, gate_raise, gate_read
 from backups.interrupts import uninterrupted
 from backups.journal import Journal, journal_load_all
 from backups.progress import Progress
@@ -62,6 +62,9 @@ def backup_recover(*, wait: float = 0, progress: Progress | None = None) -> Reco
         # Files that a dead operation left after its end: nobody waits for them, so neither does this.
         with suppress(OperationLocked, PreflightRefused), engine.lock("recover"):
             sweep_leftovers(engine)
+            if gate_read().operation:
+                # Its operation has ended, and only the cache did not hear of it.
+                gate_open()
         return Recovered()
     with engine.lock("recover", wait=wait):
         recovered = recover_interrupted(engine=engine, progress=progress)
