@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backups.tests.servers import PgCluster
-from backups.tests.site import Site, SiteTemplates
+from backups.tests.site import Site, SiteTemplates, populate
 
 
 def test_a_site_is_migrated_and_its_own(site: Site, site_templates: SiteTemplates, pg: PgCluster) -> None:
@@ -100,3 +100,16 @@ def test_killing_the_parent_leaves_its_group_for_the_test_to_judge(sqlite_site: 
     assert Path(f"/proc/{child}").exists()
     Site.kill_group(process)
     assert subprocess.run(["tail", f"--pid={child}", "-f", "/dev/null"], timeout=60).returncode == 0
+
+
+def test_a_populated_site_has_rows_and_uploads_and_equals_the_next_one(site: Site, site_templates: SiteTemplates) -> None:
+    other = site_templates.site(site.cluster)
+    try:
+        for each in (site, other):
+            populate(each, entries=50, uploads_mb=1)
+        assert site.fetch("SELECT COUNT(*) FROM tracking_timeentry") == [(50,)]
+        assert site.uploads()
+        assert (site.dump_tables(), site.uploads()) == (other.dump_tables(), other.uploads())
+        assert site.manage("migrate", "--check").returncode == 0
+    finally:
+        other.close()
