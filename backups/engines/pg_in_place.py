@@ -16,8 +16,8 @@ from pathlib import Path
 from psycopg2 import sql
 
 from backups.engines.pg_catalog import execute, fetch
+from backups.engines.pg_load import granting, listed, script_pieces
 from backups.engines.pg_server import Connection, Server, application_name
-from backups.engines.pg_shadow import granting, listed, script_pieces
 from backups.engines.pg_toc import Contents
 from backups.engines.pg_tools import Tools, psql_command
 from backups.engines.process import Child, child

@@ -160,7 +160,8 @@ def _superuser_extensions(found: _Situation, database: DatabaseInfo) -> list[str
 def foreign_objects(connection: Connection) -> list[tuple[str, str]]:
     """Tables, views, sequences and functions outside of extensions that belong to roles this one cannot act as, with their owners.
 
-    Parts of other objects do not count: the constructors of a range type belong to the server's first role. Each is named with its kind, as ``ALTER`` takes it: ``table public.t``, ``function public.f(integer)``.
+    Parts of other objects do not count: the constructors of a range type belong to the server's first role. Each is named
+    with its kind, as ``ALTER`` takes it: ``table public.t``, ``function public.f(integer)``.
     """
     rows = fetch(
         connection,

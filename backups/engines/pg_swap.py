@@ -16,8 +16,8 @@ from psycopg2 import sql
 
 from backups.conf import conf
 from backups.engines.pg_catalog import DatabaseFacts, database_facts, end_sessions, execute, fetch, sessions_of
+from backups.engines.pg_database import allow_connections
 from backups.engines.pg_server import Connection, Server
-from backups.engines.pg_shadow import allow_connections
 from backups.exceptions import RestoreFailed, RestoreNotUndone
 
 __all__ = ["Swap", "settle_new", "settle_old", "swap_databases"]

@@ -32,22 +32,20 @@ from backups.engines.pg_catalog import (
     sessions_named,
     user_tables,
 )
-from backups.engines.pg_in_place import load_in_place, mark_of, remaining_schemas
-from backups.engines.pg_lock import Lock, is_locked, lock_hold
-from backups.engines.pg_plan import plan_make
-from backups.engines.pg_server import Connection, Server, application_name, failing_as, server_for
-from backups.engines.pg_shadow import (
-    SizeWatch,
+from backups.engines.pg_database import (
     close_database,
     copy_access,
     copy_settings,
     create_database,
     drop_database,
-    listed,
-    load_shadow,
     open_for_owner,
     sibling_name,
 )
+from backups.engines.pg_in_place import load_in_place, mark_of, remaining_schemas
+from backups.engines.pg_load import SizeWatch, listed, load_shadow
+from backups.engines.pg_lock import Lock, is_locked, lock_hold
+from backups.engines.pg_plan import plan_make
+from backups.engines.pg_server import Connection, Server, application_name, failing_as, server_for
 from backups.engines.pg_snapshot import MEMBER, one_instant, snapshot_open
 from backups.engines.pg_swap import Swap, settle_new, settle_old, swap_databases
 from backups.engines.pg_toc import Contents, copied_rows, parse_contents

@@ -14,8 +14,8 @@ from psycopg2 import sql
 from pytest_django import Settings
 
 from backups.engines.pg_catalog import database_facts
+from backups.engines.pg_database import sibling_name
 from backups.engines.pg_server import application_name
-from backups.engines.pg_shadow import sibling_name
 from backups.exceptions import BackupError, OperationLocked, PreflightRefused, RestoreFailed, RestoreNotUndone
 from backups.journal import Journal
 from backups.progress import Progress
