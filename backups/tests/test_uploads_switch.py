@@ -26,6 +26,7 @@ from backups.uploads import (
     kept_size,
     uploads_adopt_kept,
     uploads_discard,
+    uploads_foresee,
     uploads_kept,
     uploads_kept_discard,
     uploads_merge,
@@ -133,6 +134,21 @@ def test_failing_to_save_the_plan_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left"):
         uploads_switch(tmp_path, staging, {}, full)
     assert outcome(tmp_path, staging) == (LIVE, {}, NEW)
+
+
+def test_switch_that_was_foreseen_needs_no_save_and_leaves_what_came_since_alone(tmp_path: Path) -> None:
+    staging = staged(tmp_path, LIVE, NEW)
+    plan = uploads_plan(tmp_path, OPERATION)
+    uploads_foresee(tmp_path, staging, plan)
+    write_tree(tmp_path, {"late": b"late"})
+
+    def save() -> None:
+        raise AssertionError("The journal was saved with the plan.")
+
+    uploads_switch(tmp_path, staging, plan, save)
+    assert outcome(tmp_path, staging) == ({**NEW, "late": b"late"}, LIVE, {})
+    uploads_unswitch(plan)
+    assert outcome(tmp_path, staging) == ({**LIVE, "late": b"late"}, {}, NEW)
 
 
 def test_names_of_our_own_staging_are_never_moved(tmp_path: Path) -> None:
@@ -390,7 +406,7 @@ def test_file_is_never_renamed_over_another(tmp_path: Path) -> None:
     write_tree(tmp_path, {"a": b"a", "b": b"b", "empty/": None, "folder/": None})
     for source, target in (("a", "b"), ("folder", "empty")):
         with pytest.raises(FileExistsError):
-            switch_module.rename(tmp_path / source, tmp_path / target)
+            switch_module.rename(f"{tmp_path}/{source}", f"{tmp_path}/{target}")
     assert read_tree(tmp_path) == {"a": b"a", "b": b"b", "empty/": None, "folder/": None}
 
 
@@ -401,7 +417,7 @@ class LibraryWithoutRename:
 def test_file_is_never_renamed_over_another_where_the_system_cannot_promise_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(switch_module, "libc", LibraryWithoutRename)
     test_file_is_never_renamed_over_another(tmp_path)
-    switch_module.rename(tmp_path / "a", tmp_path / "c")
+    switch_module.rename(f"{tmp_path}/a", f"{tmp_path}/c")
     assert read_tree(tmp_path) == {"c": b"a", "b": b"b", "empty/": None, "folder/": None}
 
 

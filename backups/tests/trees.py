@@ -96,9 +96,9 @@ def dying_at(monkeypatch: Any, limit: int, *, after: bool = False, meanwhile: Ca
     """
     real, made = switch.rename, list[tuple[str, str]]()
 
-    def rename(source: Path, target: Path) -> None:
+    def rename(source: str, target: str) -> None:
         at_limit = len(made) == limit
-        made.append((source.name, target.parent.name))
+        made.append((Path(source).name, Path(target).parent.name))
         if at_limit and not after:
             if meanwhile is None:
                 raise Killed

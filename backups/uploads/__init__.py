@@ -1,7 +1,8 @@
 """``MEDIA_ROOT`` as one tree of files: listed for an archive, staged beside the live one, switched by names, and undone.
 
 In the order of a restore: :func:`uploads_plan` (into the journal), :func:`uploads_staging`, the archive's files into ``new/``,
-:func:`uploads_ready`, for mode ``merge`` :func:`uploads_merge` and :func:`uploads_top_up`, then :func:`uploads_switch`.
+:func:`uploads_ready`, for mode ``merge`` :func:`uploads_merge` and :func:`uploads_top_up`, then :func:`uploads_foresee`
+(and the journal's save) and :func:`uploads_switch`.
 :func:`uploads_settle` finishes or undoes that after a crash at any instant. What was displaced stays in the staging folder:
 :func:`uploads_kept` describes it and :func:`uploads_adopt_kept` makes it the staged tree of an undo.
 """
@@ -17,7 +18,7 @@ from backups.uploads.staging import (
     uploads_sweep,
     uploads_top_up,
 )
-from backups.uploads.switch import uploads_settle, uploads_switch, uploads_unswitch
+from backups.uploads.switch import uploads_foresee, uploads_settle, uploads_switch, uploads_unswitch
 from backups.uploads.tree import UploadFile, UploadsDifference, uploads_compare, uploads_list, uploads_root
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "uploads_adopt_kept",
     "uploads_compare",
     "uploads_discard",
+    "uploads_foresee",
     "uploads_kept",
     "uploads_kept_discard",
     "uploads_list",

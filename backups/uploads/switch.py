@@ -22,6 +22,7 @@ its files that fit are put into the live tree afterwards. Entries that are in no
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import itertools
@@ -34,7 +35,7 @@ from typing import Any, Literal
 from backups.uploads.staging import add_missing, fsync_folder, libc
 from backups.uploads.tree import folder_entries
 
-__all__ = ["rename", "uploads_settle", "uploads_switch", "uploads_unswitch"]
+__all__ = ["rename", "uploads_foresee", "uploads_settle", "uploads_switch", "uploads_unswitch"]
 
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
@@ -45,29 +46,43 @@ def _no_save() -> None:
     """Stand in for the journal's save where the plan is complete already."""
 
 
-def rename(source: Path, target: Path) -> None:
+def rename(source: str, target: str) -> None:
     """Rename, never over something that exists (FileExistsError): rename(2) alone replaces files and empty folders."""
     renameat2 = getattr(libc(), "renameat2", None)
     number = errno.ENOSYS
     if renameat2 is not None:
         # A call through ctypes goes past the audit hooks that os.rename has.
-        sys.audit("os.rename", os.fspath(source), os.fspath(target), -1, -1)
+        sys.audit("os.rename", source, target, -1, -1)
         if renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) == 0:
             return
         number = ctypes.get_errno()
     if number not in _UNSUPPORTED:
-        raise OSError(number, os.strerror(number), str(source), None, str(target))
+        raise OSError(number, os.strerror(number), source, None, target)
     # NFS and old C libraries: look first. A write between the two is possible only past the closed gate.
     if os.path.lexists(target):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    source.rename(target)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+    Path(source).rename(target)
+
+
+def uploads_foresee(root: Path, staging: Path, plan_out: dict[str, Any]) -> None:
+    """Complete the plan before the gate closes, so that the switch itself need not wait for the journal's fsync.
+
+    The caller saves the journal before :func:`uploads_switch`. What appears at the top level after this stays where it is.
+    """
+    plan_out.update(
+        root=str(root),
+        staging=str(staging),
+        live=[entry.name for entry in folder_entries(root, is_top=True)],
+        new=[entry.name for entry in folder_entries(staging / "new", is_top=True)],
+    )
 
 
 def uploads_switch(root: Path, staging: Path, plan_out: dict[str, Any], save: Callable[[], None]) -> list[str]:
     """Put ``new`` into the place of the live tree and what was there into ``old``.
 
-    The plan is completed in ``plan_out`` and ``save`` is called before the first rename; then only top-level entries are renamed.
-    Durable on return. Returns paths of strays that could not be put in (see above). Raises OSError; :func:`uploads_unswitch` leads back.
+    Unless it was foreseen, the plan is completed in ``plan_out`` and ``save`` called before the first rename; then only top-level
+    entries are renamed. Durable on return. Returns paths of strays that could not be put in (see above). Raises OSError;
+    :func:`uploads_unswitch` leads back.
     """
     plan_out.update(root=str(root), staging=str(staging))
     return uploads_settle(plan_out, "new", save)
@@ -91,8 +106,7 @@ def uploads_settle(plan: dict[str, Any], which: Literal["old", "new"], save: Cal
         return []
     if which == "new":
         if "live" not in plan:
-            plan["live"] = [entry.name for entry in folder_entries(root, is_top=True)]
-            plan["new"] = [entry.name for entry in folder_entries(staging / "new", is_top=True)]
+            uploads_foresee(root, staging, plan)
             save()
         _forward(plan, root, staging)
     else:
@@ -106,46 +120,49 @@ def uploads_settle(plan: dict[str, Any], which: Literal["old", "new"], save: Cal
     return conflicts
 
 
+def _names(folder: Path) -> set[str]:
+    return {entry.name for entry in folder_entries(folder, is_top=False)}
+
+
 def _forward(plan: dict[str, Any], root: Path, staging: Path) -> None:
     live, new = set(plan["live"]), set(plan["new"])
+    displaced, waiting = _names(staging / "old"), _names(staging / "new")
     for name in sorted(live | new):
-        is_displaced = os.path.lexists(staging / "old" / name)
-        is_staged = os.path.lexists(staging / "new" / name)
-        if name in live and not is_displaced and (is_staged or name not in new):
-            _move(root / name, staging / "old" / name)
-        if is_staged:
-            _move_live(root, staging, staging / "new" / name, name)
+        if name in live and name not in displaced and (name in waiting or name not in new):
+            _move_out(f"{root}/{name}", f"{staging}/old/{name}")
+        if name in waiting:
+            _move_in(f"{staging}/new/{name}", root, staging)
 
 
 def _backward(plan: dict[str, Any], root: Path, staging: Path) -> None:
     live, new = set(plan.get("live", ())), set(plan.get("new", ()))
+    displaced, waiting = _names(staging / "old"), _names(staging / "new")
     for name in sorted(live | new):
-        is_displaced = os.path.lexists(staging / "old" / name)
-        is_staged = os.path.lexists(staging / "new" / name)
-        if name in new and not is_staged and (is_displaced or name not in live):
-            _move(root / name, staging / "new" / name)
-        if is_displaced:
-            _move_live(root, staging, staging / "old" / name, name)
+        if name in new and name not in waiting and (name in displaced or name not in live):
+            _move_out(f"{root}/{name}", f"{staging}/new/{name}")
+        if name in displaced:
+            _move_in(f"{staging}/old/{name}", root, staging)
 
 
-def _move(source: Path, target: Path) -> None:
+def _move_out(source: str, target: str) -> None:
     """Move an entry out of the live tree; somebody else may have deleted it."""
-    if os.path.lexists(source):
+    with contextlib.suppress(FileNotFoundError):
         rename(source, target)
 
 
-def _move_live(root: Path, staging: Path, source: Path, name: str) -> None:
+def _move_in(source: str, root: Path, staging: Path) -> None:
     """Move an entry into the live tree; what took its name meanwhile goes to ``stray``."""
+    name = source.rpartition("/")[2]
     while True:
         try:
-            rename(source, root / name)
+            rename(source, f"{root}/{name}")
             return
         except FileExistsError:
             (staging / "stray").mkdir(mode=0o700, exist_ok=True)
             numbered = (staging / "stray" / f"{number}" for number in itertools.count())
             folder = next(path for path in numbered if not os.path.lexists(path / name))
             folder.mkdir(mode=0o700, exist_ok=True)
-            _move(root / name, folder / name)
+            _move_out(f"{root}/{name}", f"{folder}/{name}")
 
 
 def _return_strays(root: Path, staging: Path) -> list[str]:
