@@ -15,7 +15,7 @@ from backups.exceptions import BackupError, RestoreFailed, RestoreNotUndone
 from backups.gate import gate_stage
 from backups.journal import Journal
 from backups.progress import Progress
-from backups.uploads import uploads_merge, uploads_staging, uploads_top_up
+from backups.uploads import uploads_foresee, uploads_merge, uploads_staging, uploads_top_up
 
 __all__ = ["PREVIEW", "after_the_swap", "enter", "remember_catalogue", "rows_equal", "rows_if_readable", "staging_folder", "uploads_staged"]
 
@@ -80,6 +80,9 @@ def uploads_staged(journal: Journal, engine: Engine, progress: Progress, uploads
         progress.warn(f"{left} transactions did not end within {conf.drain_seconds} seconds and are ended now.")
     if root and uploads == "merge":
         uploads_top_up(root, uploads_staging(root, journal.id), progress.advance)
+    if root:
+        # The next stage saves it with the journal, so that the switch itself need not wait for that.
+        uploads_foresee(root, uploads_staging(root, journal.id), journal.uploads)
     return root
 
 
