@@ -16,7 +16,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from backups.tests import BASE_DIR
 from backups.tests.site import Completed, Site
@@ -47,13 +47,25 @@ class WarmSite(Site):
         """As :meth:`Site.manage`; with ``env`` in a process that starts cold, because settings are read once."""
         if env is not None:
             return super().manage(*args, check=check, input=input, env=env, timeout=timeout)
+        completed = self._run({"args": list(map(str, args))}, input or "", timeout)
+        if check and completed.returncode != 0:
+            raise AssertionError(
+                f"manage.py {' '.join(map(str, args))} ended with {completed.returncode}\n{completed.stdout}\n{completed.stderr}"
+            )
+        return completed
+
+    def interrupted(self, signum: int, stage: str, *args: str | Path, after: int = 0) -> Completed:
+        """Run a command that sends itself ``signum`` when its journal enters ``stage``, or ``after`` audit events of Python later.
+
+        With events the signal finds it in the middle of its work there: a file is being opened, a child runs.
+        """
+        return self._run({"args": list(map(str, args)), "interrupt": [signum, stage, after]}, "", 300)
+
+    def _run(self, request: dict[str, object], given: str, timeout: float) -> Completed:
         with self._turn, tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / "stdin").write_text(input or "")
-            request = {"folder": folder, "args": list(map(str, args))}
-            returncode = self._ask(request, timeout)
+            (Path(folder) / "stdin").write_text(given)
+            returncode = self._ask({**request, "folder": folder}, timeout)
             stdout, stderr = ((Path(folder) / name).read_text(errors="replace") for name in ("stdout", "stderr"))
-        if check and returncode != 0:
-            raise AssertionError(f"manage.py {' '.join(map(str, args))} ended with {returncode}\n{stdout}\n{stderr}")
         return Completed(returncode, stdout, stderr)
 
     def cool(self) -> None:
@@ -101,6 +113,32 @@ def _fork(request: dict[str, object]) -> int:
     return 0
 
 
+def _interrupt_at(signum: int, stage: str, after: int) -> None:
+    """Let this process send itself a signal at an instant of its journal."""
+    from backups.journal import Journal
+
+    left: int | None = None
+    enter = Journal.enter
+
+    def enter_watched(journal: Journal, name: str) -> None:
+        nonlocal left
+        enter(journal, name)
+        if name == stage and left is None:
+            left = after
+            if not after:
+                os.kill(os.getpid(), signum)
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal left
+        if left:
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), signum)
+
+    setattr(Journal, "enter", enter_watched)  # noqa: B010 - the type checker allows no other way
+    sys.addaudithook(count)
+
+
 def main() -> None:
     """Load everything once, then fork for each line of stdin; answer with the exit code (negative: killed by that signal)."""
     import django
@@ -117,6 +155,8 @@ def main() -> None:
         request = json.loads(line)
         child = _fork(request)
         if not child:
+            if request.get("interrupt"):
+                _interrupt_at(*request["interrupt"])
             execute_from_command_line([str(BASE_DIR / "manage.py"), *request["args"]])
             return
         _, status = os.waitpid(child, 0)
