@@ -65,7 +65,9 @@ def operation_live(journal: Journal, engine: Engine, *, status: str, report: Res
         journal.report = asdict(report)
     if not kept_usable(journal):
         progress.warn("There was no readable database before, so undo is unavailable.")
-        journal.kept = {**journal.kept, "database": {}} if journal.kept.get("uploads") else {}
+        # What undo cannot use is kept for its time all the same; only while it is mentioned here is it ever removed.
+        if not journal.kept.get("database") and not journal.kept.get("uploads"):
+            journal.kept = {}
     journal.end(status)
 
     progress.stage("reconcile")

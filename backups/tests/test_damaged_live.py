@@ -40,3 +40,20 @@ def test_site_whose_pages_are_damaged_is_brought_back(sqlite_site: Site, table: 
     assert site.dump_tables() == before
     assert site.uploads() == files
     site.manage("backup_verify", site.manage("backup_create").stdout.strip())
+
+
+def test_copy_of_damaged_data_is_kept_until_the_next_restore(sqlite_site: Site) -> None:
+    site = sqlite_site
+    populate(site)
+    archive = site.manage("backup_create").stdout.strip()
+    damage_pages(site, "django_migrations")
+    first = site.manage("backup_restore", archive, "--no-input")
+    assert "undo is unavailable" in first.stderr
+    (damaged,) = Path(site.database).parent.glob("db*_before_*")
+    assert site.manage("backup_undo", "--no-input", check=False).returncode == 1
+    assert damaged.exists()
+
+    second = site.manage("backup_restore", archive, "--no-input")
+    assert "manage.py backup_undo" in second.stdout
+    (kept,) = Path(site.database).parent.glob("db*_before_*")
+    assert kept != damaged
