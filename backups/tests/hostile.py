@@ -387,6 +387,19 @@ def unicode_path_field(good: Forgery) -> bytes:
     return good.sealed()
 
 
+@_hostile("overlaps what follows")
+def zip64_size_that_the_local_header_cannot_hold(good: Forgery) -> bytes:
+    good.upload.central |= {"needed": 45, "size": 0xFFFFFFFF, "extra": struct.pack("<HHQ", 1, 8, 2**32)}
+    good.upload.local |= {"needed": 45, "size": 0xFFFFFFFF}
+    return good.sealed()
+
+
+@_hostile("several disks")
+def member_on_another_disk(good: Forgery) -> bytes:
+    good.upload.central["disk"] = 1
+    return good.sealed()
+
+
 @_hostile("holds comments")
 def comment_of_a_member(good: Forgery) -> bytes:
     good.upload.central["comment"] = b"x"
@@ -501,7 +514,7 @@ def bomb_beyond_the_ratio(good: Forgery) -> bytes:
 @_hostile("more than BACKUPS_MAX_BYTES")
 def bomb_of_claims_beyond_the_sum(good: Forgery) -> bytes:
     for number in range(1100):
-        # The name of the ZIP64 sizes: each claims 2^32 bytes in a local header as large as it must be.
+        # Each claims 2^32 bytes, with the ZIP64 fields that such a size needs.
         large = struct.pack("<HHQQ", 1, 16, 2**32, 5)
         sizes = {"needed": 45, "size": 0xFFFFFFFF, "compressed_size": 0xFFFFFFFF, "extra": large}
         good.pieces.append(Piece(f"uploads/bomb{number}", b"", packed=b"\x00" * 5, local=sizes, central=sizes))

@@ -248,10 +248,11 @@ def test_archive_without_uploads_and_settings_is_read(good: Path, tmp_path: Path
     assert unpack(data, tmp_path / "inside") == {"database/dump": DATABASE}
 
 
-def test_settings_that_are_no_object_are_refused(good: Path) -> None:
+@pytest.mark.parametrize(("content", "message"), [(b"[1, 2]", "no JSON object"), (b"company: Example", "not valid JSON")])
+def test_settings_that_are_no_object_are_refused(good: Path, content: bytes, message: str) -> None:
     forgery = Forgery.of(good)
-    forgery.pieces[forgery.pieces.index(forgery.piece("settings.json"))] = Piece("settings.json", b"[1, 2]")
-    with ArchiveReader(io.BytesIO(forgery.sealed()), name="list.zip") as reader, pytest.raises(ArchiveRejected, match="no JSON object"):
+    forgery.pieces[forgery.pieces.index(forgery.piece("settings.json"))] = Piece("settings.json", content)
+    with ArchiveReader(io.BytesIO(forgery.sealed()), name="odd.zip") as reader, pytest.raises(ArchiveRejected, match=message):
         reader.settings()
 
 
@@ -415,6 +416,13 @@ def test_source_that_fails_is_a_refusal_that_says_why(megabytes: Path) -> None:
     with ArchiveReader(opened, name="far.zip") as reader:
         opened.allowed = 5
         with pytest.raises(ArchiveRejected, match=r"far.zip: .*cannot be read: Connection reset by peer"):
+            reader.verify(lambda count: None)
+
+
+def test_source_that_is_cut_after_it_was_opened_is_refused(megabytes: Path) -> None:
+    with megabytes.open("r+b", buffering=0) as file, ArchiveReader(file, name="cut.zip") as reader:
+        os.truncate(megabytes, 5 * BATCH)
+        with pytest.raises(ArchiveRejected, match="it is truncated"):
             reader.verify(lambda count: None)
 
 

@@ -108,6 +108,7 @@ WRONG = {
     "size a flag": lambda m: m["database"].update(size=True),
     "extension without version": lambda m: m["database"].update(extensions={"citext": None}),
     "migrations a list": lambda m: m.update(migrations=[]),
+    "migrations of an app no list": lambda m: m.update(migrations={"auth": "0001_initial"}),
     "migration no text": lambda m: m.update(migrations={"auth": [1]}),
     "rows negative": lambda m: m["rows"].update(auth_user=-1),
     "rows beyond 63 bits": lambda m: m["rows"].update(auth_user=2**63),
