@@ -68,8 +68,9 @@ def blocks_and_prose(page: Path) -> tuple[list[Block], str]:
 
 
 def inline_code(page: Path) -> list[str]:
-    """What stands between single backticks."""
-    return re.findall(r"`([^`\n]+)`", blocks_and_prose(page)[1])
+    """What stands between single backticks; a paragraph may break a line within."""
+    paragraphs = re.sub(r"(?<!\n)\n *(?=[^\n|])", " ", blocks_and_prose(page)[1])
+    return re.findall(r"`([^`\n]+)`", paragraphs)
 
 
 def typed_lines(page: Path) -> Iterator[str]:
