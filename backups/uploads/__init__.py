@@ -7,15 +7,14 @@ In the order of a restore: :func:`uploads_plan` (into the journal), :func:`uploa
 :func:`uploads_kept` describes it and :func:`uploads_adopt_kept` makes it the staged tree of an undo.
 """
 
+from backups.uploads.discard import uploads_discard, uploads_sweep
 from backups.uploads.kept import kept_size, uploads_adopt_kept, uploads_kept, uploads_kept_discard
 from backups.uploads.staging import (
     Added,
-    uploads_discard,
     uploads_merge,
     uploads_plan,
     uploads_ready,
     uploads_staging,
-    uploads_sweep,
     uploads_top_up,
 )
 from backups.uploads.switch import uploads_foresee, uploads_settle, uploads_switch, uploads_unswitch

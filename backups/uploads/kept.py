@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from backups.exceptions import PreflightRefused
-from backups.uploads.staging import fsync_folder, remove_durably
+from backups.uploads.discard import remove_durably
+from backups.uploads.durable import fsync_folder
 from backups.uploads.tree import folder_entries
 
 __all__ = ["kept_size", "uploads_adopt_kept", "uploads_kept", "uploads_kept_discard"]

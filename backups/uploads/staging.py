@@ -7,14 +7,11 @@ is private (0700), never archived, listed or served, and inside MEDIA_ROOT, so t
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
-import functools
 import os
 import re
 import shutil
 import stat
-from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,27 +19,21 @@ from typing import Any
 from django.core.files.storage import FileSystemStorage, storages
 
 from backups.exceptions import PreflightRefused
+from backups.uploads.durable import fsync_folder, sync_file_system
 from backups.uploads.tree import BLOCK, STAGING_PREFIX, OnBytes, folder_entries, printable
 
 __all__ = [
     "Added",
     "add_missing",
-    "fsync_folder",
-    "libc",
-    "remove_durably",
-    "uploads_discard",
     "uploads_merge",
     "uploads_plan",
     "uploads_ready",
     "uploads_staging",
-    "uploads_sweep",
     "uploads_top_up",
 ]
 
 # What link(2) says where a copy must do: another file system, none with links, the limit of links, a file of somebody else.
 _NO_LINK = (errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
-_GONE_PREFIX = f"{STAGING_PREFIX}gone-"
-_STAGING_NAME = re.compile(re.escape(STAGING_PREFIX) + r"(?P<gone>gone-)?(?P<operation>[0-9a-f]{8})")
 # Its time of change divides what the archive brought from what was linked afterwards.
 _MERGE_MARK = "merging"
 
@@ -144,7 +135,7 @@ def uploads_ready(root: Path, staging: Path) -> None:
                 _set(staging / "new" / path, stat.S_IMODE(live.st_mode), live)
             else:
                 _set(staging / "new" / path, folder_mode, owner)
-    _sync(staging)
+    sync_file_system(staging)
 
 
 def _umask(folder: Path) -> int:
@@ -186,7 +177,7 @@ def uploads_merge(root: Path, staging: Path, on_bytes: OnBytes) -> Added:
     mark.touch()
     os.utime(mark)
     added = add_missing(root, staging / "new", on_bytes)
-    _sync(staging)
+    sync_file_system(staging)
     return added
 
 
@@ -195,7 +186,7 @@ def uploads_top_up(root: Path, staging: Path, on_bytes: OnBytes) -> Added:
     mark = (staging / _MERGE_MARK).stat().st_mtime_ns
     added = add_missing(root, staging / "new", on_bytes, newer_than=mark)
     if added.linked or added.copied:
-        _sync(staging)
+        sync_file_system(staging)
     return added
 
 
@@ -284,75 +275,3 @@ def _copy(source: Path, target: Path, on_bytes: OnBytes) -> bool:
     _set(target, stat.S_IMODE(live.st_mode), live)
     shutil.copystat(source, target, follow_symlinks=False)
     return True
-
-
-# --- durability -----------------------------------------------------------------------------------------------------
-
-
-@functools.cache
-def libc() -> ctypes.CDLL:
-    """The C library, for calls that Python does not offer; a name that it lacks is an AttributeError."""
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync(folder: Path) -> None:
-    """Make the whole file system of ``folder`` durable: one call where fsync would take one for each file."""
-    syncfs = getattr(libc(), "syncfs", None)
-    if syncfs is None:
-        os.sync()
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        if syncfs(descriptor) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(folder))
-    finally:
-        os.close(descriptor)
-
-
-# --- the end of a staging folder ------------------------------------------------------------------------------------
-
-
-def uploads_discard(root: Path, operation: str) -> None:
-    """Remove the staging folder of that operation with everything in it; no error where there is none.
-
-    The caller has settled its plan before: what an undo adopted lies in there until it is put back.
-    """
-    remove_durably(_staging_path(root, operation))
-
-
-def remove_durably(staging: Path) -> None:
-    """Rename the folder first, so that a half-deleted one is never taken for a kept tree, then delete it."""
-    gone = staging.with_name(f"{_GONE_PREFIX}{staging.name.removeprefix(STAGING_PREFIX)}")
-    try:
-        if gone.exists():
-            shutil.rmtree(gone)
-        staging.rename(gone)
-    except FileNotFoundError:
-        return
-    fsync_folder(staging.parent)
-    shutil.rmtree(gone)
-
-
-def uploads_sweep(root: Path, keep: Container[str]) -> list[str]:
-    """Remove staging folders of operations that are not in ``keep`` (their first eight hex digits); return their names."""
-    removed = []
-    for name in sorted(path.name for path in root.iterdir()):
-        match = _STAGING_NAME.fullmatch(name)
-        if not match or (not match["gone"] and match["operation"] in keep):
-            continue
-        if match["gone"]:
-            shutil.rmtree(root / name)
-        else:
-            remove_durably(root / name)
-        removed.append(name)
-    return removed

@@ -32,7 +32,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from backups.uploads.staging import add_missing, fsync_folder, libc
+from backups.uploads.durable import fsync_folder, libc
+from backups.uploads.staging import add_missing
 from backups.uploads.tree import folder_entries
 
 __all__ = ["rename", "uploads_foresee", "uploads_settle", "uploads_switch", "uploads_unswitch"]
