@@ -68,10 +68,14 @@ def in_place_load(
             if root is not None:
                 uploads_switch(root, uploads_staging(root, journal.id), journal.uploads, journal.save)
             kept = engine.settle(journal, "new")
-    except BaseException:
+    except BaseException as error:
         with uninterrupted(swallow=True):
-            uploads_settle(journal.uploads, "old")
-            _back(journal, engine, progress)
+            try:
+                _back(journal, engine, progress)
+                uploads_settle(journal.uploads, "old")
+            except (BackupError, OSError) as failure:
+                # Not even asked whether it was committed, perhaps: that is for recovery, once the server answers.
+                raise RestoreNotUndone(f"The load failed ({error}), and so did going back: {failure}") from error
         raise
     with uninterrupted(swallow=True), after_the_swap(journal):
         for warning in outcome["warnings"]:
@@ -130,17 +134,14 @@ def _back(journal: Journal, engine: Engine, progress: Progress) -> None:
     # From here on the mark in the database says nothing any more: it may stand on the old data, loaded again.
     journal.database["going_back"] = True
     journal.save()
-    try:
-        folder = staging_folder(journal)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with archive_opened(safety) as reader:
-            dump = folder / f"safety-{reader.manifest.database.member}"
-            dump.unlink(missing_ok=True)
-            reader.extract(database_to=dump, uploads_to=None, on_bytes=progress.advance)
-            plan = engine.plan_restore(reader.manifest.database, strategy="in-place", jobs=conf.restore_jobs)
-            engine.inspect_dump(dump, plan)
-            engine.load_in_place(journal, dump, plan, progress, on_close=lambda: None)
-            rows_equal(reader.manifest.rows, engine.rows())
-        engine.settle(journal, "old")
-    except (BackupError, OSError) as error:
-        raise RestoreNotUndone(f"Going back to the safety archive {safety} failed: {error}") from error
+    folder = staging_folder(journal)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with archive_opened(safety) as reader:
+        dump = folder / f"safety-{reader.manifest.database.member}"
+        dump.unlink(missing_ok=True)
+        reader.extract(database_to=dump, uploads_to=None, on_bytes=progress.advance)
+        plan = engine.plan_restore(reader.manifest.database, strategy="in-place", jobs=conf.restore_jobs)
+        engine.inspect_dump(dump, plan)
+        engine.load_in_place(journal, dump, plan, progress, on_close=lambda: None)
+        rows_equal(reader.manifest.rows, engine.rows())
+    engine.settle(journal, "old")
