@@ -22,6 +22,8 @@ from backups.exceptions import RestoreFailed, RestoreNotUndone
 
 __all__ = ["Swap", "settle_new", "settle_old", "swap_databases"]
 
+FIRST_RENAME_MILLISECONDS = 10
+
 
 @dataclass(frozen=True)
 class Swap:
@@ -43,7 +45,6 @@ def swap_databases(
     :class:`~backups.exceptions.RestoreNotUndone` where that could not be done.
     """
     _refuse_unendable(connection, swap)
-    _end_autovacuum(connection, swap)
     on_close()
     try:
         # The first two commits need not reach the disk by themselves: recovery asks the catalogue what has happened, and
@@ -79,20 +80,6 @@ def _refuse_unendable(connection: Connection, swap: Swap) -> None:
         )
 
 
-def _end_autovacuum(connection: Connection, swap: Swap) -> None:
-    """End autovacuum in the shadow, where it is likely after a load: a rename waits for it in steps of 100 ms.
-
-    Only a command such as RENAME may end it without being a superuser; it does so before it changes anything, and is
-    rolled back here.
-    """
-    execute(connection, "BEGIN")
-    try:
-        probe = sql.Identifier(f"backups_probe_{swap.shadow_oid}")
-        execute(connection, sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(swap.shadow), probe))
-    finally:
-        execute(connection, "ROLLBACK")
-
-
 def _end_all(connection: Connection, name: str, oid: int) -> None:
     left = end_sessions(connection, lambda: sessions_of(connection, oid), seconds=conf.close_seconds)
     if left:
@@ -103,16 +90,27 @@ def _end_all(connection: Connection, name: str, oid: int) -> None:
 
 
 def _rename(connection: Connection, first: list[tuple[str, str]], last: tuple[str, str]) -> None:
-    """Rename in one transaction: the live name never disappears."""
-    execute(connection, "BEGIN")
-    try:
-        for old, new in [*first, last]:
-            execute(connection, sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new)))
-        execute(connection, "COMMIT")
-    except BaseException:
-        if not connection.closed:
-            execute(connection, "ROLLBACK")
-        raise
+    """Rename in one transaction: the live name never disappears.
+
+    RENAME ends autovacuum in the database, and waits for it, and for sessions whose last traces are just being removed,
+    in steps of 100 ms. So it is cut short and tried again, with more time at each turn.
+    """
+    deadline, milliseconds = time.monotonic() + conf.close_seconds, FIRST_RENAME_MILLISECONDS
+    while True:
+        execute(connection, "BEGIN")
+        try:
+            execute(connection, f"SET LOCAL statement_timeout = {milliseconds}")
+            for old, new in [*first, last]:
+                execute(connection, sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new)))
+            execute(connection, "SET LOCAL statement_timeout = 0")
+            execute(connection, "COMMIT")
+            return
+        except BaseException as error:
+            if not connection.closed:
+                execute(connection, "ROLLBACK")
+            if not isinstance(error, (psycopg2.errors.QueryCanceled, psycopg2.errors.ObjectInUse)) or time.monotonic() > deadline:
+                raise
+        milliseconds *= 2
 
 
 def _ask(server: Server, live: str, *, operation: str) -> None:
