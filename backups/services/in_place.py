@@ -14,7 +14,7 @@ from backups.conf import conf
 from backups.engines import Engine, Plan
 from backups.engines.base import Which
 from backups.exceptions import BackupError, RestoreFailed, RestoreNotUndone
-from backups.gate import gate_close
+from backups.gate import gate_close, gate_read_only
 from backups.interrupts import uninterrupted
 from backups.journal import Journal
 from backups.progress import Progress
@@ -48,12 +48,14 @@ def in_place_load(
     """
     journal.database["strategy"] = "in-place"
     journal.save()
+    # From here on changes are refused: one made after the safety archive would be in neither the new data nor the kept.
+    gate_read_only()
+    root = uploads_staged(journal, engine, progress, uploads)
     if rows_before:
         note = f"What was live before {journal.kind} {journal.short_id}; undo uses it."
         safety = archive_make(journal, engine=engine, progress=progress, trigger="before-restore", note=note, uploads=False)
         journal.arguments["safety"] = safety.location
         journal.save()
-    root = uploads_staged(journal, engine, progress, uploads)
     remember_catalogue(journal)
     try:
         enter(journal, progress, "load", total=dump.stat().st_size)

@@ -67,12 +67,14 @@ def test_a_backup_of_a_site_at_work_is_of_one_instant(site: Site, tmp_path: Path
     assert is_good(answer)
 
 
-def _restored_under_load(site: Site, folder: Path, *, readers: int = 2, writers: int = 1) -> tuple[float, dict[str, dict[str, Any]]]:
+def _restored_under_load(
+    site: Site, folder: Path, *, readers: int = 2, writers: int = 1, strategy: str = "auto"
+) -> tuple[float, dict[str, dict[str, Any]]]:
     """Back up generation 1, go on to 2, restore while clients work; returns ms closed and what the clients saw."""
     archive = site.manage("backup_create", "--no-uploads").stdout.strip()
     site.execute("UPDATE ledger SET generation = 2")
     with clients(site, folder, readers=readers, writers=writers) as seen:
-        done = site.manage("backup_restore", archive, "--no-input", "--json")
+        done = site.manage("backup_restore", archive, "--no-input", "--json", "--strategy", strategy)
     report = json.loads(done.stdout.splitlines()[-1])
     for name, client in seen.items():
         assert not client["wrong"], f"{name} saw {client['wrong']}"
@@ -93,6 +95,12 @@ def test_during_a_restore_every_read_is_entirely_old_or_entirely_new(site: Site,
     print(f"{site.vendor}: closed {closed} ms; longest time without an answer, ms: {gaps}")
     if site.cluster is None:
         assert not any(client["refused"] for name, client in seen.items() if name.startswith("reader")), "SQLite's readers never wait"
+
+
+def test_during_a_load_in_place_every_read_is_entirely_old_or_entirely_new(postgres_site: Site, tmp_path: Path) -> None:
+    populate(postgres_site)
+    ledger(postgres_site)
+    _restored_under_load(postgres_site, tmp_path, strategy="in-place")
 
 
 @pytest.mark.soak

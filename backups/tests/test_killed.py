@@ -14,7 +14,7 @@ import pytest
 from backups.tests.site import Site, populate
 from backups.tests.wrecking import wreck
 
-STAGES_IN_PLACE = ("preflight", "extract", "dump", "verify", "store", "drain", "load", "rows", "migrate", "switch")
+STAGES_IN_PLACE = ("preflight", "extract", "drain", "dump", "verify", "store", "load", "rows", "migrate", "switch")
 STAGES = ("preflight", "extract", "shadow", "rows", "migrate", "analyze", "drain", "swap")
 UNDO_STAGES = ("shadow", "migrate", "analyze", "drain", "swap")
 
@@ -81,11 +81,11 @@ def assert_tidy(site: Site) -> None:
         rows = site.cluster.psql(f"SELECT datname FROM pg_database WHERE datname LIKE '{site.database}%'")
         others = {name for name in re.split(r"\s+", rows.strip()) if name and name != site.database}
         assert others <= {f"{site.database}_before_{kept}"}, "a shadow is left"
-        left = site.cluster.psql("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'backups:%'")
-        assert left.strip() == "0", "a session is left"
+        sessions = site.cluster.psql("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'backups:%'")
+        assert sessions.strip() == "0", "a session is left"
     else:
-        left = {path.name for path in Path(site.database).parent.glob("db*") if "-" not in path.name}
-        assert left <= {"db.sqlite3", f"db_before_{kept}.sqlite3"}, "a shadow is left"
+        files = {path.name for path in Path(site.database).parent.glob("db*") if "-" not in path.name}
+        assert files <= {"db.sqlite3", f"db_before_{kept}.sqlite3"}, "a shadow is left"
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "in-place"])
