@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import uuid
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from backups.conf import conf
+from backups.exceptions import PreflightRefused
 
-__all__ = ["Journal", "journal_load", "journal_load_all", "sync_folder", "write_durably"]
+__all__ = ["Journal", "journal_load", "journal_load_all", "journals_damaged", "sync_folder", "write_durably"]
 
 UNFINISHED = ("queued", "running")
+_NAME = re.compile(r"[0-9a-f]{32}\.json")
 
 
 def write_durably(path: Path, data: bytes) -> None:
@@ -123,14 +127,32 @@ def journal_load(path: Path) -> Journal:
 
 
 def journal_load_all() -> list[Journal]:
-    """All journals, oldest first. A file that cannot be read is no journal: writes are atomic, so it is foreign."""
+    """All journals, oldest first; a file that holds none is left out (:func:`journals_damaged`).
+
+    Raises :class:`~backups.exceptions.PreflightRefused` for one that this user may not read: what it says must not be missed.
+    """
+    journals = [journal for _, journal in _read_all() if journal is not None]
+    return sorted(journals, key=lambda journal: (journal.created_at, journal.id))
+
+
+def journals_damaged() -> list[str]:
+    """The ids of operations whose journal is there and says nothing any more. Writes are atomic, so a failing disk did it."""
+    return sorted(path.stem for path, journal in _read_all() if journal is None and _NAME.fullmatch(path.name))
+
+
+def _read_all() -> Iterator[tuple[Path, Journal | None]]:
     folder = conf.state_dir / "journal"
-    journals = []
     for path in folder.glob("*.json") if folder.is_dir() else ():
         if path.name.startswith("."):
             continue
         try:
-            journals.append(journal_load(path))
-        except (ValueError, TypeError, FileNotFoundError):
+            yield path, journal_load(path)
+        except (ValueError, TypeError):
+            yield path, None
+        except (FileNotFoundError, IsADirectoryError):
             continue
-    return sorted(journals, key=lambda journal: (journal.created_at, journal.id))
+        except OSError as error:
+            raise PreflightRefused(
+                f"The journal {path} cannot be read: {error.strerror}.",
+                next_step="Run the command as the user that the site runs as, and give the file to that user.",
+            ) from error

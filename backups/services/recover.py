@@ -13,7 +13,7 @@ from backups.engines.base import Which
 from backups.exceptions import BackupError, OperationLocked, PreflightRefused, RestoreNotUndone
 from backups.gate import gate_close, gate_open, gate_raise, gate_read
 from backups.interrupts import uninterrupted
-from backups.journal import Journal, journal_load_all
+from backups.journal import Journal, journal_load_all, journals_damaged
 from backups.progress import Progress
 from backups.services.ending import ended_notes, operation_live
 from backups.services.in_place import in_place_settle
@@ -62,15 +62,27 @@ def backup_recover(*, wait: float = 0, progress: Progress | None = None) -> Reco
         # Files that a dead operation left after its end: nobody waits for them, so neither does this.
         with suppress(OperationLocked, PreflightRefused), engine.lock("recover"):
             sweep_leftovers(engine)
-            if gate_read().operation:
-                # Its operation has ended, and only the cache did not hear of it.
-                gate_open()
+            _open_for_ended()
         return Recovered()
     with engine.lock("recover", wait=wait):
         recovered = recover_interrupted(engine=engine, progress=progress)
     if recovered.unsettled:
         raise RestoreNotUndone(recovered.unsettled)
     return recovered
+
+
+def _open_for_ended() -> None:
+    """Open the gate where its operation has ended, and only the cache did not hear of it."""
+    operation = gate_read().operation
+    if not operation:
+        return
+    if operation in journals_damaged():
+        raise RestoreNotUndone(
+            f"The journal of operation {operation[:8]} is damaged, so it cannot be known which data is live.",
+            state="The gate is as that operation left it, and everything that it staged or kept is still there.",
+            next_step="Look at the data (docs/DATABASE_RECOVERY.md), then run: manage.py backup_status --force-open",
+        )
+    gate_open()
 
 
 def recover_interrupted(*, engine: Engine, progress: Progress) -> Recovered:
@@ -94,16 +106,20 @@ def sweep_leftovers(engine: Engine) -> None:
     """Remove what operations left that were killed after their end was recorded. The lock must be held.
 
     No operation runs then, so every staging folder and partial file is an orphan, and every kept state but the newest. What
-    cannot be removed now is left for the next sweep.
+    cannot be removed now is left for the next sweep. Staged uploads of an operation whose outcome nobody has judged (the gate
+    was opened by hand, or its journal is damaged) stay: what the switch displaced lies there, and nowhere else.
     """
     kept = kept_current()
+    # An operation that failed by itself has removed its staged uploads before its end was recorded.
+    unjudged = {journal.short_id for journal in journal_load_all() if journal.status == "failed"}
+    unjudged.update(operation[:8] for operation in journals_damaged())
     with suppress(BackupError, OSError):
         kept_keep_only(engine, kept)
     for folder in (conf.state_dir / "staging").glob("*"):
         if not folder.name.startswith(PREVIEW):
             shutil.rmtree(folder, ignore_errors=True)
     with suppress(BackupError, OSError):
-        uploads_sweep(uploads_root(), {kept.short_id} if kept else set())
+        uploads_sweep(uploads_root(), unjudged | ({kept.short_id} if kept else set()))
     with suppress(BackupError, OSError):
         archive_store().sweep_partials(None)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from backups.engines import engine_for
 from backups.exceptions import BackupError, OperationLocked
 from backups.gate import GateState, gate_open, gate_read
+from backups.journal import journals_damaged
 from backups.services.kept import kept_current, kept_describe, kept_usable
 from backups.services.listing import ListedArchive, backup_list
 from backups.services.operation import operation_owner
@@ -44,6 +46,10 @@ def backup_status() -> Status:
     kept = kept_current()
     if kept is not None and kept_usable(kept):
         status.kept = {**kept_describe(kept), "bytes": engine.kept_size(kept.kept["database"]) if kept.kept.get("database") else None}
+    status.problems.extend(
+        f"The journal of operation {operation[:8]} is damaged; what it staged or kept stays where it is."
+        for operation in journals_damaged()
+    )
     try:
         archives = backup_list()
     except (BackupError, OSError) as error:
@@ -64,7 +70,9 @@ def backup_force_open() -> list[str]:
         raise OperationLocked(f"The lock is held by {operation_owner()}: the gate is its own.")
     unproven = []
     for journal in interrupted():
-        unproven.append(f"{journal.kind} {journal.short_id}, stopped in stage {journal.stage or 'start'}")
+        staged = journal.uploads.get("staging", "")
+        where = f" (uploads that it may have displaced: {staged}/old)" if staged and Path(staged).exists() else ""
+        unproven.append(f"{journal.kind} {journal.short_id}, stopped in stage {journal.stage or 'start'}{where}")
         journal.end("failed", error="Its outcome was never judged: the gate was opened by hand (backup_status --force-open).")
     gate_open()
     return unproven
