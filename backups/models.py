@@ -19,7 +19,7 @@ class Backup(models.Model):
     created_at = models.DateTimeField(db_index=True)
     trigger = models.CharField(max_length=32, help_text="Why it was made: manual, before-migrate, before-restore, …")
     note = models.TextField(blank=True)
-    pinned = models.BooleanField(default=False, help_text="A pinned archive is never deleted by retention.")
+    pinned = models.BooleanField(default=False, help_text="Marked as one to keep.")
     size = models.BigIntegerField(help_text="Bytes of the archive.")
     app_version = models.CharField(max_length=64, blank=True)
     vendor = models.CharField(max_length=32)

@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_index=True)),
                 ('trigger', models.CharField(help_text='Why it was made: manual, before-migrate, before-restore, …', max_length=32)),
                 ('note', models.TextField(blank=True)),
-                ('pinned', models.BooleanField(default=False, help_text='A pinned archive is never deleted by retention.')),
+                ('pinned', models.BooleanField(default=False, help_text='Marked as one to keep.')),
                 ('size', models.BigIntegerField(help_text='Bytes of the archive.')),
                 ('app_version', models.CharField(blank=True, max_length=64)),
                 ('vendor', models.CharField(max_length=32)),

@@ -25,7 +25,7 @@ class Command(BackupCommand):
             "--output", type=Path, metavar="PATH", help="Write to this new file, or into this folder, and not to the store."
         )
         parser.add_argument("--note", default="", help="A note that stays with the archive.")
-        parser.add_argument("--pin", action="store_true", help="Never delete it by retention.")
+        parser.add_argument("--pin", action="store_true", help="Mark it as one to keep.")
         parser.add_argument("--no-uploads", action="store_true", help="Leave the uploaded files out.")
         parser.add_argument(
             "--before-migrate", action="store_true", help="Only where migrations are pending on existing data; else do nothing."
