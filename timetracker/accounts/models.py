@@ -15,7 +15,7 @@ __all__ = ["User"]
 
 
 class User(Timestamped, AbstractUser):
-    """A person who logs in with a username. What she may do comes from her groups (the roles of ``accounts/roles.py``)."""
+    """A person who logs in with a username. What she may do comes from her groups (migration 0002 makes three)."""
 
     first_name = None  # type: ignore[assignment]
     last_name = None  # type: ignore[assignment]
