@@ -95,7 +95,7 @@ def report_text(report: RestoreReport) -> str:
         for table in sorted(report.rows_before.keys() | report.rows_after.keys())
         if report.rows_before.get(table, 0) != report.rows_after.get(table, 0) and not table.startswith(OWN_TABLES)
     ]
-    what = "Restored" if report.kind == "restore" else "Undone"
+    what = "Redone" if report.is_redo else "Undone" if report.kind == "undo" else "Restored"
     lines = [f"{what} ({report.strategy}): {sum(report.rows_after.values())} rows in {len(report.rows_after)} tables."]
     if changed:
         lines.append(table_text(("table", "before", "after"), changed, right=(1, 2)))

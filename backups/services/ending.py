@@ -27,7 +27,7 @@ log = logging.getLogger("backups")
 class RestoreReport:
     """What a restore or undo did: rows per table before and after, migrations run, seconds per stage, ms closed.
 
-    ``undo_until`` is ISO 8601 in UTC, empty where undo is unavailable. ``notes`` are the sentences of other apps.
+    ``is_redo`` says of an undo that it took an undo back: the restored data is live again. ``undo_until`` is ISO 8601 in UTC, empty where undo is unavailable. ``notes`` are the sentences of other apps.
     """
 
     operation: str
@@ -38,6 +38,7 @@ class RestoreReport:
     rows_after: dict[str, int]
     migrated: list[str]
     milliseconds_closed: float
+    is_redo: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     undo_until: str = ""
     warnings: list[str] = field(default_factory=list)

@@ -98,6 +98,7 @@ def in_place_load(
             rows_after=rows_after,
             migrated=outcome["migrated"],
             milliseconds_closed=round(1000 * sum(progress.timings.get(stage, 0.0) for stage in ("load", "rows", "migrate")), 1),
+            is_redo=journal.arguments.get("is_redo", False),
         )
         operation_live(journal, engine, status="done", report=report, progress=progress)
     return report

@@ -232,6 +232,7 @@ def swap_in(
                 rows_after=rows_after,
                 migrated=outcome["migrated"],
                 milliseconds_closed=round(float(str(swapped["milliseconds_closed"])), 1),
+                is_redo=journal.arguments.get("is_redo", False),
             )
             operation_live(journal, engine, status="done", report=report, progress=progress)
     return report

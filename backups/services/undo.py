@@ -90,6 +90,8 @@ def backup_undo(*, requested_by: str = "", wait: float = 0, progress: Progress |
         kept_expire(engine)
         kept = _kept()
         journal.arguments["undoes"], journal.archive = kept.id, kept.archive
+        # Undo, undo again, and once more: every second one is a redo.
+        journal.arguments["is_redo"] = kept.kind == "undo" and not kept.arguments.get("is_redo")
         if kept.kept["strategy"] == "in-place":
             return _undo_in_place(journal, engine, kept, staging, progress)
         return _undo_swap(journal, engine, kept, progress)

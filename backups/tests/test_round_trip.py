@@ -33,11 +33,11 @@ def test_restore_brings_back_every_row_and_file_and_undo_goes_both_ways(site: Si
     else:
         assert files_restored == files_wrecked | files_before
 
-    site.manage("backup_undo", "--no-input")
+    assert site.manage("backup_undo", "--no-input").stdout.startswith("Undone (")
     assert site.dump_tables() == wrecked
     assert site.uploads() == files_wrecked
 
-    site.manage("backup_undo", "--no-input")
+    assert site.manage("backup_undo", "--no-input").stdout.startswith("Redone (")
     assert site.dump_tables() == before
     assert site.uploads() == files_restored
 
