@@ -61,11 +61,9 @@ class BackupCommand(BaseCommand):
         # Django's wrapper of stdout adds line ends of its own and colours; a result is written as it is.
         self.out = cast(TextIO, self.stdout._out)
         self.err = cast(TextIO, self.stderr._out)
+        shown: dict[str, Any] = {"out": self.out, "err": self.err, "as_json": self.as_json, "quiet": bool(options["no_progress"])}
         try:
-            with (
-                interruptible(),
-                progress_shown(out=self.out, err=self.err, as_json=self.as_json, quiet=bool(options["no_progress"])) as progress,
-            ):
+            with interruptible(), progress_shown(**shown) as (progress, self.hide_progress):
                 self.run(progress, options)
         except BackupError as error:
             self._fail(error)
@@ -78,6 +76,7 @@ class BackupCommand(BaseCommand):
 
     def result(self, text: str, **fields: Any) -> None:
         """Print the result: ``text``, or with ``--json`` the event ``result`` with ``fields``."""
+        self.hide_progress()
         if self.as_json:
             json_line(self.out, "result", **fields)
         else:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO
 
 from backups.preflight import size_human
 from backups.progress import Event, Progress, Sink
 
-__all__ = ["bar_sink", "json_line", "lines_sink", "progress_shown"]
+# Imported where a bar is drawn: most commands draw none.
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress as Bars
+
+__all__ = ["Bar", "json_line", "lines_sink", "progress_shown"]
 
 # Seconds between two lines of the same stage where there is no terminal: a log should stay readable.
 LINE_SECONDS = 5.0
@@ -58,49 +64,76 @@ def lines_sink(stream: TextIO) -> Sink:
     return sink
 
 
+class Bar:
+    """A sink that draws one bar for the current stage (rich), with percent, bytes and rate.
+
+    It is there from a stage's beginning on, and gone once :meth:`hide` is called: what is written to the same terminal, a
+    question or a result, would be overwritten.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        """Keep the stream; nothing is drawn yet."""
+        self._stream = stream
+        self._bars: Bars | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Show the event."""
+        if event.kind in ("warning", "note"):
+            self._console.print(f"{event.kind.capitalize()}: {event.message}", markup=False, highlight=False)
+            return
+        if event.kind == "stage" and self._bars is None:
+            self._bars = self._started()
+        if self._bars is not None:
+            [task] = self._bars.task_ids
+            # A total of 0 bytes is a stage that moves none: the bar pulses, as where the total is unknown.
+            self._bars.update(task, description=event.stage, completed=event.done, total=event.total or None, amount=_amount(event))
+
+    def hide(self) -> None:
+        """Erase the bar; the next stage draws it anew."""
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+    @cached_property
+    def _console(self) -> Console:
+        from rich.console import Console
+
+        return Console(file=self._stream)
+
+    def _started(self) -> Bars:
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description:10}"),
+            BarColumn(),
+            TextColumn("{task.fields[amount]}", markup=False),
+            TimeElapsedColumn(),
+        )
+        bars = Progress(*columns, console=self._console, transient=True)
+        bars.add_task("", total=None, amount="")
+        bars.start()
+        return bars
+
+
 @contextmanager
-def bar_sink(stream: TextIO) -> Iterator[Sink]:
-    """A sink that draws one bar for the current stage (rich), with percent, bytes and rate."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TransferSpeedColumn
-    from rich.progress import Progress as Bars
+def progress_shown(*, out: TextIO, err: TextIO, as_json: bool, quiet: bool) -> Iterator[tuple[Progress, Callable[[], None]]]:
+    """A :class:`~backups.progress.Progress` that is shown in the way that fits, and what hides it: call that before other output.
 
-    console = Console(file=stream)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description:10}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeElapsedColumn(),
-    )
-    with Bars(*columns, console=console, transient=True) as bars:
-        task = bars.add_task("start", total=None)
-
-        def sink(event: Event) -> None:
-            if event.kind in ("stage", "progress"):
-                bars.update(task, description=event.stage, completed=event.done, total=event.total)
-            else:
-                console.print(f"{'Warning' if event.kind == 'warning' else 'Note'}: {event.message}", markup=False, highlight=False)
-
-        yield sink
-
-
-@contextmanager
-def progress_shown(*, out: TextIO, err: TextIO, as_json: bool, quiet: bool) -> Iterator[Progress]:
-    """A :class:`~backups.progress.Progress` that is shown in the way that fits; ``quiet`` shows warnings and notes only."""
+    ``quiet`` shows warnings and notes only.
+    """
     progress = Progress()
+    bar = Bar(err)
     if as_json:
         progress.sinks.append(lambda event: json_line(out, event.kind, **{k: v for k, v in event.as_json().items() if k != "kind"}))
-        yield progress
     elif quiet:
         lines = lines_sink(err)
         progress.sinks.append(lambda event: lines(event) if event.kind in ("warning", "note") else None)
-        yield progress
     elif err.isatty():
-        with bar_sink(err) as sink:
-            progress.sinks.append(sink)
-            yield progress
+        progress.sinks.append(bar)
     else:
         progress.sinks.append(lines_sink(err))
-        yield progress
+    try:
+        yield progress, bar.hide
+    finally:
+        bar.hide()
