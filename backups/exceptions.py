@@ -12,6 +12,7 @@ __all__ = [
     "ArchiveRejected",
     "ArchiveUnreadable",
     "BackupError",
+    "DatabaseDamaged",
     "DumpFailed",
     "Interrupted",
     "NameTaken",
@@ -39,6 +40,12 @@ class BackupError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.state} {self.next_step}".strip()
+
+
+class DatabaseDamaged(BackupError):
+    """The database is there and a part of it cannot be read, now or later."""
+
+    default_next_step = "Restore the newest good archive: manage.py backup_list"
 
 
 class DumpFailed(BackupError):

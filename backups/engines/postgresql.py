@@ -51,7 +51,7 @@ from backups.engines.pg_swap import Swap, settle_new, settle_old, swap_databases
 from backups.engines.pg_toc import Contents, copied_rows, parse_contents
 from backups.engines.pg_tools import Tools, find_tools, list_command, script_command
 from backups.engines.process import child_output, end_children
-from backups.exceptions import ArchiveRejected, BackupError, PreflightRefused, RestoreFailed, RestoreNotUndone
+from backups.exceptions import ArchiveRejected, BackupError, DatabaseDamaged, PreflightRefused, RestoreFailed, RestoreNotUndone
 from backups.journal import Journal
 from backups.manifest import DatabaseInfo
 from backups.progress import Progress
@@ -61,6 +61,9 @@ __all__ = ["PostgresEngine"]
 # Seconds in which the sessions of a dead operation must end after they were told to.
 LEFTOVER_SECONDS = 30.0
 DRAIN_POLL_SECONDS = 0.02
+READ_LOCK_MILLISECONDS = 10_000
+# SQLSTATE classes 58 (system error: a file is gone, the disk fails) and XX (damaged data or catalogues); manual, appendix A.
+DAMAGE = ("58", "XX")
 
 
 class PostgresEngine(Engine):
@@ -148,7 +151,14 @@ class PostgresEngine(Engine):
     def _reading(self, name: str | None) -> Iterator[Connection]:
         """A read-only connection to the live database or the one named."""
         with self._server.connection(name or self._server.live, operation=self._operation, readonly=True) as connection:
-            yield connection
+            # A table that a stuck migration holds must not keep us waiting for ever.
+            execute(connection, f"SET lock_timeout = {READ_LOCK_MILLISECONDS}")
+            try:
+                yield connection
+            except psycopg2.Error as error:
+                if (error.pgcode or "").startswith(DAMAGE):
+                    raise DatabaseDamaged(f"The database {name or self._server.live} is damaged: {self._server.sentence(error)}") from error
+                raise
 
     def rows(self, name: str | None = None) -> dict[str, int]:
         """Exact rows per table, of one instant."""

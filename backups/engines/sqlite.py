@@ -16,6 +16,7 @@ from backups.engines.base import Engine, LiveState, Plan, Snapshot, Which
 from backups.engines.process import end_children
 from backups.engines.sqlite_aside import aside_bring_back, aside_put
 from backups.engines.sqlite_file import (
+    NO_DATABASE,
     apply_owner,
     encoding_of,
     file_of_setting,
@@ -35,7 +36,7 @@ from backups.engines.sqlite_live import live_encoding, live_is_readable, live_pa
 from backups.engines.sqlite_lock import is_file_locked, lock_held
 from backups.engines.sqlite_snapshot import snapshot_taken
 from backups.engines.sqlite_swap import SqliteSwap
-from backups.exceptions import ArchiveRejected, BackupError, PreflightRefused, RestoreFailed, RestoreNotUndone
+from backups.exceptions import ArchiveRejected, BackupError, DatabaseDamaged, PreflightRefused, RestoreFailed, RestoreNotUndone
 from backups.journal import Journal
 from backups.manifest import DatabaseInfo
 from backups.progress import Progress
@@ -103,7 +104,9 @@ class SqliteEngine(Engine):
             with opened(path, read_only=True) as connection:
                 yield connection
         except sqlite3.Error as error:
-            raise (BackupError if name is None else RestoreFailed)(f"The database {path} cannot be read: {error}.") from error
+            is_damaged = error.sqlite_errorcode & 0xFF in NO_DATABASE
+            error_class = RestoreFailed if name is not None else DatabaseDamaged if is_damaged else BackupError
+            raise error_class(f"The database {path} cannot be read: {error}.") from error
 
     # --- create -------------------------------------------------------------------------------------------------
 

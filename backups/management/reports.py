@@ -58,7 +58,9 @@ def preview_text(preview: Preview) -> str:
         table_text(("", "now", "archive", "difference"), rows, right=(1, 2, 3)) if rows else "No table has a row, now or in the archive."
     )
     lines.append("")
-    if preview.newer:
+    if preview.unread:
+        lines.append(f"What is live could not be read, so it is not known what would be lost: {preview.unread}")
+    elif preview.newer:
         lines.append("Would be lost: rows added or changed after the archive was made")
         lines.append(table_text(("", "rows"), list(preview.newer.items()), right=(1,)))
     else:
@@ -91,7 +93,7 @@ def preview_text(preview: Preview) -> str:
 def report_text(report: RestoreReport) -> str:
     """What a restore or undo did, for people."""
     changed = [
-        (table, report.rows_before.get(table, 0), report.rows_after.get(table, 0))
+        (table, report.rows_before.get(table, 0) if report.rows_before else "-", report.rows_after.get(table, 0))
         for table in sorted(report.rows_before.keys() | report.rows_after.keys())
         if report.rows_before.get(table, 0) != report.rows_after.get(table, 0) and not table.startswith(OWN_TABLES)
     ]
@@ -116,6 +118,8 @@ def undo_preview_text(preview: UndoPreview) -> str:
     if preview.changed:
         lines.append("Rows added or changed since then, which will be put aside (backup_undo brings them back):")
         lines.append(table_text(("", "rows"), list(preview.changed.items()), right=(1,)))
-    if not preview.rows and not preview.changed:
+    if preview.unread:
+        lines.append(f"What is live could not be read, so it is not known what has changed since then: {preview.unread}")
+    elif not preview.rows and not preview.changed:
         lines.append("No row has changed since then.")
     return "\n".join(lines)

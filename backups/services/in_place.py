@@ -13,7 +13,7 @@ from django.db import connections
 from backups.conf import conf
 from backups.engines import Engine, Plan
 from backups.engines.base import Which
-from backups.exceptions import BackupError, RestoreFailed, RestoreNotUndone
+from backups.exceptions import BackupError, PreflightRefused, RestoreFailed, RestoreNotUndone
 from backups.gate import gate_close, gate_read_only
 from backups.interrupts import uninterrupted
 from backups.journal import Journal
@@ -23,7 +23,7 @@ from backups.services.ending import RestoreReport, operation_live
 from backups.services.kept import kept_until
 from backups.services.make import archive_make
 from backups.services.prepare import shadow_run
-from backups.services.stages import after_the_swap, enter, remember_catalogue, rows_equal, staging_folder, uploads_staged
+from backups.services.stages import Before, after_the_swap, enter, remember_catalogue, rows_equal, staging_folder, uploads_staged
 from backups.uploads import uploads_kept, uploads_settle, uploads_staging, uploads_switch
 
 __all__ = ["in_place_load", "in_place_settle"]
@@ -37,7 +37,7 @@ def in_place_load(
     dump: Path,
     uploads: str,
     manifest_rows: dict[str, int],
-    rows_before: dict[str, int],
+    before: Before,
     progress: Progress,
     lenient: bool = False,
 ) -> RestoreReport:
@@ -48,10 +48,16 @@ def in_place_load(
     """
     journal.database["strategy"] = "in-place"
     journal.save()
+    if before.state in ("unread", "damaged"):
+        # Without the safety archive there would be no way back, neither for an undo nor for a load that fails.
+        raise PreflightRefused(
+            f"What is live cannot be saved before it is replaced in place: {before.reason}",
+            next_step="Remove what stands in the way. Or give the role CREATEDB: then a restore keeps what is live aside as it is.",
+        )
     # From here on changes are refused: one made after the safety archive would be in neither the new data nor the kept.
     gate_read_only()
     root = uploads_staged(journal, engine, progress, uploads)
-    if rows_before:
+    if before.state == "counted":
         note = f"What was live before {journal.kind} {journal.short_id}; undo uses it."
         safety = archive_make(journal, engine=engine, progress=progress, trigger="before-restore", note=note, uploads=False)
         journal.arguments["safety"] = safety.location
@@ -94,7 +100,7 @@ def in_place_load(
             kind=journal.kind,
             archive=journal.archive,
             strategy="in-place",
-            rows_before=rows_before,
+            rows_before=before.rows,
             rows_after=rows_after,
             migrated=outcome["migrated"],
             milliseconds_closed=round(1000 * sum(progress.timings.get(stage, 0.0) for stage in ("load", "rows", "migrate")), 1),

@@ -21,7 +21,7 @@ from backups.preflight import migrations_pending_for, preflight_restore
 from backups.progress import Progress
 from backups.services.archives import archive_opened
 from backups.services.changes import changed_rows
-from backups.services.stages import PREVIEW, rows_if_readable
+from backups.services.stages import PREVIEW, live_before
 from backups.uploads import UploadsDifference, uploads_compare, uploads_root
 
 __all__ = ["AccountDifference", "Preview", "restore_preview"]
@@ -40,7 +40,8 @@ class Preview:
     """What a restore would do. ``rows`` maps a table to (now, in the archive), tables that are equal included.
 
     ``newer`` maps a model's label to rows added or changed since the archive was made: they would be lost.
-    ``accounts`` names the differences of the asking user, or of all staff where nobody in particular asks.
+    ``accounts`` names the differences of the asking user, or of all staff where nobody in particular asks. ``unread`` says why
+    the live data could not be looked at; then nothing is compared with it.
     """
 
     manifest: Manifest
@@ -53,6 +54,7 @@ class Preview:
     accounts: list[AccountDifference] = field(default_factory=list)
     uploads: UploadsDifference | None = None
     warnings: list[str] = field(default_factory=list)
+    unread: str = ""
 
 
 def restore_preview(
@@ -79,16 +81,18 @@ def restore_preview(
         dump = _verified_dump(reader, folder, progress)
         engine.inspect_dump(dump, plan)
         progress.stage("compare")
-        rows_now = rows_if_readable(engine)
+        live = live_before(engine)
+        tables = sorted(live.rows.keys() | manifest.rows.keys())
         preview = Preview(
             manifest=manifest,
             signature=reader.signature,
             plan=plan,
             labels={model._meta.db_table: model._meta.label for model in apps.get_models()},
-            rows={table: (rows_now.get(table, 0), manifest.rows.get(table, 0)) for table in sorted(rows_now.keys() | manifest.rows.keys())},
-            newer=changed_rows(engine, since=manifest.created_at) if rows_now else {},
+            rows={table: (live.rows.get(table, 0), manifest.rows.get(table, 0)) for table in tables},
+            newer=changed_rows(engine, since=manifest.created_at) if live.rows else {},
             migrations=migrations_pending_for(manifest),
-            accounts=_accounts(engine, dump, username) if rows_now else [],
+            accounts=_accounts(engine, dump, username) if live.rows else [],
+            unread="" if live.state == "counted" else live.reason,
             warnings=plan.warnings,
         )
         if uploads != "skip" and manifest.uploads.included:

@@ -26,7 +26,16 @@ from backups.services.in_place import in_place_load
 from backups.services.kept import kept_expire, kept_until
 from backups.services.operation import operation_run
 from backups.services.prepare import shadow_run
-from backups.services.stages import after_the_swap, enter, remember_catalogue, rows_equal, rows_if_readable, staging_folder, uploads_staged
+from backups.services.stages import (
+    Before,
+    after_the_swap,
+    enter,
+    live_before,
+    remember_catalogue,
+    rows_equal,
+    staging_folder,
+    uploads_staged,
+)
 from backups.signals import restore_begins
 from backups.uploads import (
     uploads_discard,
@@ -94,7 +103,7 @@ def backup_restore(
             engine.inspect_dump(dump, plan)
             for warning in plan.warnings:
                 progress.warn(warning)
-            rows_before = rows_if_readable(engine)
+            before = live_before(engine)
 
             if plan.strategy == "in-place":
                 return in_place_load(
@@ -104,11 +113,11 @@ def backup_restore(
                     dump=dump,
                     uploads=uploads,
                     manifest_rows=reader.manifest.rows,
-                    rows_before=rows_before,
+                    before=before,
                     progress=progress,
                 )
             shadow = build(journal, engine, plan, dump, reader.manifest.rows, progress)
-            return swap_in(journal, engine, plan, shadow, uploads=uploads, rows_before=rows_before, lenient=False, progress=progress)
+            return swap_in(journal, engine, plan, shadow, uploads=uploads, before=before, lenient=False, progress=progress)
 
 
 @contextmanager
@@ -195,7 +204,7 @@ def swap_in(
     shadow: str,
     *,
     uploads: str,
-    rows_before: dict[str, int],
+    before: Before,
     lenient: bool,
     progress: Progress,
 ) -> RestoreReport:
@@ -210,7 +219,9 @@ def swap_in(
         progress.warn(warning)
 
     root = uploads_staged(journal, engine, progress, uploads)
-    journal.arguments["nothing_before"] = not rows_before
+    journal.arguments["nothing_before"] = before.state in ("nothing", "damaged")
+    if before.state == "unread":
+        progress.warn(f"The rows that were live before could not be counted: {before.reason}")
     remember_catalogue(journal)
 
     enter(journal, progress, "swap")
@@ -228,7 +239,7 @@ def swap_in(
                 kind=journal.kind,
                 archive=journal.archive,
                 strategy=plan.strategy,
-                rows_before=rows_before,
+                rows_before=before.rows,
                 rows_after=rows_after,
                 migrated=outcome["migrated"],
                 milliseconds_closed=round(float(str(swapped["milliseconds_closed"])), 1),

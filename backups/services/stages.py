@@ -4,20 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from django.db import DatabaseError, connections
 
 from backups.catalogue import catalogue_remembered
 from backups.conf import conf
 from backups.engines import Engine
-from backups.exceptions import BackupError, RestoreFailed, RestoreNotUndone
+from backups.exceptions import BackupError, DatabaseDamaged, RestoreFailed, RestoreNotUndone
 from backups.gate import gate_stage
 from backups.journal import Journal
 from backups.progress import Progress
 from backups.uploads import uploads_foresee, uploads_merge, uploads_staging, uploads_top_up
 
-__all__ = ["PREVIEW", "after_the_swap", "enter", "remember_catalogue", "rows_equal", "rows_if_readable", "staging_folder", "uploads_staged"]
+__all__ = [
+    "PREVIEW",
+    "Before",
+    "after_the_swap",
+    "enter",
+    "live_before",
+    "remember_catalogue",
+    "rows_equal",
+    "staging_folder",
+    "uploads_staged",
+]
 
 # Staging of a dry run, which holds no lock: never swept.
 PREVIEW = "preview-"
@@ -46,14 +58,32 @@ def remember_catalogue(journal: Journal) -> None:
     journal.save()
 
 
-def rows_if_readable(engine: Engine) -> dict[str, int]:
-    """Rows per table of the live database, or nothing where there is none to read, or not to its end (damaged pages)."""
-    if engine.live_state().state != "ok":
-        return {}
+@dataclass(frozen=True)
+class Before:
+    """What is live before it is replaced.
+
+    ``counted``: ``rows`` per table are known. ``unread``: it may be whole, and ``reason`` says why it cannot be read now (all
+    connections are taken, a table is locked). ``damaged``: it cannot be read to its end. ``nothing``: no database, or no table.
+    """
+
+    state: Literal["counted", "unread", "damaged", "nothing"]
+    rows: dict[str, int] = field(default_factory=dict)
+    reason: str = ""
+
+
+def live_before(engine: Engine) -> Before:
+    """Count the rows of the live database, whatever state it is in."""
+    live = engine.live_state()
+    if live.state in ("missing", "empty"):
+        return Before("nothing", reason=live.detail)
+    if live.state == "broken":
+        return Before("unread", reason=live.detail)
     try:
-        return engine.rows()
-    except BackupError:
-        return {}
+        return Before("counted", engine.rows())
+    except DatabaseDamaged as error:
+        return Before("damaged", reason=error.message)
+    except BackupError as error:
+        return Before("unread", reason=error.message)
 
 
 def rows_equal(expected: dict[str, int], found: dict[str, int]) -> None:

@@ -17,7 +17,7 @@ from backups.services.in_place import in_place_load
 from backups.services.kept import kept_current, kept_expire, kept_usable
 from backups.services.operation import operation_run
 from backups.services.restore import extract, restoring, swap_in
-from backups.services.stages import enter, rows_if_readable
+from backups.services.stages import enter, live_before
 from backups.uploads import uploads_adopt_kept, uploads_plan, uploads_staging
 
 __all__ = ["UndoPreview", "backup_undo", "undo_preview"]
@@ -28,7 +28,8 @@ class UndoPreview:
     """What an undo would do: the operation it undoes, and what has changed since, which it would put aside.
 
     ``rows`` maps a table to its count right after that operation and now, where they differ; ``changed`` maps a
-    model's label to the rows that were added or changed since, for models that keep a time of change.
+    model's label to the rows that were added or changed since, for models that keep a time of change. ``unread`` says why the
+    live data could not be looked at; then neither is known.
     """
 
     operation: str
@@ -36,6 +37,7 @@ class UndoPreview:
     archive: str
     ended_at: str
     until: str
+    unread: str = ""
     rows: dict[str, tuple[int, int]] = field(default_factory=dict)
     changed: dict[str, int] = field(default_factory=dict)
 
@@ -54,12 +56,15 @@ def undo_preview() -> UndoPreview:
     """Say what :func:`backup_undo` would undo and what has changed since; touches nothing."""
     kept = _kept()
     engine = engine_for()
-    now = rows_if_readable(engine)
+    live = live_before(engine)
     then: dict[str, int] = kept.report.get("rows_after", {})
     differ = {
-        table: (then.get(table, 0), now.get(table, 0))
-        for table in sorted(then.keys() | now.keys())
-        if then and then.get(table, 0) != now.get(table, 0) and not table.startswith(("django_session", "backups_"))
+        table: (then.get(table, 0), live.rows.get(table, 0))
+        for table in sorted(then.keys() | live.rows.keys())
+        if then
+        and live.state == "counted"
+        and then.get(table, 0) != live.rows.get(table, 0)
+        and not table.startswith(("django_session", "backups_"))
     }
     return UndoPreview(
         operation=kept.id,
@@ -68,7 +73,8 @@ def undo_preview() -> UndoPreview:
         ended_at=kept.ended_at,
         until=str(kept.kept["until"]),
         rows=differ,
-        changed=changed_rows(engine, since=kept.ended_at) if now else {},
+        unread="" if live.state == "counted" else live.reason,
+        changed=changed_rows(engine, since=kept.ended_at) if live.rows else {},
     )
 
 
@@ -109,17 +115,17 @@ def _adopt_uploads(journal: Journal, kept: Journal) -> str:
 
 
 def _undo_swap(journal: Journal, engine: Engine, kept: Journal, progress: Progress) -> RestoreReport:
-    rows_before = rows_if_readable(engine)
+    before = live_before(engine)
     gate_read_only()
     enter(journal, progress, "shadow")
     shadow = engine.adopt_kept(journal, kept.kept["database"])
     uploads = _adopt_uploads(journal, kept)
     plan = Plan(strategy="swap")
-    return swap_in(journal, engine, plan, shadow, uploads=uploads, rows_before=rows_before, lenient=True, progress=progress)
+    return swap_in(journal, engine, plan, shadow, uploads=uploads, before=before, lenient=True, progress=progress)
 
 
 def _undo_in_place(journal: Journal, engine: Engine, kept: Journal, staging: Path, progress: Progress) -> RestoreReport:
-    rows_before = rows_if_readable(engine)
+    before = live_before(engine)
     with archive_opened(str(kept.kept["archive"])) as reader:
         plan = engine.plan_restore(reader.manifest.database, strategy="in-place")
         dump = extract(journal, reader, progress, staging, "skip")
@@ -133,7 +139,7 @@ def _undo_in_place(journal: Journal, engine: Engine, kept: Journal, staging: Pat
         dump=dump,
         uploads=uploads,
         manifest_rows=rows,
-        rows_before=rows_before,
+        before=before,
         progress=progress,
         lenient=True,
     )

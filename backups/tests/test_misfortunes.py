@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from backups.tests.site import Site, populate
 from backups.tests.wrecking import wreck
@@ -69,3 +73,64 @@ def test_uploads_displaced_by_an_operation_that_was_never_judged_stay_after_the_
     site.manage("backup_create")
     site.manage("backup_status", "--recover")
     assert all_files(site) >= files
+
+
+@pytest.fixture
+def wrecked_site(postgres_site: Site) -> tuple[Site, str]:
+    """A wrecked site on PostgreSQL, and the name of the archive of what it was."""
+    populate(postgres_site)
+    archive = postgres_site.manage("backup_create").stdout.strip()
+    wreck(postgres_site)
+    return postgres_site, archive
+
+
+@contextlib.contextmanager
+def all_connections_taken(site: Site) -> Iterator[None]:
+    assert site.cluster
+    site.cluster.execute(f'ALTER DATABASE "{site.database}" CONNECTION LIMIT 1')
+    try:
+        with contextlib.closing(site.connect()):
+            yield
+    finally:
+        site.cluster.execute(f'ALTER DATABASE "{site.database}" CONNECTION LIMIT -1')
+
+
+@contextlib.contextmanager
+def table_locked(site: Site) -> Iterator[None]:
+    """As a migration does it that hangs."""
+    with contextlib.closing(site.connect()) as connection:
+        connection.autocommit = False
+        connection.cursor().execute("LOCK TABLE billing_invoice IN ACCESS EXCLUSIVE MODE")
+        yield
+
+
+OBSTACLES = {"all connections taken": all_connections_taken, "a table locked": table_locked}
+
+
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+def test_data_that_cannot_be_read_now_is_kept_for_undo_all_the_same(wrecked_site: tuple[Site, str], obstacle: str) -> None:
+    site, archive = wrecked_site
+    before = site.dump_tables()
+    with OBSTACLES[obstacle](site):
+        preview = site.manage("backup_restore", archive, "--dry-run").stdout
+        restored = site.manage("backup_restore", archive, "--no-input")
+    assert "it is not known what would be lost" in preview
+    assert "Nothing that is newer" not in preview
+    assert "could not be counted" in restored.stderr
+    assert "undo is unavailable" not in restored.stderr
+    assert "manage.py backup_undo" in restored.stdout
+    site.cluster.execute(f'ALTER DATABASE "{site.database}" CONNECTION LIMIT -1')  # type: ignore[union-attr]
+    site.manage("backup_undo", "--no-input")
+    assert site.dump_tables() == before
+
+
+def test_nothing_is_replaced_in_place_that_could_not_be_saved_before(wrecked_site: tuple[Site, str]) -> None:
+    site, archive = wrecked_site
+    before = site.dump_tables()
+    with table_locked(site):
+        refused = site.manage("backup_restore", archive, "--no-input", "--strategy", "in-place", check=False)
+    assert refused.returncode == 3
+    assert "cannot be saved before it is replaced in place" in refused.stderr
+    assert "CREATEDB" in refused.stderr
+    assert site.dump_tables() == before
+    assert json.loads(site.manage("backup_status", "--json").stdout)["gate"]["operation"] == ""
