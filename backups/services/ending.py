@@ -27,7 +27,8 @@ log = logging.getLogger("backups")
 class RestoreReport:
     """What a restore or undo did: rows per table before and after, migrations run, seconds per stage, ms closed.
 
-    ``is_redo`` says of an undo that it took an undo back: the restored data is live again. ``undo_until`` is ISO 8601 in UTC, empty where undo is unavailable. ``notes`` are the sentences of other apps.
+    ``is_redo`` says of an undo that it took an undo back: the restored data is live again. ``undo_until`` is ISO 8601 in
+    UTC, empty where undo is unavailable. ``notes`` are the sentences of other apps.
     """
 
     operation: str

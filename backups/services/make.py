@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
 import shutil
 import threading
@@ -32,7 +33,7 @@ from backups.preflight import preflight_create
 from backups.progress import Progress
 from backups.services.partials import partials_remove
 from backups.storage import ArchiveStore, archive_store, publish
-from backups.uploads import uploads_list, uploads_root
+from backups.uploads import printable, uploads_list, uploads_root
 
 __all__ = ["CreatedBackup", "archive_make"]
 
@@ -191,7 +192,7 @@ def _write(
         )
         writer.finish(manifest)
     if missing:
-        progress.warn(f"{len(missing)} files that rows name do not exist in the uploads, first {missing[0]}.")
+        progress.warn(f"{len(missing)} files that rows name do not exist in the uploads, first {printable(missing[0])}.")
     return manifest
 
 
@@ -217,7 +218,8 @@ def _missing_uploads(snapshot: Snapshot, root: Path) -> Iterator[str]:
         for field in model._meta.local_concrete_fields:
             if isinstance(field, models.FileField) and field.storage == storages["default"]:
                 for name in snapshot.values(model._meta.db_table, str(field.column)):
-                    if not (root / name).is_file():
+                    # os.path: pathlib raises for a name that is too long for any file system.
+                    if not os.path.isfile(root / name):  # noqa: PTH113
                         yield name
 
 

@@ -63,6 +63,16 @@ def test_create_prints_the_name_alone_and_leaves_no_partial_file(site: Site) -> 
     assert list((site.state / "staging").glob("*")) == []
 
 
+def test_rows_that_name_files_which_cannot_exist_are_told_without_what_a_terminal_would_obey(site: Site) -> None:
+    populate(site)
+    site.execute("UPDATE clients_document SET file = 'documents/\x1b[2Jgone.pdf' WHERE id = (SELECT min(id) FROM clients_document)")
+    site.execute(f"UPDATE clients_document SET file = '{'€' * 200}' WHERE id = (SELECT max(id) FROM clients_document)")
+    completed = site.manage("backup_create")
+    assert "2 files that rows name do not exist" in completed.stderr
+    assert "documents/\\x1b[2Jgone.pdf" in completed.stderr
+    assert "\x1b" not in completed.stderr
+
+
 def test_create_writes_to_a_path_or_into_a_folder(site: Site, tmp_path: Path) -> None:
     target = tmp_path / "mine.zip"
     assert site.manage("backup_create", "--output", target).stdout.strip() == str(target)

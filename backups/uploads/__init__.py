@@ -18,13 +18,14 @@ from backups.uploads.staging import (
     uploads_top_up,
 )
 from backups.uploads.switch import uploads_foresee, uploads_settle, uploads_switch, uploads_unswitch
-from backups.uploads.tree import UploadFile, UploadsDifference, uploads_compare, uploads_list, uploads_root
+from backups.uploads.tree import UploadFile, UploadsDifference, printable, uploads_compare, uploads_list, uploads_root
 
 __all__ = [
     "Added",
     "UploadFile",
     "UploadsDifference",
     "kept_size",
+    "printable",
     "uploads_adopt_kept",
     "uploads_compare",
     "uploads_discard",

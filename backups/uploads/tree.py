@@ -20,6 +20,7 @@ __all__ = [
     "UploadsDifference",
     "folder_entries",
     "is_ours",
+    "printable",
     "uploads_compare",
     "uploads_list",
     "uploads_root",
@@ -132,8 +133,9 @@ def _reason_to_skip(entry: os.DirEntry[str]) -> str:
 
 
 def printable(path: str) -> str:
-    """``path`` with the bytes that are not UTF-8 written as escapes, so that it can be printed and encoded."""
-    return os.fsencode(path).decode(errors="backslashreplace")
+    """``path`` with bytes that are not UTF-8, and what a terminal would obey instead of showing, written as escapes."""
+    text = os.fsencode(path).decode(errors="backslashreplace")
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
 def uploads_compare(root: Path, members: Iterable[tuple[str, int, str]], on_bytes: OnBytes | None = None) -> UploadsDifference:
