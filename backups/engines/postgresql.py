@@ -421,7 +421,17 @@ class PostgresEngine(Engine):
         if journal.database.get("strategy") == "in-place":
             settled: Which | None = journal.database.get("settled")
             return settled or ("new" if live.comment == mark_of(journal.id) else "old")
-        return "new" if live.oid == journal.database.get("shadow_oid") else "old"
+        if live.oid == journal.database.get("shadow_oid"):
+            return "new"
+        if live.oid != journal.database.get("live_oid") and "live" in journal.uploads:
+            # Another host has swapped since, or an administrator: to switch these uploads back would tear what is live now.
+            raise RestoreNotUndone(
+                f"The database {live.name} is neither the one before this {journal.kind} nor the restored one: "
+                "another host or an administrator has put it there since.",
+                state="Nothing was changed by this attempt.",
+                next_step="Look at the data; where it is right: manage.py backup_status --force-open",
+            )
+        return "old"
 
     def settle(self, journal: Journal, which: Which) -> dict[str, object]:
         """Open the database that bears the live name, after swapping back where ``which`` asks for it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 from collections.abc import Iterator
@@ -28,11 +29,16 @@ execute_from_command_line(["manage.py", *sys.argv[1:]])
 """
 
 
-def dead_in_the_switch(site: Site) -> tuple[Path, dict[str, str]]:
-    """Kill a restore while the uploads are switched; return its journal and the uploads that were live before."""
+def wrecked(site: Site) -> str:
+    """Fill the site, back it up and wreck it; return the archive's name."""
     populate(site)
     archive = site.manage("backup_create").stdout.strip()
     wreck(site)
+    return archive
+
+
+def dead_in_the_switch(site: Site, archive: str) -> tuple[Path, dict[str, str]]:
+    """Kill a restore while the uploads are switched; return its journal and the uploads that were live before."""
     before = site.uploads()
     process = site.run_python("-c", DIES_IN_THE_SWITCH, "backup_restore", archive, "--no-input", "--uploads", "exact")
     process.communicate(timeout=300)
@@ -48,7 +54,7 @@ def all_files(site: Site) -> set[str]:
 
 def test_uploads_of_an_operation_whose_journal_is_damaged_are_never_swept_away(sqlite_site: Site) -> None:
     site = sqlite_site
-    journal, _ = dead_in_the_switch(site)
+    journal, _ = dead_in_the_switch(site, wrecked(site))
     files, whole = all_files(site), journal.read_bytes()
     journal.write_bytes(whole[:200])
 
@@ -66,7 +72,7 @@ def test_uploads_of_an_operation_whose_journal_is_damaged_are_never_swept_away(s
 
 def test_uploads_displaced_by_an_operation_that_was_never_judged_stay_after_the_gate_was_forced_open(sqlite_site: Site) -> None:
     site = sqlite_site
-    journal, _ = dead_in_the_switch(site)
+    journal, _ = dead_in_the_switch(site, wrecked(site))
     files = all_files(site)
     forced = site.manage("backup_status", "--force-open", input="open the gate\n")
     assert f".backups-{journal.stem[:8]}/old" in forced.stdout
@@ -78,10 +84,7 @@ def test_uploads_displaced_by_an_operation_that_was_never_judged_stay_after_the_
 @pytest.fixture
 def wrecked_site(postgres_site: Site) -> tuple[Site, str]:
     """A wrecked site on PostgreSQL, and the name of the archive of what it was."""
-    populate(postgres_site)
-    archive = postgres_site.manage("backup_create").stdout.strip()
-    wreck(postgres_site)
-    return postgres_site, archive
+    return postgres_site, wrecked(postgres_site)
 
 
 @contextlib.contextmanager
@@ -134,3 +137,24 @@ def test_nothing_is_replaced_in_place_that_could_not_be_saved_before(wrecked_sit
     assert "CREATEDB" in refused.stderr
     assert site.dump_tables() == before
     assert json.loads(site.manage("backup_status", "--json").stdout)["gate"]["operation"] == ""
+
+
+def test_restore_of_a_dead_host_is_not_undone_over_what_another_host_restored_since(wrecked_site: tuple[Site, str]) -> None:
+    site, archive = wrecked_site
+    journal, _ = dead_in_the_switch(site, archive)
+    other = dataclasses.replace(site, data_dir=site.data_dir / "other")
+    other.data_dir.mkdir()
+    other.manage("backup_restore", site.backups / archive, "--no-input", "--trust-unsigned")
+    other.execute("INSERT INTO auth_group (name) VALUES ('Added on the other host')")
+    data, files = other.dump_tables(), all_files(site)
+
+    refused = site.manage("backup_status", "--recover", check=False)
+    assert refused.returncode == 7
+    assert "neither the one before" in refused.stderr
+    assert site.dump_tables() == data
+    assert all_files(site) == files
+    forced = site.manage("backup_status", "--force-open", input="open the gate\n")
+    assert f".backups-{journal.stem[:8]}/old" in forced.stdout
+    site.manage("backup_create")
+    assert site.dump_tables() == data
+    assert all_files(site) == files
