@@ -23,7 +23,16 @@ from backups.services.ending import RestoreReport, operation_live
 from backups.services.kept import kept_until
 from backups.services.make import archive_make
 from backups.services.prepare import shadow_run
-from backups.services.stages import Before, after_the_swap, enter, remember_catalogue, rows_equal, staging_folder, uploads_staged
+from backups.services.stages import (
+    Before,
+    after_the_swap,
+    enter,
+    remember_catalogue,
+    rows_equal,
+    staging_folder,
+    uploads_staged,
+    warn_of_strays,
+)
 from backups.uploads import uploads_kept, uploads_settle, uploads_staging, uploads_switch
 
 __all__ = ["in_place_load", "in_place_settle"]
@@ -74,13 +83,13 @@ def in_place_load(
         enter(journal, progress, "switch")
         with uninterrupted(swallow=True):
             if root is not None:
-                uploads_switch(root, uploads_staging(root, journal.id), journal.uploads, journal.save)
+                warn_of_strays(progress, uploads_switch(root, uploads_staging(root, journal.id), journal.uploads, journal.save))
             kept = engine.settle(journal, "new")
     except BaseException as error:
         with uninterrupted(swallow=True):
             try:
                 _back(journal, engine, progress)
-                uploads_settle(journal.uploads, "old")
+                warn_of_strays(progress, uploads_settle(journal.uploads, "old"))
             except (BackupError, OSError) as failure:
                 # Not even asked whether it was committed, perhaps: that is for recovery, once the server answers.
                 raise RestoreNotUndone(f"The load failed ({error}), and so did going back: {failure}") from error

@@ -19,7 +19,7 @@ from backups.services.ending import ended_notes, operation_live
 from backups.services.in_place import in_place_settle
 from backups.services.kept import kept_current, kept_keep_only, kept_until
 from backups.services.partials import partials_remove
-from backups.services.stages import PREVIEW, staging_folder
+from backups.services.stages import PREVIEW, staging_folder, warn_of_strays
 from backups.storage import archive_store
 from backups.uploads import uploads_discard, uploads_kept, uploads_root, uploads_settle, uploads_sweep
 
@@ -142,7 +142,7 @@ def _settle_restore(journal: Journal, engine: Engine, progress: Progress) -> Set
         gate_close(local_marker=True)
     which = in_place_settle(journal, engine, progress) if in_place else engine.judge(journal)
     # The uploads first: the last thing the engine does is to let the site read again.
-    uploads_settle(journal.uploads, which, journal.save)
+    warn_of_strays(progress, uploads_settle(journal.uploads, which, journal.save))
     kept = engine.settle(journal, which)
     _remove_files(journal)
     if which == "old":

@@ -35,6 +35,7 @@ from backups.services.stages import (
     rows_equal,
     staging_folder,
     uploads_staged,
+    warn_of_strays,
 )
 from backups.signals import restore_begins
 from backups.uploads import (
@@ -138,7 +139,7 @@ def restoring(journal: Journal, engine: Engine, progress: Progress) -> Iterator[
         raise
     except BaseException as error:
         with uninterrupted(swallow=True):
-            _undo_everything(journal, engine, staging)
+            _undo_everything(journal, engine, staging, progress)
         if isinstance(error, (BackupError, Interrupted)) or not isinstance(error, Exception):
             raise
         raise RestoreFailed(f"The {journal.kind} failed: {type(error).__name__}: {error}") from error
@@ -153,9 +154,9 @@ def _show_in_gate(event: Event) -> None:
         gate_stage(event.stage, event.percent)
 
 
-def _undo_everything(journal: Journal, engine: Engine, staging: Path) -> None:
+def _undo_everything(journal: Journal, engine: Engine, staging: Path, progress: Progress) -> None:
     try:
-        uploads_settle(journal.uploads, "old")
+        warn_of_strays(progress, uploads_settle(journal.uploads, "old"))
         engine.discard_shadow(journal)
         if journal.uploads:
             uploads_discard(uploads_root(), journal.id)
@@ -226,8 +227,10 @@ def swap_in(
 
     enter(journal, progress, "swap")
     with uninterrupted(swallow=True):
-        swapped = engine.swap(journal, on_close=_close(journal, engine), switch_uploads=_switch(journal, root))
+        strays: list[str] = []
+        swapped = engine.swap(journal, on_close=_close(journal, engine), switch_uploads=_switch(journal, root, strays))
         with after_the_swap(journal):
+            warn_of_strays(progress, strays)
             journal.kept = {
                 "strategy": plan.strategy,
                 "until": kept_until(),
@@ -256,9 +259,11 @@ def _close(journal: Journal, engine: Engine) -> Callable[[], None]:
     return close
 
 
-def _switch(journal: Journal, root: Path | None) -> Callable[[], None]:
+def _switch(journal: Journal, root: Path | None, strays: list[str]) -> Callable[[], None]:
+    """``strays`` takes what found its place taken: the database is closed meanwhile, and nobody is told of it before it is open."""
+
     def switch() -> None:
         if root is not None:
-            uploads_switch(root, uploads_staging(root, journal.id), journal.uploads, journal.save)
+            strays.extend(uploads_switch(root, uploads_staging(root, journal.id), journal.uploads, journal.save))
 
     return switch

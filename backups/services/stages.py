@@ -29,10 +29,13 @@ __all__ = [
     "rows_equal",
     "staging_folder",
     "uploads_staged",
+    "warn_of_strays",
 ]
 
 # Staging of a dry run, which holds no lock: never swept.
 PREVIEW = "preview-"
+# More paths than this make no warning more useful.
+NAMED = 5
 
 
 def enter(journal: Journal, progress: Progress, stage: str, *, total: int | None = None, message: str = "") -> None:
@@ -103,17 +106,32 @@ def uploads_staged(journal: Journal, engine: Engine, progress: Progress, uploads
     root = None if uploads == "skip" else Path(journal.uploads["root"])
     if root and uploads == "merge":
         enter(journal, progress, "uploads")
-        uploads_merge(root, uploads_staging(root, journal.id), progress.advance)
+        conflicts = uploads_merge(root, uploads_staging(root, journal.id), progress.advance).conflicts
     enter(journal, progress, "drain")
     left = engine.drain(conf.drain_seconds)
     if left:
         progress.warn(f"{left} transactions did not end within {conf.drain_seconds} seconds and are ended now.")
     if root and uploads == "merge":
-        uploads_top_up(root, uploads_staging(root, journal.id), progress.advance)
+        conflicts += uploads_top_up(root, uploads_staging(root, journal.id), progress.advance).conflicts
+        if conflicts:
+            progress.warn(f"A file and a folder cannot have one name; the archive's wins, and the live one goes: {_named(conflicts)}.")
     if root:
         # The next stage saves it with the journal, so that the switch itself need not wait for that.
         uploads_foresee(root, uploads_staging(root, journal.id), journal.uploads)
     return root
+
+
+def warn_of_strays(progress: Progress, strays: list[str]) -> None:
+    """Name the files that another program wrote during the switch of the uploads and that found their places taken."""
+    if strays:
+        progress.warn(f"Written to the uploads during the switch, and not put in since something else has the place: {_named(strays)}.")
+
+
+def _named(paths: list[str]) -> str:
+    """The first of the paths, each once, and the number of the others."""
+    distinct = sorted(set(paths))
+    more = len(distinct) - NAMED
+    return ", ".join(distinct[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 @contextmanager

@@ -97,3 +97,17 @@ def test_undo_with_nothing_kept_says_so(site: Site) -> None:
     completed = site.manage("backup_undo", "--no-input", check=False)
     assert completed.returncode == 1
     assert "nothing to undo" in completed.stderr
+
+
+def test_live_uploads_that_cannot_stay_beside_the_archive_are_named(site: Site) -> None:
+    site.media.mkdir(exist_ok=True)
+    (site.media / "plans").write_bytes(b"a file")
+    archive = site.manage("backup_create").stdout.strip()
+    (site.media / "plans").unlink()
+    (site.media / "plans").mkdir()
+    (site.media / "plans" / "new.txt").write_bytes(b"uploaded since")
+    completed = site.manage("backup_restore", archive, "--no-input")
+    assert "the archive's wins, and the live one goes: plans." in completed.stderr
+    assert (site.media / "plans").read_bytes() == b"a file"
+    site.manage("backup_undo", "--no-input")
+    assert (site.media / "plans" / "new.txt").read_bytes() == b"uploaded since"

@@ -402,6 +402,15 @@ def test_strays_go_into_the_live_tree_where_their_paths_are_free_and_are_named_o
     assert read_tree(staging / "stray") == {"0/docs/uploaded": b"meanwhile", "0/docs/a/deeper": b"no place"}
 
 
+def test_stray_whose_path_has_another_file_by_now_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    staging = staged(tmp_path, {"docs/a": b"live"}, {"docs/a": b"new"})
+    dying_at(monkeypatch, 1, meanwhile=lambda: write_tree(tmp_path, {"docs/a": b"meanwhile", "docs/uploaded": b"meanwhile"}))
+    plan: dict[str, Any] = {}
+    assert uploads_switch(tmp_path, staging, plan, nothing) == ["docs/a"]
+    assert read_tree(tmp_path) == {"docs/a": b"new", "docs/uploaded": b"meanwhile"}
+    assert uploads_settle(plan, "new") == ["docs/a"], "what was put in is not named the second time"
+
+
 def test_file_is_never_renamed_over_another(tmp_path: Path) -> None:
     write_tree(tmp_path, {"a": b"a", "b": b"b", "empty/": None, "folder/": None})
     for source, target in (("a", "b"), ("folder", "empty")):

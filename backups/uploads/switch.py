@@ -34,7 +34,7 @@ from typing import Any, Literal
 
 from backups.uploads.durable import fsync_folder, libc
 from backups.uploads.staging import add_missing
-from backups.uploads.tree import folder_entries
+from backups.uploads.tree import folder_entries, printable, uploads_list
 
 __all__ = ["rename", "uploads_foresee", "uploads_settle", "uploads_switch", "uploads_unswitch"]
 
@@ -170,9 +170,16 @@ def _return_strays(root: Path, staging: Path) -> list[str]:
     """Put the files that other programs wrote during the switch into the live tree where their paths are free."""
     conflicts: list[str] = []
     if (staging / "stray").is_dir():
-        for folder in folder_entries(staging / "stray", is_top=False):
-            conflicts += add_missing(Path(folder.path), root, lambda count: None).conflicts
+        for entry in folder_entries(staging / "stray", is_top=False):
+            folder = Path(entry.path)
+            conflicts += [printable(file.path) for file in uploads_list(folder) if _is_taken(root / file.path, folder / file.path)]
+            conflicts += add_missing(folder, root, lambda count: None).conflicts
     return conflicts
+
+
+def _is_taken(path: Path, stray: Path) -> bool:
+    """Whether another file has the place (the stray itself may have it: then it was put in before)."""
+    return os.path.lexists(path) and not path.is_dir() and not os.path.samestat(path.lstat(), stray.lstat())
 
 
 def _give_back_adopted(plan: dict[str, Any]) -> None:
