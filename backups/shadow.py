@@ -15,6 +15,18 @@ from typing import Any
 
 __all__ = ["main", "shadow_prepare"]
 
+# Limits that a role or a database has for the sake of pages must not end a migration.
+UNLIMITED = " ".join(
+    f"-c {name}"
+    for name in (
+        "statement_timeout=0",
+        "lock_timeout=0",
+        "idle_in_transaction_session_timeout=0",
+        "idle_session_timeout=0",
+        "default_transaction_read_only=off",
+    )
+)
+
 
 def shadow_prepare(*, lenient: bool) -> dict[str, Any]:
     """Migrate and check the default database of this process.
@@ -79,7 +91,11 @@ def main(argv: list[str]) -> int:
     default["NAME"] = names[0]
     operation = os.environ.get("BACKUPS_OPERATION", "")
     if default["ENGINE"].endswith("postgresql"):
-        default.setdefault("OPTIONS", {})["application_name"] = f"backups:{operation}"
+        options = default.setdefault("OPTIONS", {})
+        options["application_name"] = f"backups:{operation}"
+        # libpq takes the variable only where no options are given.
+        given = options.get("options") or os.environ.get("PGOPTIONS", "")
+        options["options"] = f"{given} {UNLIMITED}".strip()
     django.setup()
     try:
         outcome = shadow_prepare(lenient=lenient)

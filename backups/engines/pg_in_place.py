@@ -29,7 +29,8 @@ __all__ = ["load_in_place", "mark_of"]
 POLL_SECONDS = 0.1
 
 # Dropped in this order: relations first, since most of the rest hangs on them; CASCADE takes what depends, IF EXISTS
-# forgives what has gone with another. Extension members (deptype e) stay, and parts of other objects (deptype i) go with them.
+# forgives what has gone with another. Extension members (deptype e) stay, and parts of other objects (deptype i) go with them;
+# the key columns of a partitioned table (objsubid above 0) are parts of it themselves.
 _DROPS = """\
 SET client_min_messages = error;
 DO $backups$
@@ -57,7 +58,7 @@ BEGIN
         FROM objects o JOIN pg_catalog.pg_namespace n ON n.oid = o.namespace
         WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' AND pg_has_role(o.owner, 'USAGE')
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                          WHERE d.classid = o.classid AND d.objid = o.objid AND d.deptype IN ('e', 'i'))
+                          WHERE d.classid = o.classid AND d.objid = o.objid AND d.objsubid = 0 AND d.deptype IN ('e', 'i'))
         ORDER BY o.place, o.objid
     LOOP
         DECLARE

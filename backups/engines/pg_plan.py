@@ -175,7 +175,7 @@ def foreign_objects(connection: Connection) -> list[tuple[str, str]]:
         FROM objects o JOIN pg_catalog.pg_namespace n ON n.oid = o.namespace, pg_identify_object(o.classid, o.objid, 0) i
         WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' AND NOT pg_has_role(o.owner, 'USAGE')
           AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-                          WHERE d.classid = o.classid AND d.objid = o.objid AND d.deptype IN ('e', 'i'))
+                          WHERE d.classid = o.classid AND d.objid = o.objid AND d.objsubid = 0 AND d.deptype IN ('e', 'i'))
         ORDER BY i.type DESC, i.identity
         """,
     )

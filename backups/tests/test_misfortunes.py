@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import json
 import os
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from backups.tests.servers import PgCluster
 from backups.tests.site import Site, populate
 from backups.tests.wrecking import wreck
 
@@ -158,3 +160,29 @@ def test_restore_of_a_dead_host_is_not_undone_over_what_another_host_restored_si
     site.manage("backup_create")
     assert site.dump_tables() == data
     assert all_files(site) == files
+
+
+def test_partitioned_tables_are_replaced_in_place(postgres_site: Site) -> None:
+    site = postgres_site
+    site.execute("CREATE TABLE parts (id integer, made date) PARTITION BY RANGE (made)")
+    site.execute("CREATE TABLE parts_early PARTITION OF parts FOR VALUES FROM (MINVALUE) TO ('2025-01-01')")
+    site.execute("CREATE TABLE parts_late PARTITION OF parts DEFAULT")
+    site.execute("INSERT INTO parts VALUES (1, '2020-02-02'), (2, '2025-05-05')")
+    archive = site.manage("backup_create").stdout.strip()
+    site.execute("DELETE FROM parts WHERE id = 1")
+    site.manage("backup_restore", archive, "--no-input", "--strategy", "in-place")
+    assert site.dump_tables()["parts"] == [(1, datetime.date(2020, 2, 2)), (2, datetime.date(2025, 5, 5))]
+
+
+def test_limits_of_the_role_do_not_end_a_restore(wrecked_site: tuple[Site, str]) -> None:
+    site, archive = wrecked_site
+    before, owner = site.dump_tables(), PgCluster.owner
+    assert site.cluster
+    for setting in ("statement_timeout = 1", "lock_timeout = 1", "default_transaction_read_only = on"):
+        site.cluster.execute(f'ALTER ROLE "{owner}" SET {setting}')
+    try:
+        site.manage("backup_restore", archive, "--no-input")
+        site.manage("backup_undo", "--no-input")
+    finally:
+        site.cluster.execute(f'ALTER ROLE "{owner}" RESET ALL')
+    assert site.dump_tables() == before
