@@ -31,7 +31,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from backups.conf import conf
 from backups.exceptions import BackupError, PreflightRefused, RestoreFailed
-from backups.journal import sync_folder, write_durably
+from backups.files import sync_folder, write_durably
 
 __all__ = [
     "CACHE_ALIAS",

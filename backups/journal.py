@@ -19,40 +19,12 @@ from typing import Any
 
 from backups.conf import conf
 from backups.exceptions import PreflightRefused
+from backups.files import write_durably
 
-__all__ = ["Journal", "journal_load", "journal_load_all", "journals_damaged", "sync_folder", "write_durably"]
+__all__ = ["Journal", "journal_load", "journal_load_all", "journals_damaged"]
 
 UNFINISHED = ("queued", "running")
 _NAME = re.compile(r"[0-9a-f]{32}\.json")
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` so that after a crash there is the old content or the new, never a part.
-
-    A temporary name in the same folder, fsync, rename, fsync of the folder. The file is private (0600).
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in the folder ``path`` durable: what was created, renamed or removed there."""
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 @dataclass

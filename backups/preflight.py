@@ -15,6 +15,7 @@ from django.conf import settings
 from backups.conf import conf
 from backups.engines import Engine, Plan
 from backups.exceptions import PreflightRefused
+from backups.files import private_folder
 from backups.manifest import Manifest
 from backups.storage import ArchiveStore
 from backups.uploads import uploads_list, uploads_root
@@ -52,7 +53,7 @@ def _require_space(folder: Path, needed: int, what: str) -> None:
 
 
 def _require_writable(folder: Path, what: str) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     probe = folder / f".write-probe-{os.getpid()}"
     try:
         probe.touch(mode=0o600)

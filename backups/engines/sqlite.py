@@ -17,7 +17,6 @@ from backups.engines.process import end_children
 from backups.engines.sqlite_aside import aside_bring_back, aside_put
 from backups.engines.sqlite_file import (
     NO_DATABASE,
-    apply_owner,
     encoding_of,
     file_of_setting,
     first_fault,
@@ -37,6 +36,7 @@ from backups.engines.sqlite_lock import is_file_locked, lock_held
 from backups.engines.sqlite_snapshot import snapshot_taken
 from backups.engines.sqlite_swap import SqliteSwap
 from backups.exceptions import ArchiveRejected, BackupError, DatabaseDamaged, PreflightRefused, RestoreFailed, RestoreNotUndone
+from backups.files import apply_owner
 from backups.journal import Journal
 from backups.manifest import DatabaseInfo
 from backups.progress import Progress

@@ -9,9 +9,10 @@ import logging
 import sqlite3
 from pathlib import Path
 
-from backups.engines.sqlite_file import SIDE_FILES, apply_owner, journal_mode, opened
+from backups.engines.sqlite_file import SIDE_FILES, journal_mode, opened
 from backups.exceptions import RestoreNotUndone
-from backups.journal import Journal, sync_folder
+from backups.files import apply_owner, sync_folder
+from backups.journal import Journal
 
 __all__ = ["aside_bring_back", "aside_put", "live_files"]
 

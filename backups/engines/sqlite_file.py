@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from django.db.backends.sqlite3._functions import register as register_functions  # type: ignore[import-untyped]
 
 from backups.exceptions import PreflightRefused
-from backups.journal import sync_folder
+from backups.files import sync_folder
 
 __all__ = [
     "BUSY_SECONDS",
@@ -27,7 +27,6 @@ __all__ = [
     "MARKER_TABLE",
     "NO_DATABASE",
     "SIDE_FILES",
-    "apply_owner",
     "checkpoint",
     "copy_pages",
     "encoding_of",
@@ -242,13 +241,6 @@ def move_file(source: Path, target: Path, on_bytes: Callable[[int], object]) -> 
             shutil.copyfileobj(reader, writer, 1024 * 1024)
     target.chmod(0o600)
     on_bytes(size)
-
-
-def apply_owner(path: Path, model: Path) -> None:
-    """Give the file ``path`` the owner of ``model`` (the superuser alone can), so that the site's own user can open it."""
-    if os.geteuid() == 0:
-        status = model.stat()
-        os.chown(path, status.st_uid, status.st_gid)
 
 
 def remove_file(path: Path) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from backups.engines.sqlite_file import apply_owner
 from backups.exceptions import OperationLocked, PreflightRefused
+from backups.files import apply_owner
 
 __all__ = ["is_file_locked", "lock_held"]
 

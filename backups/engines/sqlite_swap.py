@@ -19,7 +19,6 @@ from pathlib import Path
 from backups.engines.sqlite_file import (
     BUSY_SECONDS,
     COPY_PAGES,
-    apply_owner,
     checkpoint,
     copy_pages,
     has_marker,
@@ -31,7 +30,7 @@ from backups.engines.sqlite_file import (
     write_marker,
 )
 from backups.exceptions import RestoreFailed, RestoreNotUndone
-from backups.journal import sync_folder
+from backups.files import apply_owner, sync_folder
 
 __all__ = ["SqliteSwap"]
 

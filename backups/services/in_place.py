@@ -14,6 +14,7 @@ from backups.conf import conf
 from backups.engines import Engine, Plan
 from backups.engines.base import Which
 from backups.exceptions import BackupError, PreflightRefused, RestoreFailed, RestoreNotUndone
+from backups.files import private_folder
 from backups.gate import gate_close, gate_read_only
 from backups.interrupts import uninterrupted
 from backups.journal import Journal
@@ -153,7 +154,7 @@ def _back(journal: Journal, engine: Engine, progress: Progress) -> None:
     journal.database["going_back"] = True
     journal.save()
     folder = staging_folder(journal)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     with archive_opened(safety) as reader:
         dump = folder / f"safety-{reader.manifest.database.member}"
         dump.unlink(missing_ok=True)

@@ -25,6 +25,7 @@ from backups.conf import conf
 from backups.engines import Engine, Snapshot
 from backups.engines.base import BATCH
 from backups.exceptions import ArchiveNotSaved, ArchiveRejected, BackupError, DumpFailed, NameTaken
+from backups.files import apply_owner, private_folder
 from backups.instructions import restore_instructions
 from backups.interrupts import uninterrupted
 from backups.journal import Journal
@@ -155,7 +156,7 @@ def _write(
     """Dump and uploads at the same time: the uploads go straight into the archive, the dump follows from its spool."""
     root = uploads_root() if uploads else None
     scratch = partial.with_name(f"{journal.short_id}_copy.partial")
-    scratch.mkdir(mode=0o700)
+    private_folder(scratch)
     progress.stage("dump")
     with ArchiveWriter(partial, created_at=created_at) as writer, engine.snapshot(journal, scratch) as snapshot:
         info = snapshot.database
@@ -268,9 +269,10 @@ def _save(partial: Path, store: ArchiveStore | None, output: Path | None, create
 def _kept_here(partial: Path, name: str, store: ArchiveStore, error: ArchiveNotSaved) -> ArchiveNotSaved:
     """Keep the good archive on this host, since its making may have taken an hour, and say where."""
     folder = conf.state_dir / "unsaved"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     try:
         kept = Path(shutil.move(partial, folder / name))
+        apply_owner(kept, folder)
     except OSError:
         return error
     return ArchiveNotSaved(

@@ -16,6 +16,7 @@ from backups.archive import ArchiveReader
 from backups.conf import conf
 from backups.engines import Engine, Plan, engine_for
 from backups.exceptions import BackupError
+from backups.files import private_folder
 from backups.manifest import Manifest
 from backups.preflight import migrations_pending_for, preflight_restore
 from backups.progress import Progress
@@ -109,7 +110,7 @@ def restore_preview(
 @contextmanager
 def _scratch() -> Iterator[Path]:
     folder = conf.state_dir / "staging" / f"{PREVIEW}{uuid.uuid4().hex[:8]}"
-    folder.mkdir(mode=0o700, parents=True)
+    private_folder(folder)
     try:
         yield folder
     finally:

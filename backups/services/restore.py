@@ -15,6 +15,7 @@ from backups.archive import ArchiveReader
 from backups.conf import conf
 from backups.engines import Engine, Plan, engine_for
 from backups.exceptions import BackupError, Interrupted, PreflightRefused, RestoreFailed, RestoreNotUndone
+from backups.files import private_folder
 from backups.gate import gate_close, gate_open, gate_raise, gate_read_only, gate_require, gate_stage
 from backups.interrupts import uninterrupted
 from backups.journal import Journal
@@ -133,7 +134,7 @@ def restoring(journal: Journal, engine: Engine, progress: Progress) -> Iterator[
     gate_raise(journal.id, journal.kind)
     restore_begins.send_robust(sender=Journal, operation=journal.id, kind=journal.kind)
     try:
-        staging.mkdir(mode=0o700, parents=True)
+        private_folder(staging)
         yield staging
     except RestoreNotUndone:
         raise

@@ -13,6 +13,7 @@ from typing import BinaryIO, TypeAlias
 
 from backups.conf import conf
 from backups.exceptions import PreflightRefused, UsageError
+from backups.files import private_folder
 
 __all__ = [
     "BLOCK",
@@ -148,15 +149,15 @@ def outbox() -> Path:
     """The private folder on this machine where archives wait to be sent to a store that is not local."""
     folder = conf.state_dir / "outbox"
     try:
-        private_folder(folder)
+        make_private(folder)
     except OSError as error:
         raise PreflightRefused(f"The folder {folder} for unfinished archives cannot be used: {error.strerror}.") from error
     return folder
 
 
-def private_folder(folder: Path) -> None:
-    """Create the folder when absent and make it private (0700)."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+def make_private(folder: Path) -> None:
+    """Create the folder when absent; make it private (0700) also where it is there."""
+    private_folder(folder)
     if folder.stat().st_mode & 0o777 != 0o700:
         folder.chmod(0o700)
 

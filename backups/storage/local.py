@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from backups.exceptions import ArchiveNotFound, ArchiveNotSaved, ArchiveRejected, ArchiveUnreadable, BackupError, NameTaken
-from backups.journal import write_durably
+from backups.files import apply_owner, private_folder, sync_folder, write_durably
 from backups.storage.base import (
     HISTORY,
     Archives,
@@ -23,7 +23,7 @@ from backups.storage.base import (
     checked_name,
     checked_operation,
     is_archive_name,
-    private_folder,
+    make_private,
     record_operation,
     sweep_folder,
 )
@@ -57,22 +57,14 @@ def publish(partial: Path, final: Path) -> None:
         if os.path.lexists(final):
             raise NameTaken(f"{final} is there already; it was left as it is.") from error
         partial.rename(final)
-        _fsync_folder(final.parent)
+        sync_folder(final.parent)
         return
     try:
-        _fsync_folder(final.parent)
+        sync_folder(final.parent)
     except OSError:
         final.unlink()
         raise
     partial.unlink()
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class LocalStore(ArchiveStore):
@@ -96,9 +88,8 @@ class LocalStore(ArchiveStore):
         """``.partial`` inside the store, so that a finished archive gets its name by a rename."""
         folder = self.local_root / ".partial"
         try:
-            if not self.local_root.is_dir():
-                self.local_root.mkdir(mode=0o700, parents=True)
-            private_folder(folder)
+            private_folder(self.local_root)
+            make_private(folder)
             is_foreign = folder.stat().st_dev != self.local_root.stat().st_dev
         except OSError as error:
             raise self.refused("Nothing can be written", error.strerror) from error
@@ -110,6 +101,7 @@ class LocalStore(ArchiveStore):
         """Rename; the bytes are those that the writer verified on this same file system."""
         final = self.local_root / checked_name(name)
         try:
+            apply_owner(partial, self.local_root)
             publish(partial, final)
         except OSError as error:
             raise ArchiveNotSaved(f"The archive {name} could not be saved in {self.describe()}: {error.strerror}.") from error
@@ -155,7 +147,7 @@ class LocalStore(ArchiveStore):
         """Unlink, durably."""
         try:
             (self.local_root / checked_name(name)).unlink()
-            _fsync_folder(self.local_root)
+            sync_folder(self.local_root)
         except FileNotFoundError:
             return
         except OSError as error:

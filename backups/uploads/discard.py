@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Container
 from pathlib import Path
 
-from backups.uploads.durable import fsync_folder
+from backups.files import sync_folder
 from backups.uploads.tree import STAGING_PREFIX
 
 __all__ = ["remove_durably", "uploads_discard", "uploads_sweep"]
@@ -33,7 +33,7 @@ def remove_durably(staging: Path) -> None:
         staging.rename(gone)
     except FileNotFoundError:
         return
-    fsync_folder(staging.parent)
+    sync_folder(staging.parent)
     shutil.rmtree(gone)
 
 

@@ -7,22 +7,13 @@ import functools
 import os
 from pathlib import Path
 
-__all__ = ["fsync_folder", "libc", "sync_file_system"]
+__all__ = ["libc", "sync_file_system"]
 
 
 @functools.cache
 def libc() -> ctypes.CDLL:
     """The C library, for calls that Python does not offer; a name that it lacks is an AttributeError."""
     return ctypes.CDLL(None, use_errno=True)
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sync_file_system(folder: Path) -> None:

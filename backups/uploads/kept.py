@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from backups.exceptions import PreflightRefused
+from backups.files import sync_folder
 from backups.uploads.discard import remove_durably
-from backups.uploads.durable import fsync_folder
 from backups.uploads.tree import folder_entries
 
 __all__ = ["kept_size", "uploads_adopt_kept", "uploads_kept", "uploads_kept_discard"]
@@ -38,8 +38,8 @@ def uploads_adopt_kept(root: Path, staging: Path, kept: dict[str, Any], plan_out
     save()
     # rename(2) replaces an empty folder at once, and fails for one that holds something.
     source.rename(target)
-    fsync_folder(source.parent)
-    fsync_folder(staging)
+    sync_folder(source.parent)
+    sync_folder(staging)
 
 
 def uploads_kept_discard(kept: dict[str, Any]) -> None:

@@ -19,7 +19,8 @@ from typing import Any
 from django.core.files.storage import FileSystemStorage, storages
 
 from backups.exceptions import PreflightRefused
-from backups.uploads.durable import fsync_folder, sync_file_system
+from backups.files import sync_folder
+from backups.uploads.durable import sync_file_system
 from backups.uploads.tree import BLOCK, STAGING_PREFIX, OnBytes, folder_entries, printable
 
 __all__ = [
@@ -68,7 +69,7 @@ def uploads_staging(root: Path, operation: str) -> Path:
         for folder in (staging, staging / "new", staging / "old"):
             folder.mkdir(mode=0o700, exist_ok=True)
             _set(folder, 0o700, root.stat())
-        fsync_folder(root)
+        sync_folder(root)
     except OSError as error:
         raise PreflightRefused(f"The staging folder {staging} cannot be created: {error.strerror}.") from error
     return staging

@@ -32,7 +32,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from backups.uploads.durable import fsync_folder, libc
+from backups.files import sync_folder
+from backups.uploads.durable import libc
 from backups.uploads.staging import add_missing
 from backups.uploads.tree import folder_entries, printable, uploads_list
 
@@ -114,7 +115,7 @@ def uploads_settle(plan: dict[str, Any], which: Literal["old", "new"], save: Cal
         _backward(plan, root, staging)
     for folder in (root, staging, staging / "old", staging / "new"):
         if folder.is_dir():
-            fsync_folder(folder)
+            sync_folder(folder)
     conflicts = _return_strays(root, staging)
     if which == "old":
         _give_back_adopted(plan)
@@ -192,5 +193,5 @@ def _give_back_adopted(plan: dict[str, Any]) -> None:
     if not os.path.lexists(kept) and os.path.lexists(new):
         new.rename(kept)
         new.mkdir(mode=0o700)
-        fsync_folder(kept.parent)
-        fsync_folder(new.parent)
+        sync_folder(kept.parent)
+        sync_folder(new.parent)
