@@ -120,11 +120,18 @@ class NameTaken(ArchiveNotSaved):
     default_next_step = "Run the command again: every run makes a new name."
 
 
-class Interrupted(BackupError):
-    """The operation was interrupted by a signal."""
+class Interrupted(BaseException):
+    """The operation was interrupted by a signal.
 
-    def __init__(self, signum: int, message: str = "", *, state: str = "", next_step: str = "") -> None:
+    No ``Exception``: what forgives a failing cache or store on its way must not swallow Ctrl-C.
+    """
+
+    message = "Interrupted."
+    state = BackupError.default_state
+    next_step = BackupError.default_next_step
+
+    def __init__(self, signum: int) -> None:
         """Keep the signal's number: the exit code is 128 plus it (130 for Ctrl-C, 143 for SIGTERM)."""
-        super().__init__(message or "Interrupted.", state=state, next_step=next_step)
+        super().__init__(self.message)
         self.signum = signum
         self.exit_code = 128 + signum

@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM as an exception, except where stopping halfway would leave something behind.
 
 A command runs inside :func:`interruptible`; a service wraps the swap and every clean-up in :func:`uninterrupted`, where a
-signal is remembered and raised at its end, unless the operation has succeeded by then.
+signal is remembered and raised at its end, unless the operation has succeeded by then: :func:`too_late` says so.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ from types import FrameType
 
 from backups.exceptions import Interrupted
 
-__all__ = ["interruptible", "uninterrupted"]
+__all__ = ["interruptible", "too_late", "uninterrupted"]
 
 _depth = 0
 _pending: int | None = None
+_is_too_late = False
 
 
 def _on_signal(signum: int, frame: FrameType | None) -> None:
     global _pending
+    if _is_too_late:
+        return
     if _depth:
         _pending = signum
         return
@@ -34,12 +37,23 @@ def interruptible() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    global _is_too_late
+    _is_too_late = False
     previous = {signum: signal.signal(signum, _on_signal) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for signum, action in previous.items():
             signal.signal(signum, action)
+
+
+def too_late() -> None:
+    """The operation has succeeded: from here on a signal no longer stops it. Call it inside :func:`uninterrupted`.
+
+    Without it a signal between that block and the end of the operation would clean up after a success.
+    """
+    global _is_too_late, _pending
+    _is_too_late, _pending = True, None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TextIO, cast
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from backups.exceptions import BackupError
+from backups.exceptions import BackupError, Interrupted
 from backups.interrupts import interruptible
 from backups.management.terminal import json_line, progress_shown
 from backups.progress import Progress
@@ -65,7 +65,7 @@ class BackupCommand(BaseCommand):
         try:
             with interruptible(), progress_shown(**shown) as (progress, self.hide_progress):
                 self.run(progress, options)
-        except BackupError as error:
+        except (BackupError, Interrupted) as error:
             self._fail(error)
         except ImproperlyConfigured as error:
             self._fail(BackupError(str(error), next_step="Correct the setting, then run: manage.py check"))
@@ -83,7 +83,7 @@ class BackupCommand(BaseCommand):
             self.out.write(text.rstrip("\n") + "\n")
             self.out.flush()
 
-    def _fail(self, error: BackupError) -> NoReturn:
+    def _fail(self, error: BackupError | Interrupted) -> NoReturn:
         if self.as_json:
             json_line(
                 self.out,

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from backups.engines.base import BATCH
 from backups.exceptions import ArchiveNotSaved, ArchiveRejected, BackupError, DumpFailed, NameTaken
 from backups.files import apply_owner, private_folder
 from backups.instructions import restore_instructions
-from backups.interrupts import uninterrupted
+from backups.interrupts import too_late, uninterrupted
 from backups.journal import Journal
 from backups.manifest import Manifest, UploadsInfo
 from backups.preflight import preflight_create
@@ -85,14 +85,18 @@ def archive_make(
             journal.enter("store")
             size = partial.stat().st_size
             progress.stage("store", total=store.bytes_to_move(size) if store else None)
-            location = _save(partial, store, output, created_at, archive_id, progress)
+            # On this host it takes a rename, which no signal may divide from its row; an upload can be stopped.
+            with uninterrupted(swallow=journal.kind == "create") if store is None or store.local_root else nullcontext():
+                location = _save(partial, store, output, created_at, archive_id, progress)
+                if store is not None:
+                    _catalogue(location, size, manifest, progress)
+                if journal.kind == "create":
+                    too_late()
     except OSError as error:
         raise DumpFailed(
             f"The archive could not be written: {error.strerror or error} ({folder}).",
             next_step="Free some space (manage.py backup_list shows the archives), then run backup_create again.",
         ) from error
-    if store is not None:
-        _catalogue(location, size, manifest, progress)
     return CreatedBackup(location, size, manifest, list(progress.warnings))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from backups.archive import ArchiveReader
 from backups.conf import conf
 from backups.engines import Engine, Plan, engine_for
-from backups.exceptions import BackupError, Interrupted, PreflightRefused, RestoreFailed, RestoreNotUndone
+from backups.exceptions import BackupError, PreflightRefused, RestoreFailed, RestoreNotUndone
 from backups.files import private_folder
 from backups.gate import gate_close, gate_open, gate_raise, gate_read_only, gate_require, gate_stage
 from backups.interrupts import uninterrupted
@@ -141,7 +141,7 @@ def restoring(journal: Journal, engine: Engine, progress: Progress) -> Iterator[
     except BaseException as error:
         with uninterrupted(swallow=True):
             _undo_everything(journal, engine, staging, progress)
-        if isinstance(error, (BackupError, Interrupted)) or not isinstance(error, Exception):
+        if isinstance(error, BackupError) or not isinstance(error, Exception):
             raise
         raise RestoreFailed(f"The {journal.kind} failed: {type(error).__name__}: {error}") from error
     finally:

@@ -15,6 +15,7 @@ from backups.conf import conf
 from backups.engines import Engine
 from backups.exceptions import BackupError, DatabaseDamaged, RestoreFailed, RestoreNotUndone
 from backups.gate import gate_stage
+from backups.interrupts import too_late
 from backups.journal import Journal
 from backups.progress import Progress
 from backups.uploads import uploads_foresee, uploads_merge, uploads_staging, uploads_top_up
@@ -136,7 +137,8 @@ def _named(paths: list[str]) -> str:
 
 @contextmanager
 def after_the_swap(journal: Journal) -> Iterator[None]:
-    """From here on the new data is live: whatever fails must not lead to the way back of :func:`restoring`."""
+    """From here on the new data is live: whatever fails, and no signal, must lead to the way back of :func:`restoring`."""
+    too_late()
     try:
         yield
     except Exception as error:
