@@ -11,27 +11,17 @@ from django.db import DatabaseError, connections
 
 from backups.catalogue import history_bytes, history_record
 from backups.engines import Engine
-from backups.exceptions import BackupError, Interrupted, OperationLocked, PreflightRefused, RestoreNotUndone
+from backups.exceptions import BackupError, Interrupted, PreflightRefused, RestoreNotUndone
 from backups.interrupts import uninterrupted
-from backups.journal import Journal, journal_load_all
+from backups.journal import Journal
 from backups.progress import Progress
+from backups.services.lock import lock_taken
 from backups.services.recover import recover_interrupted
 from backups.storage import ArchiveStore, archive_store
 
-__all__ = ["operation_owner", "operation_remember", "operation_run"]
+__all__ = ["operation_remember", "operation_run"]
 
 log = logging.getLogger("backups")
-
-
-def operation_owner() -> str:
-    """A phrase that names who holds the lock, from the journals: ``restore 1a2b3c4d since … (stage load)``."""
-    running = [journal for journal in journal_load_all() if journal.status == "running"]
-    if not running:
-        return "another operation"
-    journal = running[-1]
-    who = f" by {journal.requested_by}" if journal.requested_by else ""
-    stage = f", stage {journal.stage}" if journal.stage else ""
-    return f"{journal.kind} {journal.short_id}{who}, since {journal.started_at[:19].replace('T', ' ')} UTC on {journal.host}{stage}"
 
 
 @contextmanager
@@ -52,38 +42,33 @@ def operation_run(
     journal = Journal(kind=kind, requested_by=requested_by, archive=archive, arguments=arguments or {})
     progress.stage("lock")
     try:
-        lock = engine.lock(journal.id, wait=wait)
-        lock.__enter__()
-    except OperationLocked as error:
-        raise OperationLocked(f"The lock is held by {operation_owner()}.", next_step=error.next_step) from error
-    try:
-        recovered = recover_interrupted(engine=engine, progress=progress)
-        if recovered.unsettled:
-            raise PreflightRefused(
-                f"An earlier operation was interrupted and could not be settled: {recovered.unsettled}",
-                state="The gate is as that operation left it.",
-                next_step="Run: manage.py backup_status --recover",
-            )
-        journal.start()
-        try:
-            yield journal
-        except BaseException as error:
+        with lock_taken(engine, journal.id, wait=wait):
+            recovered = recover_interrupted(engine=engine, progress=progress)
+            if recovered.unsettled:
+                raise PreflightRefused(
+                    f"An earlier operation was interrupted and could not be settled: {recovered.unsettled}",
+                    state="The gate is as that operation left it.",
+                    next_step="Run: manage.py backup_status --recover",
+                )
+            journal.start()
+            try:
+                yield journal
+            except BaseException as error:
+                with uninterrupted(swallow=True):
+                    if isinstance(error, RestoreNotUndone):
+                        # Unfinished on purpose: that is how recovery finds it.
+                        journal.error = _sentence(error)
+                        journal.save()
+                    elif not journal.is_finished:
+                        journal.end("failed", error=_sentence(error))
+                        operation_remember(journal)
+                raise
             with uninterrupted(swallow=True):
-                if isinstance(error, RestoreNotUndone):
-                    # Unfinished on purpose: that is how recovery finds it.
-                    journal.error = _sentence(error)
-                    journal.save()
-                elif not journal.is_finished:
-                    journal.end("failed", error=_sentence(error))
-                    operation_remember(journal)
-            raise
-        with uninterrupted(swallow=True):
-            if not journal.is_finished:
-                journal.end("done")
-            operation_remember(journal)
+                if not journal.is_finished:
+                    journal.end("done")
+                operation_remember(journal)
     finally:
         progress.finish()
-        lock.__exit__(None, None, None)
 
 
 def _sentence(error: BaseException) -> str:

@@ -18,6 +18,7 @@ from backups.progress import Progress
 from backups.services.ending import ended_notes, operation_live
 from backups.services.in_place import in_place_settle
 from backups.services.kept import kept_current, kept_keep_only, kept_until
+from backups.services.lock import lock_taken
 from backups.services.partials import partials_remove
 from backups.services.stages import PREVIEW, staging_folder, warn_of_strays
 from backups.storage import archive_store
@@ -64,7 +65,7 @@ def backup_recover(*, wait: float = 0, progress: Progress | None = None) -> Reco
             sweep_leftovers(engine)
             _open_for_ended()
         return Recovered()
-    with engine.lock("recover", wait=wait):
+    with lock_taken(engine, "recover", wait=wait):
         recovered = recover_interrupted(engine=engine, progress=progress)
     if recovered.unsettled:
         raise RestoreNotUndone(recovered.unsettled)

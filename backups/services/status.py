@@ -12,7 +12,7 @@ from backups.gate import GateState, gate_open, gate_read
 from backups.journal import journals_damaged
 from backups.services.kept import kept_current, kept_describe, kept_usable
 from backups.services.listing import ListedArchive, backup_list
-from backups.services.operation import operation_owner
+from backups.services.lock import lock_owner
 from backups.services.recover import interrupted
 
 __all__ = ["Status", "backup_force_open", "backup_status"]
@@ -40,7 +40,7 @@ def backup_status() -> Status:
     status = Status(gate=gate_read(), database=live.state, database_detail=live.detail)
     unfinished = [f"{journal.kind} {journal.short_id} (stage {journal.stage or 'start'})" for journal in interrupted()]
     if engine.is_locked():
-        status.locked_by = operation_owner()
+        status.locked_by = lock_owner() or "another operation"
     else:
         status.interrupted = unfinished
     kept = kept_current()
@@ -67,7 +67,7 @@ def backup_force_open() -> list[str]:
     """
     engine = engine_for()
     if engine.is_locked():
-        raise OperationLocked(f"The lock is held by {operation_owner()}: the gate is its own.")
+        raise OperationLocked(f"The lock is held by {lock_owner() or 'another operation'}: the gate is its own.")
     unproven = []
     for journal in interrupted():
         staged = journal.uploads.get("staging", "")
