@@ -61,6 +61,14 @@ class WarmSite(Site):
         """
         return self._run({"args": list(map(str, args)), "interrupt": [signum, stage, after]}, "", 300)
 
+    def at_the_lock(self, ready: Path, go: Path, *args: str | Path) -> Completed:
+        """Run a command that writes a byte into the pipe ``ready`` right before it asks for the lock, and waits for the end of ``go``."""
+        return self._run({"args": list(map(str, args)), "at_the_lock": [str(ready), str(go)]}, "", 300)
+
+    @property
+    def _log(self) -> Path:
+        return self.data_dir.with_name(f"{self.data_dir.name}.warm.log")
+
     def _run(self, request: dict[str, object], given: str, timeout: float) -> Completed:
         with self._turn, tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "stdin").write_text(given)
@@ -80,8 +88,9 @@ class WarmSite(Site):
 
     def _ask(self, request: Mapping[str, object], timeout: float) -> int:
         if self._server is None or self._server.poll() is not None:
-            # To a file: a pipe that nobody reads would stop the process when it is full.
-            self._server = self.run_python("-m", __name__, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            # Into a file: a pipe that nobody reads would stop the process when it is full.
+            with self._log.open("w") as log:
+                self._server = self.run_python("-m", __name__, stdin=subprocess.PIPE, stderr=log)
         assert self._server.stdin, "opened with a pipe"
         assert self._server.stdout, "opened with a pipe"
         self._server.stdin.write(json.dumps(request) + "\n")
@@ -90,7 +99,9 @@ class WarmSite(Site):
         answer = self._server.stdout.readline() if readable else ""
         if not answer:
             self.cool()
-            raise AssertionError(f"manage.py {request['args']!r} was not done after {timeout} s, or its parent is gone")
+            raise AssertionError(
+                f"manage.py {request['args']!r} was not done after {timeout} s, or its parent is gone\n{self._log.read_text()}"
+            )
         return int(answer)
 
 
@@ -139,6 +150,21 @@ def _interrupt_at(signum: int, stage: str, after: int) -> None:
     sys.addaudithook(count)
 
 
+def _wait_at_the_lock(ready: str, go: str) -> None:
+    """Let this process wait for the starting signal, once, before it asks for the lock."""
+    from backups.progress import Progress
+
+    enter = Progress.stage
+
+    def stage(progress: Progress, name: str, **rest: Any) -> None:
+        if name == "lock":
+            Path(ready).write_bytes(b".")
+            Path(go).read_bytes()
+        enter(progress, name, **rest)
+
+    setattr(Progress, "stage", stage)  # noqa: B010
+
+
 def main() -> None:
     """Load everything once, then fork for each line of stdin; answer with the exit code (negative: killed by that signal)."""
     import django
@@ -157,6 +183,8 @@ def main() -> None:
         if not child:
             if request.get("interrupt"):
                 _interrupt_at(*request["interrupt"])
+            if request.get("at_the_lock"):
+                _wait_at_the_lock(*request["at_the_lock"])
             execute_from_command_line([str(BASE_DIR / "manage.py"), *request["args"]])
             return
         _, status = os.waitpid(child, 0)
