@@ -36,7 +36,30 @@ SET client_min_messages = error;
 DO $backups$
 DECLARE
     found record;
+    granted record;
+    head text;
 BEGIN
+    -- Default privileges of today would be given to each table that is loaded; those of the archive come with its grants.
+    FOR found IN
+        SELECT pg_get_userbyid(d.defaclrole) AS role, n.nspname AS schema, d.defaclacl AS acl,
+               acldefault(CASE d.defaclobjtype WHEN 'S' THEN 's' ELSE d.defaclobjtype END, d.defaclrole) AS built_in,
+               CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS'
+                                    WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' ELSE 'LARGE OBJECTS' END AS kind
+        FROM pg_catalog.pg_default_acl d LEFT JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace
+        WHERE pg_has_role(d.defaclrole, 'USAGE')
+    LOOP
+        head := format('ALTER DEFAULT PRIVILEGES FOR ROLE %I', found.role) || coalesce(' IN SCHEMA ' || quote_ident(found.schema), '');
+        FOR granted IN SELECT DISTINCT a.grantee FROM aclexplode(found.acl) a LOOP
+            EXECUTE format('%s REVOKE ALL ON %s FROM %s', head, found.kind,
+                           CASE granted.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(granted.grantee)) END);
+        END LOOP;
+        -- One without a schema stands in the place of the built-in rights, instead of adding to them.
+        CONTINUE WHEN found.schema IS NOT NULL;
+        FOR granted IN SELECT a.grantee, a.privilege_type FROM aclexplode(found.built_in) a LOOP
+            EXECUTE format('%s GRANT %s ON %s TO %s', head, granted.privilege_type, found.kind,
+                           CASE granted.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(granted.grantee)) END);
+        END LOOP;
+    END LOOP;
     FOR found IN
         WITH objects (place, classid, objid, namespace, owner) AS (
             SELECT 1, 'pg_catalog.pg_class'::regclass, oid, relnamespace, relowner FROM pg_catalog.pg_class

@@ -186,3 +186,13 @@ def test_limits_of_the_role_do_not_end_a_restore(wrecked_site: tuple[Site, str])
     finally:
         site.cluster.execute(f'ALTER ROLE "{owner}" RESET ALL')
     assert site.dump_tables() == before
+
+
+def test_default_privileges_of_today_give_no_rights_on_what_is_loaded_in_place(wrecked_site: tuple[Site, str]) -> None:
+    site, archive = wrecked_site
+    site.execute("ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC")
+    site.execute("ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT ALL ON TABLES TO PUBLIC")
+    site.manage("backup_restore", archive, "--no-input", "--strategy", "in-place")
+    assert site.fetch("SELECT relname FROM pg_class WHERE relname = 'accounts_user' AND relacl IS NOT NULL") == []
+    site.manage("backup_undo", "--no-input")
+    assert len(site.fetch("SELECT defaclacl FROM pg_default_acl")) == 2
