@@ -12,8 +12,9 @@ import re
 import socket
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,18 @@ class Journal:
     def end(self, status: str, *, error: str = "") -> None:
         """Record the end: ``done``, ``failed`` or ``recovered``."""
         self.status, self.error = status, error
-        self.ended_at = datetime.now(UTC).isoformat()
+        # Never before one that has ended already, even where the clock was set back: the last end tells what undo undoes.
+        ended = [journal.ended_at for journal in journal_load_all() if journal.is_finished and journal.id != self.id]
+        self.ended_at = _later_than(max(ended, default=""))
         self.save()
+
+
+def _later_than(ended_at: str) -> str:
+    """Now, or where the clock says that this is not later than ``ended_at``, a microsecond after it (both ISO 8601 in UTC)."""
+    now = datetime.now(UTC)
+    with suppress(ValueError):
+        now = max(now, datetime.fromisoformat(ended_at) + timedelta(microseconds=1))
+    return now.isoformat()
 
 
 def journal_load(path: Path) -> Journal:

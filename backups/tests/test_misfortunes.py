@@ -196,3 +196,27 @@ def test_default_privileges_of_today_give_no_rights_on_what_is_loaded_in_place(w
     assert site.fetch("SELECT relname FROM pg_class WHERE relname = 'accounts_user' AND relacl IS NOT NULL") == []
     site.manage("backup_undo", "--no-input")
     assert len(site.fetch("SELECT defaclacl FROM pg_default_acl")) == 2
+
+
+def test_journal_that_this_user_may_not_read_is_a_refusal_and_not_overlooked(sqlite_site: Site) -> None:
+    site = sqlite_site
+    site.manage("backup_create")
+    (journal,) = (site.state / "journal").glob("*.json")
+    # A link to itself fails for root too, as a file without rights does for others.
+    journal.unlink()
+    journal.symlink_to(journal)
+    refused = site.manage("backup_create", check=False)
+    assert refused.returncode == 3
+    assert f"The journal {journal} cannot be read" in refused.stderr
+
+
+def test_last_operation_is_the_last_even_where_the_clock_was_set_back(sqlite_site: Site) -> None:
+    site = sqlite_site
+    site.manage("backup_create")
+    (first,) = (site.state / "journal").glob("*.json")
+    data = json.loads(first.read_text())
+    data["ended_at"] = "2999-01-01T00:00:00.500000+00:00"
+    first.write_text(json.dumps(data))
+    site.manage("backup_create")
+    (second,) = set((site.state / "journal").glob("*.json")) - {first}
+    assert json.loads(second.read_text())["ended_at"] > data["ended_at"]
