@@ -209,7 +209,9 @@ def test_an_install_that_fails_is_tried_again(bare: Checkout, tmp_path: Path) ->
     log = tmp_path / "uv.log"
     bare.program("uv", FAKE_UV + 'case $1 in pip) [ -f "$UV_LOG.works" ];; esac')
     bare.env |= {"UV_LOG": str(log), "REAL_ENVIRONMENT": sys.prefix, "DATA_DIR": str(tmp_path / "data")}
-    assert bare.run("manage", "version").returncode != 0
+    failed = bare.run("manage", "version")
+    assert failed.returncode != 0
+    assert "The packages could not be installed" in failed.stderr
     Path(f"{log}.works").touch()
     assert bare.run("manage", "version").returncode == 0
     assert sum("--require-hashes" in line for line in log.read_text().splitlines()) == 2
@@ -344,6 +346,32 @@ def test_a_busy_port_is_named_with_the_next_step(checkout: Checkout) -> None:
     assert f"Port {port} of 127.0.0.1 is in use" in completed.stderr
     assert f"PORT={port + 1} ./run" in completed.stderr
     assert not (checkout.data_dir / "db.sqlite3").exists()
+
+
+@pytest.mark.parametrize("port", ["eighty", "0", "65536", "-1"])
+def test_a_port_that_is_none_is_said_in_one_sentence(checkout: Checkout, port: str) -> None:
+    completed = checkout.run(PORT=port)
+    assert completed.returncode == 1
+    assert completed.stderr == f"PORT must be a number from 1 to 65535, such as 8000. It is {port!r}.\n"
+
+
+def test_a_data_folder_that_cannot_be_made_is_said_with_the_next_step(checkout: Checkout) -> None:
+    (checkout.root / "taken").write_text("a file, where the folder should be")
+    for args in ([], ["backup"]):
+        completed = checkout.run(*args, DATA_DIR="taken/data", PORT=str(free_port()))
+        assert completed.returncode == 1
+        assert "Traceback" not in completed.stderr
+        assert str(checkout.root / "taken" / "data") in completed.stderr
+        assert "Check that the disk has space, and that you are the user whose files these are." in completed.stderr
+
+
+def test_a_database_that_cannot_be_opened_is_named(checkout: Checkout) -> None:
+    database = checkout.root / "time.sqlite3"
+    database.mkdir()
+    completed = checkout.run(DATABASE_URL=f"sqlite:///{database.name}", PORT=str(free_port()))
+    assert completed.returncode == 1
+    assert f"The database ({database}) does not answer" in completed.stderr
+    assert "Check DATABASE_URL" in completed.stderr
 
 
 def test_pending_migrations_on_existing_data_are_preceded_by_a_backup(checkout: Checkout) -> None:
