@@ -18,6 +18,14 @@ from timetracker.database_url import database_settings
 
 env = environ.Env()
 
+
+def _number(name: str, default: int) -> int:
+    try:
+        return int(env.int(name, default=default))
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a whole number, such as {default}. It is {env.str(name)!r}.") from None
+
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 # Relative paths begin at the project's folder and not at the caller's: cron, a shell and ./run mean the same place.
 DATA_DIR = (BASE_DIR / (env.str("DATA_DIR", default="") or "var")).resolve()
@@ -65,7 +73,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[SITE_URL] if SI
 # gunicorn believes X-Forwarded-Proto from FORWARDED_ALLOW_IPS (this machine by default) and tells Django by the request's
 # scheme. SECURE_PROXY_SSL_HEADER stays unset: it would believe anybody.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = IS_HTTPS
-SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=86400 if IS_HTTPS else 0)
+SECURE_HSTS_SECONDS = _number("SECURE_HSTS_SECONDS", 86400 if IS_HTTPS else 0)
 X_FRAME_OPTIONS = "DENY"
 SILENCED_SYSTEM_CHECKS = [
     "security.W005",  # HSTS for subdomains and the browsers' preload list: they bind the owner's whole domain, which is
@@ -123,7 +131,7 @@ _default: dict[str, Any] = (
 )
 DATABASES = {"default": _default}
 _default["CONN_HEALTH_CHECKS"] = True
-_default["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
+_default["CONN_MAX_AGE"] = _number("CONN_MAX_AGE", 60)
 if _default["ENGINE"].endswith("sqlite3"):
     _default["NAME"] = str(BASE_DIR / _default["NAME"])
     _default["OPTIONS"] = {
@@ -202,12 +210,15 @@ if _bucket := env.str("BACKUPS_S3_BUCKET", default=""):
         },
     }
 
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
+if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+    raise ImproperlyConfigured(f"LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR. It is {LOG_LEVEL!r}.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO").upper()},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     # Django's own set-up is silent with DEBUG off but for mails to nobody.
     "loggers": {"django": {"handlers": [], "propagate": True}},
 }
@@ -216,7 +227,11 @@ BACKUPS_STATE_DIR = STATE_DIR
 BACKUPS_SETTINGS_SNAPSHOT = "timetracker.siteconf.snapshot.settings_snapshot"
 BACKUPS_APP_VERSION = APP_VERSION
 # Every other BACKUPS_ setting with a plain value can come from the environment; its default stands in backups/conf.py.
-_READERS = {int: env.int, str: env.str, list: env.list}
+_READERS = {int: _number, str: env.str, list: env.list}
 globals().update(
-    {name: _READERS[type(value)](name) for name, value in SETTING_DEFAULTS.items() if name in env.ENVIRON and type(value) in _READERS}
+    {
+        name: _READERS[type(value)](name, value)
+        for name, value in SETTING_DEFAULTS.items()
+        if name in env.ENVIRON and type(value) in _READERS
+    }
 )

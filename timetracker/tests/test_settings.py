@@ -55,6 +55,20 @@ def test_the_key_is_read_from_its_file(tmp_path: Path) -> None:
     assert read_settings(tmp_path, "SECRET_KEY", SECRET_KEY="") == {"SECRET_KEY": KEY}
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("CONN_MAX_AGE", "a minute", "CONN_MAX_AGE must be a whole number, such as 60. It is 'a minute'."),
+        ("BACKUPS_UNDO_HOURS", "", "BACKUPS_UNDO_HOURS must be a whole number, such as 72. It is ''."),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR. It is 'LOUD'."),
+    ],
+)
+def test_a_value_that_fits_no_variable_is_said_in_one_sentence(tmp_path: Path, name: str, value: str, said: str) -> None:
+    completed = start(tmp_path, "check", cwd=None, **{"SECRET_KEY": KEY, name: value})
+    assert completed.returncode == 1
+    assert completed.stderr.strip() == said
+
+
 @pytest.mark.parametrize("hosts", ["*", "", "time.example.org,*"])
 def test_nothing_starts_with_open_hosts(tmp_path: Path, hosts: str) -> None:
     completed = start(tmp_path, "check", SECRET_KEY=KEY, ALLOWED_HOSTS=hosts)
