@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import secrets
 import socket
@@ -81,9 +82,17 @@ def address_refused(host: str, port: int) -> str:
     return ""
 
 
+def port_wanted() -> int:
+    """``PORT``, 8000 where it is not set. Raises ImproperlyConfigured."""
+    port = os.environ.get("PORT") or "8000"
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ImproperlyConfigured(f"PORT must be a number from 1 to 65535, such as 8000. It is {port!r}.")
+    return int(port)
+
+
 def recover() -> None:
-    """End what an interrupted restore left, before anything else looks at the database."""
-    call_command("backup_status", "--recover", stdout=sys.stderr)
+    """End what an interrupted restore left, before anything else looks at the database; its notes say what was done."""
+    call_command("backup_status", "--recover", "--no-progress", stdout=io.StringIO())
     connections.close_all()
 
 
@@ -154,12 +163,12 @@ def refuse_lost_database(*, empty: bool) -> None:
 
 def start(*, empty: bool) -> NoReturn:
     """Make the site ready and become its supervisor."""
-    host, port = os.environ.get("HOST") or "127.0.0.1", int(os.environ.get("PORT") or 8000)
-    if refusal := address_refused(host, port):
-        say(refusal)
-        raise SystemExit(1)
     os.umask(0o077)
     try:
+        host, port = os.environ.get("HOST") or "127.0.0.1", port_wanted()
+        if refusal := address_refused(host, port):
+            say(refusal)
+            raise SystemExit(1)
         django.setup()
         recover()
         refuse_lost_database(empty=empty)
@@ -174,8 +183,9 @@ def start(*, empty: bool) -> NoReturn:
         say(str(error))
         raise SystemExit(error.returncode) from None
     except Error as error:
-        say(f"The database does not answer as it should: {error}".rstrip())
-        say("Check DATABASE_URL and the server; ./run manage backup_status says more. Data is brought back by ./run restore FILE.")
+        say(f"The database ({connection.settings_dict['NAME']}) does not answer as it should: {error}".rstrip())
+        say("Check DATABASE_URL, the server and the disk's space; ./run manage backup_status says more.")
+        say("Then start again with ./run. Should data be lost: ./run restore FILE")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         say("Interrupted. Start again with ./run")
@@ -199,13 +209,19 @@ def main() -> None:
     """``python -m timetracker.launch start [--empty]`` or ``… manage ARGUMENTS``."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "timetracker.settings")
     command, *args = sys.argv[1:]
-    secret_key_ensure()
-    if command == "manage":
-        manage(args)
-    if args not in ([], ["--empty"]):
+    if command == "start" and args not in ([], ["--empty"]):
         say(f"Unknown: {' '.join(args)}. Type ./run help")
         raise SystemExit(2)
-    start(empty="--empty" in args)
+    try:
+        secret_key_ensure()
+        if command == "manage":
+            manage(args)
+        start(empty="--empty" in args)
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        say(f"TimeTracker could not write or read its files: {error.strerror or error}{where}.")
+        say("Check that the disk has space, and that you are the user whose files these are. Then run the command again.")
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":
