@@ -45,7 +45,12 @@ def backup_status() -> Status:
         status.interrupted = unfinished
     kept = kept_current()
     if kept is not None and kept_usable(kept):
-        status.kept = {**kept_describe(kept), "bytes": engine.kept_size(kept.kept["database"]) if kept.kept.get("database") else None}
+        status.kept = {**kept_describe(kept), "bytes": None}
+        if kept.kept.get("database"):
+            try:
+                status.kept["bytes"] = engine.kept_size(kept.kept["database"])
+            except BackupError as error:
+                status.problems.append(f"The size of the kept state cannot be asked: {error.message}")
     status.problems.extend(
         f"The journal of operation {operation[:8]} is damaged; what it staged or kept stays where it is."
         for operation in journals_damaged()
@@ -53,7 +58,7 @@ def backup_status() -> Status:
     try:
         archives = backup_list()
     except (BackupError, OSError) as error:
-        status.problems.append(f"The store cannot be listed: {error}")
+        status.problems.append(f"The store cannot be listed: {error.message if isinstance(error, BackupError) else error}")
     else:
         status.archives = len(archives)
         status.last_backup = next((archive for archive in archives if not archive.problem), None)
