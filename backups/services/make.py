@@ -267,10 +267,10 @@ def _save(partial: Path, store: ArchiveStore | None, output: Path | None, create
         except NameTaken:
             name = archive_name(created_at, secrets.token_hex(16))
         except ArchiveNotSaved as error:
-            raise _kept_here(partial, name, store, error) from error
+            raise _kept_here(partial, name, error) from error
 
 
-def _kept_here(partial: Path, name: str, store: ArchiveStore, error: ArchiveNotSaved) -> ArchiveNotSaved:
+def _kept_here(partial: Path, name: str, error: ArchiveNotSaved) -> ArchiveNotSaved:
     """Keep the good archive on this host, since its making may have taken an hour, and say where."""
     folder = conf.state_dir / "unsaved"
     private_folder(folder)
@@ -280,8 +280,8 @@ def _kept_here(partial: Path, name: str, store: ArchiveStore, error: ArchiveNotS
     except OSError:
         return error
     return ArchiveNotSaved(
-        f"The archive was made, but could not be saved in {store.describe()}: {error.message}",
-        state=f"It is whole and verified, and lies at {kept}.",
+        error.message,
+        state=f"It was made all the same: it is whole and verified, and lies at {kept}.",
         next_step=f"Copy it to a safe place, or restore from it: manage.py backup_restore {kept}",
     )
 
