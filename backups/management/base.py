@@ -84,6 +84,7 @@ class BackupCommand(BaseCommand):
             self.out.flush()
 
     def _fail(self, error: BackupError | Interrupted) -> NoReturn:
+        notes = getattr(error, "__notes__", [])
         if self.as_json:
             json_line(
                 self.out,
@@ -92,6 +93,7 @@ class BackupCommand(BaseCommand):
                 message=error.message,
                 state=error.state,
                 next_step=error.next_step,
+                notes=notes,
                 exit_code=error.exit_code,
             )
-        raise CommandError(f"{error.message}\n{error.state}\n{error.next_step}", returncode=error.exit_code) from error
+        raise CommandError("\n".join([error.message, error.state, error.next_step, *notes]), returncode=error.exit_code) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,11 +16,9 @@ from backups.journal import Journal
 from backups.progress import Progress
 from backups.services.lock import lock_taken
 from backups.services.recover import recover_interrupted
-from backups.storage import ArchiveStore, archive_store
+from backups.storage import archive_store
 
 __all__ = ["operation_remember", "operation_run"]
-
-log = logging.getLogger("backups")
 
 
 @contextmanager
@@ -61,12 +58,15 @@ def operation_run(
                         journal.save()
                     elif not journal.is_finished:
                         journal.end("failed", error=_sentence(error))
-                        operation_remember(journal)
+                        # Told with the error and after it: a log line before it would read as its cause.
+                        for sentence in operation_remember(journal):
+                            error.add_note(sentence)
                 raise
             with uninterrupted(swallow=True):
                 if not journal.is_finished:
                     journal.end("done")
-                operation_remember(journal)
+                for sentence in operation_remember(journal):
+                    progress.warn(sentence)
     finally:
         progress.finish()
 
@@ -77,19 +77,20 @@ def _sentence(error: BaseException) -> str:
     return error.message if isinstance(error, BackupError) else f"{type(error).__name__}: {error}"
 
 
-def operation_remember(journal: Journal, store: ArchiveStore | None = None) -> None:
-    """Write the ended operation into the history: the row, and the record beside the archives.
+def operation_remember(journal: Journal) -> list[str]:
+    """Write the ended operation into the history: the row, and the record beside the archives; returns what failed, in sentences.
 
     The journal itself is durable already, and reconciling brings both back; so a database or store that fails here is
-    logged and is no reason to call the operation failed.
+    no reason to call the operation failed.
     """
+    failed = []
     try:
         history_record(journal)
     except DatabaseError as error:
-        log.warning("The history row of operation %s could not be written: %s", journal.id, str(error).strip().splitlines()[0])
+        failed.append(f"The history has no row of this {journal.kind} yet: {str(error).strip().splitlines()[0]}")
         connections.close_all()
     try:
-        (store or archive_store()).save_record(journal.id, history_bytes(journal))
+        archive_store().save_record(journal.id, history_bytes(journal))
     except (BackupError, OSError) as error:
-        reason = error.message if isinstance(error, BackupError) else str(error)
-        log.warning("The record of operation %s could not be written beside the archives: %s", journal.id, reason)
+        failed.append(error.message if isinstance(error, BackupError) else f"The history beside the archives cannot be written: {error}")
+    return failed
