@@ -75,6 +75,17 @@ def _state_writable() -> None:
         ) from error
 
 
+def _refuse_database_inside(root: Path) -> None:
+    """The uploads change places by renames: a SQLite file among them would be moved away while it is open."""
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3") and Path(str(database["NAME"])).resolve().is_relative_to(root):
+        raise PreflightRefused(
+            f"The database {database['NAME']} lies inside MEDIA_ROOT ({root}), which the site serves and a restore exchanges.",
+            next_step="Stop the site, move the database out of there and set DATABASE_URL. "
+            "Or leave the uploads out: backup_create --no-uploads, backup_restore --uploads skip.",
+        )
+
+
 def preflight_create(*, engine: Engine, store: ArchiveStore | None, output: Path | None, uploads: bool) -> None:
     """Refuse where there is no database to dump, the destination cannot be written or has too little space."""
     live = engine.live_state()
@@ -85,7 +96,9 @@ def preflight_create(*, engine: Engine, store: ArchiveStore | None, output: Path
         )
     needed = int(live.size * DUMP_SHARE)
     if uploads:
-        needed += sum(file.size for file in uploads_list(uploads_root()))
+        root = uploads_root()
+        _refuse_database_inside(root)
+        needed += sum(file.size for file in uploads_list(root))
     if store is None:
         if output is None:
             raise ValueError("A backup goes to the store or to a path.")
@@ -144,6 +157,7 @@ def preflight_restore(*, manifest: Manifest, engine: Engine, strategy: str, jobs
     needed = {conf.state_dir: dump_size}
     if uploads != "skip" and manifest.uploads.included:
         root = uploads_root()
+        _refuse_database_inside(root)
         _require_writable(root, "The uploads folder (MEDIA_ROOT)")
         needed[root] = manifest.uploads.bytes
     _require_space_together(needed, plan)

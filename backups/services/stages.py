@@ -111,7 +111,7 @@ def uploads_staged(journal: Journal, engine: Engine, progress: Progress, uploads
     enter(journal, progress, "drain")
     left = engine.drain(conf.drain_seconds)
     if left:
-        progress.warn(f"{left} transactions did not end within {conf.drain_seconds} seconds and are ended now.")
+        progress.warn(f"{left} transactions did not end within {conf.drain_seconds} seconds.")
     if root and uploads == "merge":
         conflicts += uploads_top_up(root, uploads_staging(root, journal.id), progress.advance).conflicts
         if conflicts:

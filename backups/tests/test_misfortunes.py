@@ -220,3 +220,20 @@ def test_last_operation_is_the_last_even_where_the_clock_was_set_back(sqlite_sit
     site.manage("backup_create")
     (second,) = set((site.state / "journal").glob("*.json")) - {first}
     assert json.loads(second.read_text())["ended_at"] > data["ended_at"]
+
+
+def test_database_among_the_uploads_is_never_moved_with_them(sqlite_site: Site) -> None:
+    site = sqlite_site
+    populate(site)
+    archive = site.manage("backup_create").stdout.strip()
+    database = Path(site.database).rename(site.media / "db.sqlite3")
+    site.database, site.database_url = str(database), f"sqlite:///{database}"
+    for command in (("backup_create",), ("backup_restore", archive, "--no-input", "--uploads", "exact")):
+        refused = site.manage(*command, check=False)
+        assert refused.returncode == 3
+        assert "lies inside MEDIA_ROOT" in refused.stderr
+    before = site.dump_tables()
+    archive = site.manage("backup_create", "--no-uploads").stdout.strip()
+    site.execute("UPDATE accounts_user SET password = 'lost'")
+    site.manage("backup_restore", archive, "--no-input")
+    assert site.dump_tables() == before
