@@ -37,8 +37,8 @@ def _compared(site: Site, site_templates: SiteTemplates, few: int, many: int, fa
 
 
 def test_memory_does_not_grow_with_the_rows(site: Site, site_templates: SiteTemplates) -> None:
-    # Enough rows to fill every buffer; 120,000 more, held in memory, would be over 50 MB, nearly as much as the process itself.
-    _compared(site, site_templates, 60_000, 180_000, 1.05)
+    # Buffers are nearly full by then (the rest is 6 %); 120,000 rows more, held in memory, would be over 50 MB, that is 80 %.
+    _compared(site, site_templates, 60_000, 180_000, 1.15)
 
 
 @pytest.mark.soak
