@@ -107,10 +107,9 @@ def history_bytes(journal: Journal) -> bytes:
 def catalogue_reconcile(store: ArchiveStore, *, remembered: Mapping[str, Mapping[str, Any]] | None = None) -> Reconciled:
     """Make the rows agree with the store: the archives, and the history of operations.
 
-    ``remembered`` (of :func:`catalogue_remembered`, before a restore) is put back on the rows of the same names.
-
-    Only archives that have no row are opened (their manifest is read by ranges). An archive that cannot be read
-    gets no row and is named in the result.
+    ``remembered`` (of :func:`catalogue_remembered`, before a restore) is put back on the rows of the same names. Only archives
+    that have no row are opened (their manifest is read by ranges). An archive or a record of the history that cannot be
+    read gets no row and is named in the result.
     """
     found = Reconciled()
     stored = {archive.name: archive for archive in store.list()}
@@ -124,16 +123,31 @@ def catalogue_reconcile(store: ArchiveStore, *, remembered: Mapping[str, Mapping
         else:
             found.added.append(name)
     found.removed = sorted(known - stored.keys())
+    # Before the transaction: while it is open, nobody else could write to a SQLite database.
+    ended = _ended_operations(store, found)
     with transaction.atomic():
         Backup.objects.filter(name__in=found.removed).delete()
         for name, noted in (remembered or {}).items():
             Backup.objects.filter(name=name).update(**noted)
         recorded = set(Operation.objects.values_list("operation_id", flat=True))
-        journals = {journal.id: journal for journal in journal_load_all() if journal.is_finished}
-        for operation_id, data in store.records():
-            if operation_id not in journals:
-                record = json.loads(data)
-                journals[operation_id] = Journal(**{key: record[key] for key in Journal.__dataclass_fields__ if key in record})
-        for operation_id in journals.keys() - recorded:
-            history_record(journals[operation_id])
+        for operation_id in ended.keys() - recorded:
+            history_record(ended[operation_id])
     return found
+
+
+def _ended_operations(store: ArchiveStore, found: Reconciled) -> dict[str, Journal]:
+    """The journals of this host and the records beside the archives, by their ids; ``found`` takes those that say nothing."""
+    ended = {journal.id: journal for journal in journal_load_all() if journal.is_finished}
+    for operation_id, data in store.records():
+        if operation_id in ended:
+            continue
+        try:
+            record = json.loads(data)
+            journal = Journal(**{key: record[key] for key in Journal.__dataclass_fields__ if key in record})
+            datetime.fromisoformat(journal.started_at or journal.created_at)
+            datetime.fromisoformat(journal.ended_at)
+        except (ValueError, TypeError) as error:
+            found.unreadable[f"history/{operation_id}.json"] = f"It is no record of an operation: {error}"
+        else:
+            ended[operation_id] = journal
+    return ended

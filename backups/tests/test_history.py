@@ -41,6 +41,15 @@ def test_history_that_cannot_be_written_is_told_after_the_error_of_the_operation
     assert [note.startswith("The run history cannot be written") for note in error["notes"]] == [True]
 
 
+@pytest.mark.parametrize("content", [b"", b'{"kind": "restore", "star', b"[1, 2]", b'{"kind": "create", "ended_at": "yesterday"}'])
+def test_restore_passes_over_a_record_that_says_nothing(sqlite_site: Site, content: bytes) -> None:
+    archive = sqlite_site.manage("backup_create").stdout.strip()
+    (sqlite_site.backups / "history" / "0123456789abcdef0123456789abcdef.json").write_bytes(content)
+    completed = sqlite_site.manage("backup_restore", archive, "--no-input")
+    assert "warning" not in completed.stderr
+    assert "1 unreadable" in sqlite_site.manage("backup_list", "--reconcile").stderr
+
+
 def test_status_says_what_it_cannot_ask_of_a_server_that_is_out_of_reach(postgres_site: Site) -> None:
     archive = postgres_site.manage("backup_create").stdout.strip()
     postgres_site.manage("backup_restore", archive, "--no-input")
