@@ -145,7 +145,10 @@ def gate_require() -> None:
         found = cache.get(probe)
         cache.delete(probe)
     except Exception as error:
-        raise PreflightRefused(f"The gate's cache is out of reach: {error}.", next_step=next_step) from error
+        raise PreflightRefused(
+            f"The gate's cache is out of reach: {error}.",
+            next_step="Start its server (REDIS_URL), or free some space for its files (DATA_DIR/gate). Then run the command again.",
+        ) from error
     if found != value:
         raise PreflightRefused("The gate's cache loses what is written to it.", next_step=next_step)
 

@@ -75,10 +75,16 @@ class Journal:
         write_durably(self.path, json.dumps(asdict(self), indent=1, sort_keys=True).encode())
 
     def start(self) -> None:
-        """Mark the operation as running in this process."""
+        """Mark the operation as running in this process. Raises PreflightRefused: without a journal nothing may begin."""
         self.status, self.pid, self.host = "running", os.getpid(), socket.gethostname()
         self.started_at = datetime.now(UTC).isoformat()
-        self.save()
+        try:
+            self.save()
+        except OSError as error:
+            raise PreflightRefused(
+                f"The operation's journal cannot be written in {self.path.parent}: {error.strerror}.",
+                next_step="Free some space on that disk, and let the user that runs this write there. Then run the command again.",
+            ) from error
 
     def enter(self, stage: str) -> None:
         """Record the stage that is about to begin."""
