@@ -4,6 +4,10 @@ from django.contrib import admin
 from django.urls import path
 from django.views.generic import RedirectView
 
+admin.site.site_title = admin.site.site_header = "TimeTracker"
+# "View site" would lead back to the admin.
+admin.site.site_url = None
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),

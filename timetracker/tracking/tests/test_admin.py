@@ -69,6 +69,12 @@ def test_list_search_and_form_open(browser: Browser, rows: dict[type[Model], Mod
         assert browser.get(page, follow=True).status_code == 200, page
 
 
+def test_pages_bear_the_name_of_the_product(browser: Browser) -> None:
+    page = browser.get(reverse("admin:index")).content.decode()
+    assert "TimeTracker" in page
+    assert "Django" not in page
+
+
 def test_every_model_that_people_edit_is_in_the_admin() -> None:
     assert set(MODELS) <= set(admin.site._registry)
 
