@@ -208,6 +208,8 @@ def manage(args: list[str]) -> NoReturn:
 def main() -> None:
     """``python -m timetracker.launch start [--empty]`` or ``… manage ARGUMENTS``."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "timetracker.settings")
+    # Messages that say what to type next say it in the words of ./run.
+    os.environ["MANAGE_COMMAND"] = "./run manage"
     command, *args = sys.argv[1:]
     if command == "start" and args not in ([], ["--empty"]):
         say(f"Unknown: {' '.join(args)}. Type ./run help")

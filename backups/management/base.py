@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from backups.exceptions import BackupError, Interrupted
 from backups.interrupts import interruptible
-from backups.management.terminal import json_line, progress_shown
+from backups.management.terminal import as_typed, json_line, progress_shown
 from backups.progress import Progress
 
 __all__ = ["BackupCommand", "asked_by", "confirmed"]
@@ -28,7 +28,7 @@ def asked_by() -> str:
 
 def confirmed(question: str, word: str, *, out: TextIO) -> bool:
     """Ask for ``word`` to be typed. Where nobody can answer, that is a no."""
-    out.write(f"{question}\nType {word} to go on: ")
+    out.write(f"{as_typed(question)}\nType {word} to go on: ")
     out.flush()
     return sys.stdin.readline().strip() == word
 
@@ -80,7 +80,7 @@ class BackupCommand(BaseCommand):
         if self.as_json:
             json_line(self.out, "result", **fields)
         else:
-            self.out.write(text.rstrip("\n") + "\n")
+            self.out.write(as_typed(text).rstrip("\n") + "\n")
             self.out.flush()
 
     def _fail(self, error: BackupError | Interrupted) -> NoReturn:
@@ -92,8 +92,9 @@ class BackupCommand(BaseCommand):
                 error=type(error).__name__,
                 message=error.message,
                 state=error.state,
-                next_step=error.next_step,
+                next_step=as_typed(error.next_step),
                 notes=notes,
                 exit_code=error.exit_code,
             )
-        raise CommandError("\n".join([error.message, error.state, error.next_step, *notes]), returncode=error.exit_code) from error
+        text = "\n".join([error.message, error.state, error.next_step, *notes])
+        raise CommandError(as_typed(text), returncode=error.exit_code) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -16,10 +17,15 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
 
-__all__ = ["Bar", "json_line", "lines_sink", "progress_shown"]
+__all__ = ["Bar", "as_typed", "json_line", "lines_sink", "progress_shown"]
 
 # Seconds between two lines of the same stage where there is no terminal: a log should stay readable.
 LINE_SECONDS = 5.0
+
+
+def as_typed(text: str) -> str:
+    """``text`` with its commands as this person types them: ``MANAGE_COMMAND`` (``./run manage``) stands for ``manage.py``."""
+    return text.replace("manage.py ", f"{os.environ.get('MANAGE_COMMAND') or 'manage.py'} ")
 
 
 def json_line(stream: TextIO, event: str, /, **fields: Any) -> None:
@@ -58,7 +64,7 @@ def lines_sink(stream: TextIO) -> Sink:
                 stage = event.stage
                 stream.write(f"{event.stage}{': ' + event.message if event.message else ''}\n")
         else:
-            stream.write(f"{'warning' if event.kind == 'warning' else 'note'}: {event.message}\n")
+            stream.write(f"{'warning' if event.kind == 'warning' else 'note'}: {as_typed(event.message)}\n")
         stream.flush()
 
     return sink
@@ -79,7 +85,7 @@ class Bar:
     def __call__(self, event: Event) -> None:
         """Show the event."""
         if event.kind in ("warning", "note"):
-            self._console.print(f"{event.kind.capitalize()}: {event.message}", markup=False, highlight=False)
+            self._console.print(f"{event.kind.capitalize()}: {as_typed(event.message)}", markup=False, highlight=False)
             return
         if event.kind == "stage" and self._bars is None:
             self._bars = self._started()

@@ -256,6 +256,13 @@ def test_manage_runs_in_the_callers_folder_and_keeps_the_exit_code(checkout: Che
     assert checkout.run("manage", "shell", "-v", "0", "-c", "raise SystemExit(7)").returncode == 7
 
 
+def test_messages_name_commands_as_they_are_typed(checkout: Checkout) -> None:
+    assert "Make one: ./run manage backup_create" in checkout.run("manage", "backup_list").stdout
+    missing = checkout.run("restore", "/nowhere/archive.zip", "--no-input")
+    assert missing.returncode == 2
+    assert missing.stderr.endswith("Run: ./run manage backup_list\n")
+
+
 def test_the_secret_key_is_made_once_and_is_private(checkout: Checkout) -> None:
     assert checkout.run("manage", "check").returncode == 0
     key_file = checkout.data_dir / "secret_key"
