@@ -241,7 +241,7 @@ class ArchiveReader:
         except ArchiveRejected as error:
             cause = error.message.rstrip(".")
             message = f"{self.name}: {cause}." if entry is None else f"the member {entry.name[:200]!a}: {cause}"
-            raise ArchiveRejected(message, next_step=error.next_step) from error
+            raise type(error)(message, next_step=error.next_step) from error
 
 
 class _Forward:

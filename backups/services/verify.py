@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db import DatabaseError, connections
 
 from backups.catalogue import catalogue_verified
-from backups.exceptions import ArchiveRejected
+from backups.exceptions import ArchiveRejected, ArchiveUnreadable
 from backups.manifest import Manifest
 from backups.progress import Progress
 from backups.services.archives import archive_opened
@@ -37,6 +37,8 @@ def backup_verify(*, archive: str, progress: Progress | None = None) -> Verified
             progress.stage("verify", total=reader.total_bytes, message=archive)
             reader.verify(progress.advance)
             verified = Verified(archive, reader.signature, len(reader.manifest.members), reader.total_bytes, reader.manifest)
+    except ArchiveUnreadable:
+        raise  # That is the store's fault: it says nothing about the archive.
     except ArchiveRejected as error:
         _note(archive, error.message, progress)
         raise

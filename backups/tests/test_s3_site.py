@@ -105,6 +105,17 @@ def test_an_archive_that_s3_does_not_take_is_kept_here_and_exit_is_8(
     assert s3_site.dump_tables() == before
 
 
+def test_an_archive_that_s3_does_not_deliver_is_not_called_broken(s3_site: Site, proxy: FaultProxy) -> None:
+    name = s3_site.manage("backup_create").stdout.strip()
+    proxy.fail("GET", rf"{name}", Answer(403), times=1)
+    completed = s3_site.manage("backup_verify", name, check=False)
+    assert completed.returncode == 5
+    assert f"{name}  UNREADABLE" in completed.stdout
+    assert "Look at the store and the network" in completed.stderr
+    assert "BROKEN" not in s3_site.manage("backup_list").stdout
+    assert "whole" in s3_site.manage("backup_verify", name).stdout
+
+
 def test_wrong_bytes_from_s3_are_refused_with_exit_5(s3_site: Site, proxy: FaultProxy) -> None:
     name = s3_site.manage("backup_create").stdout.strip()
     live = s3_site.dump_tables()

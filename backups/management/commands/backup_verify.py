@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from backups.exceptions import ArchiveNotFound, ArchiveRejected, UsageError
+from backups.exceptions import ArchiveNotFound, ArchiveRejected, ArchiveUnreadable, UsageError
 from backups.management.base import BackupCommand
 from backups.preflight import size_human
 from backups.progress import Progress
@@ -42,7 +42,8 @@ class Command(BackupCommand):
                 verified = backup_verify(archive=name, progress=progress)
             except ArchiveRejected as error:
                 rejected.append(error)
-                self.result(f"{name}  BROKEN: {error.message}", archive=name, ok=False, problem=error.message)
+                word = "UNREADABLE" if isinstance(error, ArchiveUnreadable) else "BROKEN"
+                self.result(f"{name}  {word}: {error.message}", archive=name, ok=False, problem=error.message)
                 continue
             self.result(
                 f"{name}  whole: {verified.members} members, {size_human(verified.bytes)}, signature {verified.signature}",
@@ -52,6 +53,8 @@ class Command(BackupCommand):
                 bytes=verified.bytes,
                 signature=verified.signature,
             )
+        if rejected and all(isinstance(error, ArchiveUnreadable) for error in rejected):
+            raise rejected[0]
         if rejected:
             raise ArchiveRejected(
                 rejected[0].message if len(rejected) == 1 else f"{len(rejected)} archives are not whole.",
