@@ -269,7 +269,8 @@ def variables_read() -> set[str]:
     """Environment variables that settings, launcher and ``./run`` read by their names."""
     settings = (ROOT / "timetracker/settings.py").read_text()
     launch = (ROOT / "timetracker/launch.py").read_text()
-    read = set(re.findall(r'env\.\w+\(\s*"([A-Z0-9_]+)"', settings)) | set(re.findall(r'os\.environ\.get\("([A-Z0-9_]+)"', launch))
+    read = set(re.findall(r'(?:env\.\w+|_number)\(\s*"([A-Z0-9_]+)"', settings))
+    read |= set(re.findall(r'os\.environ\.get\("([A-Z0-9_]+)"', launch))
     # PYTHONPATH is only handed on.
     return read | set(re.findall(r"\$\{([A-Z]+):[-+]", (ROOT / "run").read_text())) - {"PYTHONPATH"}
 
