@@ -22,7 +22,7 @@ from backups.journal import Journal
 from backups.preflight import preflight_restore
 from backups.progress import Event, Progress
 from backups.services.archives import archive_opened
-from backups.services.ending import RestoreReport, operation_live
+from backups.services.ending import RestoreReport, ended_notes, operation_live
 from backups.services.in_place import in_place_load
 from backups.services.kept import kept_expire, kept_until
 from backups.services.operation import operation_run
@@ -160,11 +160,12 @@ def _undo_everything(journal: Journal, engine: Engine, staging: Path, progress: 
         warn_of_strays(progress, uploads_settle(journal.uploads, "old"))
         engine.discard_shadow(journal)
         if journal.uploads:
-            uploads_discard(uploads_root(), journal.id)
+            uploads_discard(Path(journal.uploads["root"]), journal.id)
         shutil.rmtree(staging, ignore_errors=True)
     except Exception as error:
         raise RestoreNotUndone(f"Cleaning up after the failed {journal.kind} did not succeed: {error}") from error
     gate_open()
+    ended_notes(journal, "old")
 
 
 def extract(journal: Journal, reader: ArchiveReader, progress: Progress, staging: Path, uploads: str) -> Path:
