@@ -39,14 +39,18 @@ def _postgresql(url: str) -> dict[str, Any]:
     import psycopg2
     from psycopg2.extensions import parse_dsn
 
+    not_understood = ImproperlyConfigured(
+        "DATABASE_URL is no address that PostgreSQL's client library understands. "
+        "Write postgres://user:password@host:5432/name, with % and : / @ ? of the password as %XX."
+    )
     try:
         parts = parse_dsn(url)
     except psycopg2.ProgrammingError:
         # Its message repeats parts of the URL; "from None" keeps them out of the traceback too.
-        raise ImproperlyConfigured(
-            "DATABASE_URL is no address that PostgreSQL's client library understands. "
-            "Write postgres://user:password@host:5432/name, with % and : / @ ? of the password as %XX."
-        ) from None
+        raise not_understood from None
+    # A / in the password ends the address, and the password's beginning is taken for the port: libpq would repeat it.
+    if not all(port.isdecimal() for port in parts.get("port", "").split(",") if port):
+        raise not_understood
     settings: dict[str, Any] = {"ENGINE": "django.db.backends.postgresql", "NAME": ""}
     settings |= {_KEYWORDS[word]: value for word, value in parts.items() if word in _KEYWORDS}
     options = {word: value for word, value in parts.items() if word not in _KEYWORDS}

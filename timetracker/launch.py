@@ -183,7 +183,8 @@ def start(*, empty: bool) -> NoReturn:
         say(str(error))
         raise SystemExit(error.returncode) from None
     except Error as error:
-        say(f"The database ({connection.settings_dict['NAME']}) does not answer as it should: {error}".rstrip())
+        file = f" ({connection.settings_dict['NAME']})" if connection.vendor == "sqlite" else ""
+        say(f"The database{file} does not answer as it should: {error}".rstrip())
         say("Check DATABASE_URL, the server and the disk's space; ./run manage backup_status says more.")
         say("Then start again with ./run. Should data be lost: ./run restore FILE")
         raise SystemExit(1) from None

@@ -61,6 +61,7 @@ def test_every_form_is_understood(url: str, expected: dict[str, Any]) -> None:
         ("postgres://ann:geheim@h", "names no database"),
         ("postgres://ann:100%geheim@h/time", "no address"),
         ("postgres://ann:geheim@h/time?colour=blue", "no address"),
+        ("postgres://ann:gut@so:geheim/x@h/time", "no address"),
     ],
 )
 def test_a_wrong_url_is_refused_without_repeating_it(url: str, words: str) -> None:
