@@ -186,7 +186,7 @@ def start(*, empty: bool) -> NoReturn:
         file = f" ({connection.settings_dict['NAME']})" if connection.vendor == "sqlite" else ""
         say(f"The database{file} does not answer as it should: {error}".rstrip())
         say("Check DATABASE_URL, the server and the disk's space; ./run manage backup_status says more.")
-        say("Then start again with ./run. Should data be lost: ./run restore FILE")
+        say("Then start again with ./run. Where data is lost or damaged, docs/DATABASE_RECOVERY.md says what to do.")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         say("Interrupted. Start again with ./run")

@@ -78,7 +78,7 @@ def demo_make(*, seed: int, entries: int, uploads_mb: int, anchor_on: date, pass
 def _make(seed: int, entries: int, uploads_mb: int, anchor_on: date, password: str, files: DemoFiles) -> DemoReport:
     lock_tables([DemoRun, SiteSettings, *DEMO_MODELS])
     if DemoRun.objects.exists():
-        raise DemoRefused("There is demo data here already. Take it away first: manage.py demo_data --remove")
+        raise DemoRefused("There is demo data here already. Take it away first: ./run manage demo_data --remove")
     ids = Ids(DEMO_MODELS)
     days = working_days(anchor_on)
     agency = make_agency(
