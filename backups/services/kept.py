@@ -7,7 +7,9 @@ from typing import Any
 
 from backups.conf import conf
 from backups.engines import Engine
+from backups.exceptions import BackupError
 from backups.journal import Journal, journal_load_all
+from backups.progress import Progress
 from backups.uploads import uploads_kept_discard
 
 __all__ = ["kept_current", "kept_describe", "kept_discard", "kept_expire", "kept_keep_only", "kept_until", "kept_usable"]
@@ -55,12 +57,17 @@ def kept_keep_only(engine: Engine, keep: Journal | None) -> None:
             kept_discard(engine, journal)
 
 
-def kept_expire(engine: Engine) -> list[str]:
-    """Remove kept states past their time; return the operations they belonged to. The lock must be held."""
+def kept_expire(engine: Engine, progress: Progress) -> None:
+    """Remove kept states past their time. The lock must be held.
+
+    One that cannot be removed now (a replication slot holds its database, say) is a warning, and tried again by the next
+    operation: it stands in nobody's way but the disk's.
+    """
     now = datetime.now(UTC)
-    expired = []
     for journal in journal_load_all():
         if journal.is_finished and journal.kept and datetime.fromisoformat(journal.kept["until"]) < now:
-            kept_discard(engine, journal)
-            expired.append(journal.id)
-    return expired
+            try:
+                kept_discard(engine, journal)
+            except (BackupError, OSError) as error:
+                reason = error.message if isinstance(error, BackupError) else str(error)
+                progress.warn(f"The expired kept state of {journal.kind} {journal.short_id} could not be removed: {reason}")

@@ -89,7 +89,7 @@ def backup_restore(
             ) as journal,
             restoring(journal, engine, progress) as staging,
         ):
-            kept_expire(engine)
+            kept_expire(engine, progress)
             enter(journal, progress, "preflight")
             plan = preflight_restore(
                 manifest=reader.manifest, engine=engine, strategy=strategy, jobs=jobs or conf.restore_jobs, uploads=uploads
@@ -131,9 +131,9 @@ def restoring(journal: Journal, engine: Engine, progress: Progress) -> Iterator[
     """
     staging = staging_folder(journal)
     progress.sinks.append(_show_in_gate)
-    gate_raise(journal.id, journal.kind)
-    restore_begins.send_robust(sender=Journal, operation=journal.id, kind=journal.kind)
     try:
+        gate_raise(journal.id, journal.kind)
+        restore_begins.send_robust(sender=Journal, operation=journal.id, kind=journal.kind)
         private_folder(staging)
         yield staging
     except RestoreNotUndone:

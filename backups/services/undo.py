@@ -93,7 +93,7 @@ def backup_undo(*, requested_by: str = "", wait: float = 0, progress: Progress |
         ) as journal,
         restoring(journal, engine, progress) as staging,
     ):
-        kept_expire(engine)
+        kept_expire(engine, progress)
         kept = _kept()
         journal.arguments["undoes"], journal.archive = kept.id, kept.archive
         # Undo, undo again, and once more: every second one is a redo.
