@@ -74,7 +74,7 @@ def undo_preview() -> UndoPreview:
         until=str(kept.kept["until"]),
         rows=differ,
         unread="" if live.state == "counted" else live.reason,
-        changed=changed_rows(engine, since=kept.ended_at) if live.rows else {},
+        changed=changed_rows(engine, live.rows, since=kept.ended_at) if live.rows else {},
     )
 
 
