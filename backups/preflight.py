@@ -165,7 +165,13 @@ def preflight_restore(*, manifest: Manifest, engine: Engine, strategy: str, jobs
 
 
 def _require_space_together(needed: dict[Path, int], plan: Plan) -> None:
-    """Folders on one file system share its space: ask for their sum, not for each."""
+    """Folders on one file system share its space: ask for their sum, not for each. A server's disk is asked for by itself."""
+    if plan.free_bytes is not None and plan.free_bytes < plan.needed_bytes + HEADROOM:
+        raise PreflightRefused(
+            f"The restore needs about {size_human(plan.needed_bytes)} on the disk of the database, "
+            f"and {size_human(plan.free_bytes)} are free there.",
+            next_step="Free some space there, then run the command again.",
+        )
     per_device: dict[int, tuple[Path, int]] = {}
     database_file = settings.DATABASES["default"].get("NAME")
     if plan.needed_bytes and plan.free_bytes is not None and database_file and Path(str(database_file)).is_absolute():
