@@ -444,3 +444,17 @@ def test_words_that_do_not_fit_are_usage_errors(watched: Watched) -> None:
         assert ended.returncode == 2, ended.stderr
         assert words[0] in ended.stderr
         watched.assert_untouched()
+
+
+@on_postgresql
+def test_too_little_disk_on_the_server_is_refused_with_both_sizes(watched: Watched, sealed: Callable[[bytes], Path]) -> None:
+    cluster = postgres_only(watched)
+    good = Forgery.of(watched.archive)
+    good.manifest["database"]["size"] = 10**15
+    # Only then a role may know where the server's disk is.
+    cluster.execute("GRANT pg_read_all_settings TO timetracker")
+    try:
+        refused = watched.restore_refused(sealed(good.sealed()), code=3, says=("1000.0 TB", "free"))
+        assert "Free some space" in refused.stderr
+    finally:
+        cluster.execute("REVOKE pg_read_all_settings FROM timetracker")
