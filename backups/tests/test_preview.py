@@ -1,0 +1,170 @@
+"""``--dry-run`` says everything a restore would do, and touches nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backups.tests.site import Site, populate
+from backups.tests.warm import WarmSite
+
+MAKE_CHIEF = """
+from django.contrib.auth import get_user_model
+get_user_model().objects.create_superuser('chief', password='then')
+get_user_model().objects.create_user('clerk', password='same', is_staff=True)
+"""
+CHANGE_EVERYTHING = """
+from django.contrib.auth import get_user_model
+from timetracker.clients.models import Client
+from timetracker.tracking.models import TimeEntry
+users = get_user_model().objects
+chief = users.get(username='chief')
+chief.set_password('now')
+chief.save()
+clerk = users.get(username='clerk')
+clerk.is_superuser = True
+clerk.save()
+users.create_superuser('hired', password='later')
+Client.objects.create(name='Won after the backup')
+for entry in TimeEntry.objects.order_by('pk')[:3]:
+    entry.notes = 'changed after the backup'
+    entry.save()
+TimeEntry.objects.filter(pk__in=TimeEntry.objects.order_by('-pk').values('pk')[:5]).delete()
+"""
+
+
+def shell(site: Site, code: str) -> None:
+    site.manage("shell", "--verbosity", "0", "--command", code)
+
+
+def contents(site: WarmSite) -> dict[str, Any]:
+    """Everything there is: each file of DATA_DIR by its SHA-256 and mode; on PostgreSQL rows and databases too."""
+    files = {
+        str(path.relative_to(site.data_dir)): (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mode, path.stat().st_mtime_ns)
+        for path in site.data_dir.rglob("*")
+        if path.is_file() and not path.name.endswith(("-shm", "-wal", ".djcache"))
+    }
+    server = {"databases": site.cluster.databases(), "rows": site.dump_tables()} if site.cluster else {"rows": site.dump_tables()}
+    return files | server
+
+
+@pytest.fixture
+def changed(site: Site) -> Iterator[tuple[WarmSite, str]]:
+    """A site that has moved on since its backup."""
+    populate(site)
+    warm = WarmSite.of(site)
+    shell(warm, MAKE_CHIEF)
+    archive = warm.manage("backup_create", "--note", "Friday evening").stdout.strip()
+    shell(warm, CHANGE_EVERYTHING)
+    files = sorted(path for path in warm.media.rglob("*") if path.is_file())
+    files[0].unlink()
+    files[1].unlink()
+    files[1].write_bytes(b"changed after the backup")
+    (warm.media / "new.txt").write_text("uploaded after the backup")
+    yield warm, archive
+
+
+def line(text: str, start: str) -> str:
+    """The one line of a preview that begins so."""
+    (found,) = [each for each in text.splitlines() if each.startswith(start)]
+    return found
+
+
+def test_preview_says_what_a_restore_would_do_and_touches_nothing(changed: tuple[WarmSite, str]) -> None:
+    site, archive = changed
+    before = contents(site)
+    said = site.manage("backup_restore", archive, "--dry-run").stdout
+    assert contents(site) == before
+    # Where it is from.
+    assert re.search(r"^Archive   [0-9a-f]{8}, made \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC \(manual\), note: Friday evening$", said, re.M)
+    assert site.vendor in line(said, "From")
+    assert "valid" in line(said, "Signature")
+    # Rows per model: now, in the archive, the difference.
+    assert re.search(r"^tracking\.TimeEntry +395 +400 +\+5$", said, re.M), said
+    assert re.search(r"^clients\.Client +14 +13 +-1$", said, re.M), said
+    assert "django_session" not in said
+    # What would be lost.
+    lost = said[said.index("Would be lost") :]
+    assert re.search(r"^tracking\.TimeEntry +3$", lost, re.M), said
+    assert re.search(r"^clients\.Client +1$", lost, re.M), said
+    # Who could log in afterwards.
+    assert "Account   chief has another password in the archive." in said
+    assert "Account   clerk is not superuser in the archive." in said
+    assert "Account   hired does not exist in the archive and could not log in afterwards." in said
+    assert "Everyone must log in again." in said
+    assert "No migration needs to run." in said
+    # Uploads, and how it would go.
+    uploads = re.search(r"Uploads   1 added, 1 changed, (\d+) equal; 1 that the archive does not have", said)
+    assert uploads, said
+    assert int(uploads[1]) == len(site.uploads()) - 2
+    strategy = line(said, "Strategy")
+    assert "swap" in strategy
+    assert ("pg_restore" in strategy) if site.cluster else ("sqlite" in strategy)
+    # A role without pg_read_all_settings cannot know the disk of its server.
+    assert re.search(r"[kM]B needed, free space unknown" if site.cluster else r"[kM]B needed, [\d.]+ [kMGT]B free", strategy)
+    assert re.search(r"closed for about \d+\.\d s", strategy)
+    assert said.rstrip().endswith("Nothing was changed. To restore, run the same command without --dry-run.")
+
+
+def test_preview_for_one_account_tells_of_that_account_alone(changed: tuple[WarmSite, str]) -> None:
+    site, archive = changed
+    for username, expected in (
+        ("chief", ["Account   chief has another password in the archive."]),
+        ("hired", ["Account   hired does not exist in the archive and could not log in afterwards."]),
+        ("nobody", ["Account   nobody has no account, neither now nor in the archive."]),
+    ):
+        said = site.manage("backup_restore", archive, "--dry-run", "--as", username).stdout
+        assert [each for each in said.splitlines() if each.startswith("Account")] == expected
+
+
+def test_preview_as_json_is_one_event_with_the_same_facts(changed: tuple[WarmSite, str]) -> None:
+    site, archive = changed
+    *events, result = map(json.loads, site.manage("backup_restore", archive, "--dry-run", "--json").stdout.splitlines())
+    assert result["event"] == "result"
+    assert {event["event"] for event in events} <= {"stage", "progress", "warning", "note"}
+    assert result["rows"]["tracking_timeentry"] == [395, 400]
+    assert result["newer"]["tracking.TimeEntry"] == 3
+    assert result["archive"]["note"] == "Friday evening"
+    assert result["plan"]["strategy"] == "swap"
+    assert result["uploads"]["added"] == 1
+    assert {account["username"] for account in result["accounts"]} == {"chief", "clerk", "hired"}
+
+
+def test_preview_of_a_restore_without_uploads_says_that_they_stay(changed: tuple[WarmSite, str]) -> None:
+    site, archive = changed
+    said = site.manage("backup_restore", archive, "--dry-run", "--uploads", "skip").stdout
+    assert "Uploads   stay as they are." in said
+    bare = site.manage("backup_create", "--no-uploads").stdout.strip()
+    assert "Uploads   stay as they are." in site.manage("backup_restore", bare, "--dry-run").stdout
+    refused = site.manage("backup_restore", bare, "--no-input", "--uploads", "exact", check=False)
+    assert refused.returncode == 3
+    assert "--uploads skip" in refused.stderr
+
+
+def test_preview_of_a_damaged_archive_is_the_same_refusal(changed: tuple[WarmSite, str], tmp_path: Path) -> None:
+    site, archive = changed
+    data = bytearray((site.backups / archive).read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "flipped.zip").write_bytes(bytes(data))
+    before = contents(site)
+    refused = site.manage("backup_restore", tmp_path / "flipped.zip", "--dry-run", check=False)
+    assert refused.returncode == 5
+    assert contents(site) == before
+
+
+def test_question_without_the_right_answer_changes_nothing(changed: tuple[WarmSite, str]) -> None:
+    site, archive = changed
+    before = contents(site)
+    for answer in ("", "yes\n", "undo\n"):
+        declined = site.manage("backup_restore", archive, input=answer, check=False)
+        assert declined.returncode == 2
+        assert "add --dry-run" in declined.stderr
+        assert contents(site) == before
+    site.manage("backup_restore", archive, input="restore\n")
+    assert site.fetch("SELECT count(*) FROM tracking_timeentry") == [(400,)]
