@@ -219,7 +219,7 @@ def test_nobody_can_log_in_unless_a_password_was_given() -> None:
 def test_second_run_is_refused_and_changes_nothing(media: Path) -> None:
     make(entries=50)
     rows, files = digest(), tree(media)
-    with pytest.raises(DemoRefused, match="There is demo data here already. Take it away first: manage.py demo_data --remove"):
+    with pytest.raises(DemoRefused, match="There is demo data here already. Take it away first: ./run manage demo_data --remove"):
         make(entries=50)
     assert (digest(), tree(media)) == (rows, files)
 
