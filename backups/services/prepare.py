@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 
 import backups
-from backups.engines.process import child, first_error
+from backups.engines.process import child
 from backups.exceptions import RestoreFailed
 from backups.journal import Journal
 
@@ -39,11 +39,10 @@ def shadow_run(journal: Journal, name: str, *, lenient: bool = False) -> dict[st
     args, env = shadow_command(name, lenient=lenient)
     with child(args, env, operation=journal.id, stdout=subprocess.PIPE) as running:
         output = running.stdout.read()
-        while block := running.stdout.read():
-            output += block
         if running.wait() != 0:
-            lines = [line for line in running.stderr.splitlines() if line.strip()]
-            reason = lines[-1].strip() if lines else first_error(running.stderr) or "no reason given"
+            # Its last line is the reason; warnings of libraries may stand before it.
+            lines = [line.strip() for line in running.stderr.splitlines() if line.strip()]
+            reason = lines[-1] if lines else "no reason given"
             raise RestoreFailed(f"The restored database could not be brought to this code's state: {reason}")
     outcome: dict[str, Any] = json.loads(output.decode().strip().splitlines()[-1])
     return outcome
