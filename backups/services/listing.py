@@ -50,8 +50,12 @@ def backup_list() -> list[ListedArchive]:
 
 
 def backups_reconcile() -> Reconciled:
-    """Make the catalogue agree with the store."""
-    return catalogue_reconcile(archive_store())
+    """Make the catalogue agree with the store. Raises :class:`~backups.exceptions.BackupError` where it cannot be written."""
+    try:
+        return catalogue_reconcile(archive_store())
+    except DatabaseError as error:
+        connections.close_all()
+        raise BackupError(f"The catalogue cannot be written: {str(error).strip().splitlines()[0]}") from error
 
 
 def _from_row(row: Backup, size: int) -> ListedArchive:

@@ -6,9 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db import DatabaseError
 
-from backups.exceptions import BackupError
 from backups.management.base import BackupCommand
 from backups.management.reports import table_text
 from backups.preflight import size_human
@@ -30,10 +28,7 @@ class Command(BackupCommand):
     def run(self, progress: Progress, options: dict[str, Any]) -> None:
         """Reconcile where asked, then list."""
         if options["reconcile"]:
-            try:
-                found = backups_reconcile()
-            except DatabaseError as error:
-                raise BackupError(f"The catalogue cannot be written: {str(error).strip().splitlines()[0]}") from error
+            found = backups_reconcile()
             progress.note(f"Catalogue: {len(found.added)} added, {len(found.removed)} removed, {len(found.unreadable)} unreadable.")
         archives = backup_list()
         self.result(_text(archives), archives=[asdict(archive) for archive in archives])
