@@ -151,6 +151,11 @@ def preflight_restore(*, manifest: Manifest, engine: Engine, strategy: str, jobs
             f"this code does not know its migrations {', '.join(unknown)}.",
             next_step=f"Install TimeTracker {manifest.app_version or 'of that version'} or newer, then run the command again.",
         )
+    if uploads == "exact" and not manifest.uploads.included:
+        raise PreflightRefused(
+            "The archive holds no uploads, so --uploads exact would remove every file there is.",
+            next_step="Run the command again with --uploads skip.",
+        )
     dump_size = next(member.size for member in manifest.members if member.path == manifest.database.member)
     _state_writable()
     plan = engine.plan_restore(manifest.database, strategy=strategy, jobs=jobs, dump_size=dump_size)

@@ -14,7 +14,7 @@ from pathlib import Path
 from backups.archive import ArchiveReader
 from backups.conf import conf
 from backups.engines import Engine, Plan, engine_for
-from backups.exceptions import BackupError, PreflightRefused, RestoreFailed, RestoreNotUndone
+from backups.exceptions import BackupError, RestoreFailed, RestoreNotUndone
 from backups.files import private_folder
 from backups.gate import gate_close, gate_open, gate_raise, gate_read_only, gate_require, gate_stage
 from backups.interrupts import uninterrupted
@@ -96,11 +96,6 @@ def backup_restore(
             )
             if uploads == "merge" and not reader.manifest.uploads.included:
                 uploads = "skip"
-            if uploads == "exact" and not reader.manifest.uploads.included:
-                raise PreflightRefused(
-                    "The archive holds no uploads, so --uploads exact would remove every file there is.",
-                    next_step="Run the command again with --uploads skip.",
-                )
             dump = extract(journal, reader, progress, staging, uploads)
             engine.inspect_dump(dump, plan)
             for warning in plan.warnings:

@@ -111,3 +111,11 @@ def test_live_uploads_that_cannot_stay_beside_the_archive_are_named(site: Site) 
     assert (site.media / "plans").read_bytes() == b"a file"
     site.manage("backup_undo", "--no-input")
     assert (site.media / "plans" / "new.txt").read_bytes() == b"uploaded since"
+
+
+@pytest.mark.parametrize("how", ["--no-input", "--dry-run"])
+def test_uploads_are_never_emptied_by_an_archive_that_has_none(sqlite_site: Site, how: str) -> None:
+    archive = sqlite_site.manage("backup_create", "--no-uploads").stdout.strip()
+    completed = sqlite_site.manage("backup_restore", archive, how, "--uploads", "exact", check=False)
+    assert completed.returncode == 3
+    assert "would remove every file" in completed.stderr
