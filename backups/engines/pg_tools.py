@@ -168,9 +168,7 @@ def load_command(tools: Tools, server: Server, dump: Path, contents: Path, *, da
     return args, server.environment()
 
 
-def psql_command(
-    tools: Tools, server: Server, scripts: list[str], *, database: str, operation: str, single_transaction: bool
-) -> Command:
+def psql_command(tools: Tools, server: Server, scripts: list[str], *, database: str, operation: str, single_transaction: bool) -> Command:
     """``psql`` of ``scripts`` (paths, ``-`` for stdin) into ``database``, ending at the first error."""
     args = [
         tools.program("psql"),

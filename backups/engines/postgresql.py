@@ -252,9 +252,7 @@ class PostgresEngine(Engine):
             contents = self._contents(tools, dump)
             expected = self._dump_info.size if self._dump_info else 0
             with SizeWatch(self._server, name, expected=expected, total=dump.stat().st_size, operation=journal.id, progress=progress):
-                warnings = load_shadow(
-                    self._server, tools, dump, contents, name, server_major=major, jobs=plan.jobs, operation=journal.id
-                )
+                warnings = load_shadow(self._server, tools, dump, contents, name, server_major=major, jobs=plan.jobs, operation=journal.id)
         for warning in warnings:
             progress.warn(warning)
         return name

@@ -339,9 +339,7 @@ class EngineContract:
         assert state.state == "missing"
         assert state.detail
 
-    def test_a_restore_works_where_the_live_database_is_missing(
-        self, filled: ScratchDatabase, dump: tuple[Path, DatabaseInfo]
-    ) -> None:
+    def test_a_restore_works_where_the_live_database_is_missing(self, filled: ScratchDatabase, dump: tuple[Path, DatabaseInfo]) -> None:
         filled.remove()
         _, kept = restore(filled, *dump)
         assert kept == {}
@@ -392,9 +390,7 @@ class EngineContract:
             assert filled.query(NAMES) == NAMES_AFTER_CHANGES
 
     @pytest.mark.parametrize("point", ["built", "on_close", "switch_uploads"])
-    def test_an_undo_that_is_killed_loses_neither_state(
-        self, filled: ScratchDatabase, dump: tuple[Path, DatabaseInfo], point: str
-    ) -> None:
+    def test_an_undo_that_is_killed_loses_neither_state(self, filled: ScratchDatabase, dump: tuple[Path, DatabaseInfo], point: str) -> None:
         which = self.live_if_killed_at[point]
         names = NAMES_OF_CONTENT if which == "old" else NAMES_AFTER_CHANGES
         _, kept = restore(filled, *dump)

@@ -121,7 +121,7 @@ def test_nobody_else_can_enter_the_shadow_or_the_kept_database(scratch: ScratchP
 def test_settings_comment_and_connection_limit_are_carried_over(scratch: ScratchPostgres, tmp_path: Path) -> None:
     pg, name = scratch.cluster, scratch.name
     for statement in (
-        f"ALTER DATABASE {name} SET search_path TO app, \"$user\", public",
+        f'ALTER DATABASE {name} SET search_path TO app, "$user", public',
         f"ALTER DATABASE {name} SET work_mem TO '7MB'",
         f"ALTER DATABASE {name} SET timezone TO 'Pacific/Apia'",
         f"ALTER DATABASE {name} SET statement_timeout TO '4s'",
@@ -260,7 +260,7 @@ def test_an_extension_that_the_server_does_not_have_is_refused_by_name(scratch: 
 def test_grants_are_restored_and_those_of_absent_roles_are_reported(scratch: ScratchPostgres, tmp_path: Path) -> None:
     pg = scratch.cluster
     pg.create_role("gone")
-    pg.create_role("Odd; \"one\"")
+    pg.create_role('Odd; "one"')
     scratch.execute("GRANT SELECT ON items TO gone")
     scratch.execute('GRANT SELECT, UPDATE ON items TO "Odd; ""one"""')
     scratch.execute("GRANT SELECT (body) ON notes TO gone")
@@ -302,7 +302,7 @@ def test_rows_of_one_table_are_read_from_the_dump(scratch: ScratchPostgres, tmp_
 # --- names ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["My-DB é", "a" * 63, "é" * 31, 'with "quotes" and \'more\'', "key=value host=nowhere", "100%"])
+@pytest.mark.parametrize("name", ["My-DB é", "a" * 63, "é" * 31, "with \"quotes\" and 'more'", "key=value host=nowhere", "100%"])
 def test_a_name_of_any_shape_is_restored_and_undone(pg: PgCluster, settings: Settings, tmp_path: Path, name: str) -> None:
     settings.BACKUPS_PG_BIN_DIRS = [str(pg.bin_dir)]
     with scratch_postgres(pg, name=name) as scratch:

@@ -46,9 +46,7 @@ def test_the_first_error_of_pg_restore_is_named_and_not_its_consequences() -> No
         pg_restore: error: could not execute query: ERROR:  type "public.citext" does not exist
         pg_restore: warning: errors ignored on restore: 2
     """)
-    assert first_error(stderr) == (
-        'pg_restore: error: could not execute query: ERROR:  permission denied to create extension "citext"'
-    )
+    assert first_error(stderr) == ('pg_restore: error: could not execute query: ERROR:  permission denied to create extension "citext"')
 
 
 @pytest.mark.parametrize(
@@ -117,12 +115,7 @@ def test_large_output_is_read_whole() -> None:
 
 
 def test_leaving_the_block_ends_the_child_and_what_it_forked() -> None:
-    script = (
-        "import os, time\n"
-        "pid = os.fork()\n"
-        "if pid: print(pid, flush=True)\n"
-        "time.sleep(600)\n"
-    )
+    script = "import os, time\npid = os.fork()\nif pid: print(pid, flush=True)\ntime.sleep(600)\n"
     with (
         pytest.raises(RuntimeError, match="of the caller"),
         child([sys.executable, "-c", script], ENV, operation=uuid.uuid4().hex, stdout=subprocess.PIPE) as running,
