@@ -21,7 +21,15 @@ __all__ = [
     "RestoreFailed",
     "RestoreNotUndone",
     "UsageError",
+    "reason_of",
 ]
+
+
+def reason_of(error: BaseException) -> str:
+    """Why, in one line: the message of one of ours, else the first line of the error's text, else its class's name."""
+    text = error.message if isinstance(error, BackupError) else str(error)
+    lines = text.strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 class BackupError(Exception):

@@ -13,6 +13,8 @@ import os
 import sys
 from typing import Any
 
+from backups.exceptions import reason_of
+
 __all__ = ["main", "shadow_prepare"]
 
 # Limits that a role or a database has for the sake of pages must not end a migration.
@@ -60,7 +62,7 @@ def shadow_prepare(*, lenient: bool) -> dict[str, Any]:
         try:
             list(model._base_manager.order_by().values_list(*columns)[:1])
         except DatabaseError as error:
-            problem = f"{model._meta.label} cannot be read: {str(error).strip().splitlines()[0]}"
+            problem = f"{model._meta.label} cannot be read: {reason_of(error)}"
             if not lenient:
                 raise RuntimeError(problem) from error
             warnings.append(problem)
@@ -72,7 +74,7 @@ def shadow_prepare(*, lenient: bool) -> dict[str, Any]:
         except DatabaseError as error:
             if not lenient:
                 raise
-            warnings.append(f"Sessions could not be ended: {str(error).strip().splitlines()[0]}")
+            warnings.append(f"Sessions could not be ended: {reason_of(error)}")
     return {"migrated": [f"{migration.app_label}.{migration.name}" for migration, _ in plan], "warnings": warnings}
 
 
@@ -100,7 +102,7 @@ def main(argv: list[str]) -> int:
     try:
         outcome = shadow_prepare(lenient=lenient)
     except Exception as error:
-        print(f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}", file=sys.stderr)
+        print(f"{type(error).__name__}: {reason_of(error)}", file=sys.stderr)
         return 1
     print(json.dumps(outcome))
     return 0

@@ -8,7 +8,7 @@ from django.db import DatabaseError, connections
 
 from backups.catalogue import catalogue_reconcile
 from backups.engines import Engine
-from backups.exceptions import BackupError
+from backups.exceptions import BackupError, reason_of
 from backups.gate import gate_open
 from backups.journal import Journal, journal_load_all
 from backups.progress import Progress
@@ -77,7 +77,7 @@ def operation_live(journal: Journal, engine: Engine, *, status: str, report: Res
     try:
         catalogue_reconcile(archive_store(), remembered=journal.arguments.get("catalogue"))
     except (DatabaseError, BackupError, OSError) as error:
-        progress.warn(f"The catalogue could not be rebuilt ({str(error).splitlines()[0]}). Run: manage.py backup_list --reconcile")
+        progress.warn(f"The catalogue could not be rebuilt ({reason_of(error)}). Run: manage.py backup_list --reconcile")
         connections.close_all()
     notes = ended_notes(journal, "new")
     for note in notes:

@@ -13,7 +13,7 @@ from django.db import connections
 from backups.conf import conf
 from backups.engines import Engine, Plan
 from backups.engines.base import Which
-from backups.exceptions import BackupError, PreflightRefused, RestoreFailed, RestoreNotUndone
+from backups.exceptions import BackupError, PreflightRefused, RestoreFailed, RestoreNotUndone, reason_of
 from backups.files import private_folder
 from backups.gate import gate_close, gate_read_only
 from backups.interrupts import uninterrupted
@@ -93,7 +93,7 @@ def in_place_load(
                 warn_of_strays(progress, uploads_settle(journal.uploads, "old"))
             except (BackupError, OSError) as failure:
                 # Not even asked whether it was committed, perhaps: that is for recovery, once the server answers.
-                raise RestoreNotUndone(f"The load failed ({error}), and so did going back: {failure}") from error
+                raise RestoreNotUndone(f"The load failed ({reason_of(error)}), and so did going back: {reason_of(failure)}") from error
         raise
     with uninterrupted(swallow=True), after_the_swap(journal):
         for warning in outcome["warnings"]:

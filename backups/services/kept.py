@@ -7,7 +7,7 @@ from typing import Any
 
 from backups.conf import conf
 from backups.engines import Engine
-from backups.exceptions import BackupError
+from backups.exceptions import BackupError, reason_of
 from backups.journal import Journal, journal_load_all
 from backups.progress import Progress
 from backups.uploads import uploads_kept_discard
@@ -69,5 +69,5 @@ def kept_expire(engine: Engine, progress: Progress) -> None:
             try:
                 kept_discard(engine, journal)
             except (BackupError, OSError) as error:
-                reason = error.message if isinstance(error, BackupError) else str(error)
+                reason = reason_of(error)
                 progress.warn(f"The expired kept state of {journal.kind} {journal.short_id} could not be removed: {reason}")

@@ -9,7 +9,7 @@ from django.db import DatabaseError, connections
 
 from backups.archive import ArchiveReader
 from backups.catalogue import Reconciled, catalogue_reconcile
-from backups.exceptions import BackupError
+from backups.exceptions import BackupError, reason_of
 from backups.models import Backup
 from backups.storage import ArchiveStore, archive_store
 
@@ -55,7 +55,7 @@ def backups_reconcile() -> Reconciled:
         return catalogue_reconcile(archive_store())
     except DatabaseError as error:
         connections.close_all()
-        raise BackupError(f"The catalogue cannot be written: {str(error).strip().splitlines()[0]}") from error
+        raise BackupError(f"The catalogue cannot be written: {reason_of(error)}") from error
 
 
 def _from_row(row: Backup, size: int) -> ListedArchive:

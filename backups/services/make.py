@@ -24,7 +24,7 @@ from backups.catalogue import catalogue_record, catalogue_verified
 from backups.conf import conf
 from backups.engines import Engine, Snapshot
 from backups.engines.base import BATCH
-from backups.exceptions import ArchiveNotSaved, ArchiveRejected, BackupError, DumpFailed, NameTaken
+from backups.exceptions import ArchiveNotSaved, ArchiveRejected, BackupError, DumpFailed, NameTaken, reason_of
 from backups.files import apply_owner, private_folder
 from backups.instructions import restore_instructions
 from backups.interrupts import too_late, uninterrupted
@@ -37,6 +37,10 @@ from backups.storage import ArchiveStore, archive_store, publish
 from backups.uploads import printable, uploads_list, uploads_root
 
 __all__ = ["CreatedBackup", "archive_make"]
+
+
+# Names have 32 random bits: a store that says «taken» again and again has another trouble.
+NAMES_TRIED = 5
 
 
 @dataclass(frozen=True)
@@ -235,7 +239,7 @@ def _settings_json(progress: Progress) -> bytes:
             snapshot = conf.settings_snapshot()
         except DatabaseError as error:
             # For people to read only: the dump holds the same rows, so an archive without it restores as well.
-            progress.warn(f"settings.json is empty: {str(error).strip().splitlines()[0]}")
+            progress.warn(f"settings.json is empty: {reason_of(error)}")
             connections.close_all()
     return (json.dumps(snapshot, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
@@ -260,14 +264,15 @@ def _save(partial: Path, store: ArchiveStore | None, output: Path | None, create
         return str(output)
     digest = "" if store.local_root else _sha256(partial)
     name = archive_name(created_at, archive_id)
-    while True:
+    for attempt in range(NAMES_TRIED):
         try:
             store.save(partial, name, sha256=digest, on_bytes=progress.advance)
             return name
-        except NameTaken:
-            name = archive_name(created_at, secrets.token_hex(16))
         except ArchiveNotSaved as error:
-            raise _kept_here(partial, name, error) from error
+            if not isinstance(error, NameTaken) or attempt == NAMES_TRIED - 1:
+                raise _kept_here(partial, name, error) from error
+        name = archive_name(created_at, secrets.token_hex(16))
+    raise AssertionError("The last attempt returns or raises.")
 
 
 def _kept_here(partial: Path, name: str, error: ArchiveNotSaved) -> ArchiveNotSaved:
@@ -299,9 +304,7 @@ def _catalogue(name: str, size: int, manifest: Manifest, progress: Progress) -> 
         catalogue_record(name, size, manifest, "valid")
         catalogue_verified(name)
     except DatabaseError as error:
-        progress.warn(
-            f"The archive has no row in the catalogue yet ({str(error).strip().splitlines()[0]}); backup_list --reconcile makes it."
-        )
+        progress.warn(f"The archive has no row in the catalogue yet ({reason_of(error)}); backup_list --reconcile makes it.")
         connections.close_all()
     except BackupError as error:
         progress.warn(error.message)

@@ -10,7 +10,7 @@ from django.db import DatabaseError, connections
 
 from backups.catalogue import history_bytes, history_record
 from backups.engines import Engine
-from backups.exceptions import BackupError, Interrupted, PreflightRefused, RestoreNotUndone
+from backups.exceptions import BackupError, Interrupted, PreflightRefused, RestoreNotUndone, reason_of
 from backups.interrupts import uninterrupted
 from backups.journal import Journal
 from backups.progress import Progress
@@ -87,7 +87,7 @@ def operation_remember(journal: Journal) -> list[str]:
     try:
         history_record(journal)
     except DatabaseError as error:
-        failed.append(f"The history has no row of this {journal.kind} yet: {str(error).strip().splitlines()[0]}")
+        failed.append(f"The history has no row of this {journal.kind} yet: {reason_of(error)}")
         connections.close_all()
     try:
         archive_store().save_record(journal.id, history_bytes(journal))

@@ -10,7 +10,7 @@ from pathlib import Path
 from backups.conf import conf
 from backups.engines import Engine, engine_for
 from backups.engines.base import Which
-from backups.exceptions import BackupError, OperationLocked, PreflightRefused, RestoreNotUndone
+from backups.exceptions import BackupError, OperationLocked, PreflightRefused, RestoreNotUndone, reason_of
 from backups.gate import gate_close, gate_open, gate_raise, gate_read
 from backups.interrupts import uninterrupted
 from backups.journal import Journal, journal_load_all, journals_damaged
@@ -94,7 +94,7 @@ def recover_interrupted(*, engine: Engine, progress: Progress) -> Recovered:
             with uninterrupted(swallow=True):
                 settled = _settle(journal, engine, progress)
         except (BackupError, OSError) as error:
-            reason = error.message if isinstance(error, BackupError) else str(error)
+            reason = reason_of(error)
             recovered.unsettled = f"{journal.kind} {journal.short_id}: {reason}"
             return recovered
         progress.note(settled.message)

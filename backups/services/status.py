@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from backups.engines import engine_for
-from backups.exceptions import BackupError, OperationLocked
+from backups.exceptions import BackupError, OperationLocked, reason_of
 from backups.gate import GateState, gate_open, gate_read
 from backups.journal import journals_damaged
 from backups.services.kept import kept_current, kept_describe, kept_usable
@@ -58,7 +58,7 @@ def backup_status() -> Status:
     try:
         archives = backup_list()
     except (BackupError, OSError) as error:
-        status.problems.append(f"The store cannot be listed: {error.message if isinstance(error, BackupError) else error}")
+        status.problems.append(f"The store cannot be listed: {reason_of(error)}")
     else:
         status.archives = len(archives)
         status.last_backup = next((archive for archive in archives if not archive.problem), None)

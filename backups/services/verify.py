@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db import DatabaseError, connections
 
 from backups.catalogue import catalogue_verified
-from backups.exceptions import ArchiveRejected, ArchiveUnreadable
+from backups.exceptions import ArchiveRejected, ArchiveUnreadable, reason_of
 from backups.manifest import Manifest
 from backups.progress import Progress
 from backups.services.archives import archive_opened
@@ -52,5 +52,5 @@ def _note(archive: str, problem: str, progress: Progress) -> None:
     try:
         catalogue_verified(archive, problem=problem)
     except DatabaseError as error:
-        progress.warn(f"The outcome could not be noted in the catalogue: {str(error).strip().splitlines()[0]}")
+        progress.warn(f"The outcome could not be noted in the catalogue: {reason_of(error)}")
         connections.close_all()
