@@ -196,6 +196,8 @@ def gate_open(epoch: str | None = None) -> None:
     try:
         _publish(GateState(epoch=epoch), BackupError)
     except BackupError as error:
+        if _withdrawn():
+            return
         error.state = "The data is whole, but the site goes on waiting for the gate."
         error.next_step = "Bring the cache back and run: manage.py backup_status --recover"
         raise
@@ -240,6 +242,17 @@ def _publish(state: GateState, error_class: type[BackupError]) -> None:
         if found != value:
             raise error_class(f"The gate cannot be set to {state.state}: its cache loses what is written to it.")
         _held = state
+
+
+def _withdrawn() -> bool:
+    """Take the state out of the cache, which asks for no room on a full disk; without one the gate is open."""
+    try:
+        cache = caches[CACHE_ALIAS]
+        cache.delete(KEY)
+        return cache.get(KEY) is None
+    except Exception as error:
+        logger.warning("The gate's cache does not give up its state: %s", error)
+        return False
 
 
 def _forget() -> None:

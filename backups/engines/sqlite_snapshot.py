@@ -111,7 +111,11 @@ def _proven_copy(live: Path, path: Path, member: str) -> SqliteSnapshot:
         if not fault:
             return SqliteSnapshot(path, member)
     except sqlite3.Error as error:
-        raise DumpFailed(f"The database {live} could not be copied: {error}.") from error
+        is_full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+        raise DumpFailed(
+            f"The database {live} could not be copied: {error}.",
+            next_step=f"Free some space in {path.parent.parent}, then run backup_create again." if is_full else "",
+        ) from error
     raise DumpFailed(
         f"The database {live} is damaged: {fault}.",
         next_step="Restore the newest good archive: manage.py backup_list",

@@ -47,28 +47,60 @@ def operation_run(
                     state="The gate is as that operation left it.",
                     next_step="Run: manage.py backup_status --recover",
                 )
-            journal.start()
+            _begin(journal)
             try:
                 yield journal
             except BaseException as error:
                 with uninterrupted(swallow=True):
-                    if isinstance(error, RestoreNotUndone):
-                        # Unfinished on purpose: that is how recovery finds it.
-                        journal.error = _sentence(error)
-                        journal.save()
-                    elif not journal.is_finished:
-                        journal.end("failed", error=_sentence(error))
-                        # Told with the error and after it: a log line before it would read as its cause.
-                        for sentence in operation_remember(journal):
-                            error.add_note(sentence)
+                    # Told with the error and after it: a log line before it would read as its cause.
+                    for sentence in _end_failed(journal, error):
+                        error.add_note(sentence)
                 raise
             with uninterrupted(swallow=True):
-                if not journal.is_finished:
-                    journal.end("done")
-                for sentence in operation_remember(journal):
+                for sentence in _end_done(journal):
                     progress.warn(sentence)
     finally:
         progress.finish()
+
+
+def _begin(journal: Journal) -> None:
+    try:
+        journal.start()
+    except OSError as error:
+        raise PreflightRefused(
+            f"The journal of the operation cannot be written: {error.strerror} ({journal.path.parent}).",
+            next_step="Free some space there, or make it writable, then run the command again.",
+        ) from error
+
+
+def _end_done(journal: Journal) -> list[str]:
+    """Record a success; returns what could not be written, in sentences."""
+    if not journal.is_finished:
+        try:
+            journal.end("done")
+        except OSError as error:
+            return [_unrecorded(journal, error)]
+    return operation_remember(journal)
+
+
+def _end_failed(journal: Journal, error: BaseException) -> list[str]:
+    """Record a failure; returns what could not be written, in sentences."""
+    try:
+        if isinstance(error, RestoreNotUndone):
+            # Unfinished on purpose: that is how recovery finds it.
+            journal.error = _sentence(error)
+            journal.save()
+        elif not journal.is_finished:
+            journal.end("failed", error=_sentence(error))
+            return operation_remember(journal)
+    except OSError as failure:
+        return [_unrecorded(journal, failure)]
+    return []
+
+
+def _unrecorded(journal: Journal, error: OSError) -> str:
+    """On a full disk the journal stays unfinished: the next operation takes it for interrupted, and cleans up after it."""
+    return f"The end of {journal.kind} {journal.short_id} could not be recorded ({error.strerror}); the next operation does it."
 
 
 def _sentence(error: BaseException) -> str:

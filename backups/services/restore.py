@@ -159,7 +159,12 @@ def _undo_everything(journal: Journal, engine: Engine, staging: Path, progress: 
         shutil.rmtree(staging, ignore_errors=True)
     except Exception as error:
         raise RestoreNotUndone(f"Cleaning up after the failed {journal.kind} did not succeed: {error}") from error
-    gate_open()
+    try:
+        gate_open()
+    except BackupError as error:
+        raise RestoreNotUndone(
+            f"After the failed {journal.kind} the gate could not be opened: {error.message}", state=error.state, next_step=error.next_step
+        ) from error
     ended_notes(journal, "old")
 
 
