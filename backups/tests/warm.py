@@ -65,6 +65,10 @@ class WarmSite(Site):
         """Run a command that writes a byte into the pipe ``ready`` right before it asks for the lock, and waits for the end of ``go``."""
         return self._run({"args": list(map(str, args)), "at_the_lock": [str(ready), str(go)]}, "", 300)
 
+    def filling(self, stage: str, ballast: Path, leave: int, *args: str | Path) -> Completed:
+        """Run a command during which the disk runs full: at ``stage`` the file ``ballast`` takes all of it but ``leave`` bytes."""
+        return self._run({"args": list(map(str, args)), "fill": [stage, str(ballast), leave]}, "", 300)
+
     @property
     def _log(self) -> Path:
         return self.data_dir.with_name(f"{self.data_dir.name}.warm.log")
@@ -150,6 +154,22 @@ def _interrupt_at(signum: int, stage: str, after: int) -> None:
     sys.addaudithook(count)
 
 
+def _fill_at(stage: str, ballast: str, leave: int) -> None:
+    """Let the disk run full at a stage of the journal, as if by another program."""
+    from backups.journal import Journal
+
+    enter = Journal.enter
+
+    def enter_watched(journal: Journal, name: str) -> None:
+        enter(journal, name)
+        if name == stage and not Path(ballast).exists():
+            free = os.statvfs(Path(ballast).parent)
+            with Path(ballast).open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, max(1, free.f_bavail * free.f_frsize - leave))
+
+    setattr(Journal, "enter", enter_watched)  # noqa: B010
+
+
 def _wait_at_the_lock(ready: str, go: str) -> None:
     """Let this process wait for the starting signal, once, before it asks for the lock."""
     from backups.progress import Progress
@@ -183,6 +203,8 @@ def main() -> None:
         if not child:
             if request.get("interrupt"):
                 _interrupt_at(*request["interrupt"])
+            if request.get("fill"):
+                _fill_at(*request["fill"])
             if request.get("at_the_lock"):
                 _wait_at_the_lock(*request["at_the_lock"])
             execute_from_command_line([str(BASE_DIR / "manage.py"), *request["args"]])
