@@ -139,7 +139,9 @@ def gate_require() -> None:
         raise PreflightRefused(fault, next_step=next_step)
     cache = caches[CACHE_ALIAS]
     _refuse_foreign_folder(cache)
-    probe, value = f"{KEY}.probe", uuid.uuid4().hex
+    # A key of its own: two processes that begin at once must not read each other's probe.
+    value = uuid.uuid4().hex
+    probe = f"{KEY}.probe.{value}"
     try:
         cache.set(probe, value, timeout=60)
         found = cache.get(probe)

@@ -14,6 +14,8 @@ __all__ = ["lock_owner", "lock_taken"]
 
 # Seconds in which a holder that has just taken the lock writes its journal, and between two looks.
 OWNER_SECONDS = 2.0
+# Times that the lock is asked for where nobody is found to hold it.
+ATTEMPTS = 3
 POLL_SECONDS = 0.02
 
 
@@ -21,11 +23,16 @@ POLL_SECONDS = 0.02
 def lock_taken(engine: Engine, operation: str, *, wait: float = 0) -> Iterator[None]:
     """Hold the lock, waiting at most ``wait`` seconds; raises :class:`~backups.exceptions.OperationLocked` naming the holder."""
     with ExitStack() as held:
-        try:
-            held.enter_context(engine.lock(operation, wait=wait))
-        except OperationLocked as error:
-            owner = lock_owner(patience=OWNER_SECONDS)
-            raise OperationLocked(f"The lock is held by {owner}." if owner else error.message, next_step=error.next_step) from error
+        for attempt in range(ATTEMPTS):
+            try:
+                held.enter_context(engine.lock(operation, wait=wait))
+                break
+            except OperationLocked as error:
+                if owner := lock_owner(patience=OWNER_SECONDS):
+                    raise OperationLocked(f"The lock is held by {owner}.", next_step=error.next_step) from error
+                # No operation is at work any more, so the holder has ended between the refusal and the look.
+                if attempt == ATTEMPTS - 1:
+                    raise
         yield
 
 
