@@ -33,8 +33,8 @@ from backups.manifest import Manifest, Signature, manifest_from_json, signature_
 
 __all__ = ["ArchiveReader"]
 
-# One read of the source in a sequential pass; over S3, one range.
-READ_BYTES = 4 * BATCH
+# One read of the source in a sequential pass. Larger ones are no faster (the S3 reader has windows of its own) and cost their size.
+READ_BYTES = BATCH
 # What a manifest may weigh beside its list of members, whose weight follows from the central directory: rows and migrations
 # are a few kilobytes, missing files a hundred bytes each.
 MANIFEST_BASE_BYTES = 64 * 1024 * 1024
