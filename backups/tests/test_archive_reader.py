@@ -400,7 +400,8 @@ def test_whole_pass_reads_each_byte_once_and_in_large_pieces(megabytes: Path) ->
     with ArchiveReader(source, name="far.zip") as reader:
         reader.verify(lambda count: None)
     assert sum(source.reads) <= len(source.getvalue()) + BATCH
-    assert len(source.reads) <= 8
+    # A piece each, and the few that opening takes; a store far away gathers them into windows of its own.
+    assert len(source.reads) <= len(source.getvalue()) // BATCH + 5
 
 
 def test_source_that_hands_out_little_at_once_is_read_to_its_end(good: Path) -> None:
