@@ -42,7 +42,10 @@ class Watched:
         assert "Traceback" not in ended.stderr, shown
         for phrase in (says,) if isinstance(says, str) else says:
             assert phrase in ended.stderr, f"{phrase!r} is not said: {shown}"
-        *_, state, next_step = ended.stderr.strip().splitlines()
+        lines = ended.stderr.splitlines()
+        begun = next(number for number, line in enumerate(lines) if line.startswith("CommandError: "))
+        # Behind these three may stand what else could not be done, such as a note in the history.
+        _, state, next_step, *_ = lines[begun:]
         assert state in UNCHANGED, shown
         assert next_step.strip().endswith((".", ")")) or "manage.py" in next_step or ": " in next_step, shown
         assert ended.stdout == "", shown
