@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from django.conf import settings
@@ -125,12 +126,12 @@ def migrations_unknown(manifest: Manifest) -> list[str]:
     return sorted(f"{app}.{name}" for app, names in manifest.migrations.items() for name in names if (app, name) not in known)
 
 
-def migrations_pending_for(manifest: Manifest) -> list[str]:
-    """Migrations that this code has and the archive lacks: they run on the shadow."""
+def migrations_pending_for(applied_by_app: Mapping[str, Sequence[str]]) -> list[str]:
+    """Migrations that this code has and a database lacks in which ``applied_by_app`` were applied, as ``app.name``."""
     from django.db.migrations.loader import MigrationLoader
 
     loader = MigrationLoader(None, ignore_no_migrations=True)
-    applied = {(app, name) for app, names in manifest.migrations.items() for name in names}
+    applied = {(app, name) for app, names in applied_by_app.items() for name in names}
     return sorted(f"{app}.{name}" for app, name in loader.graph.nodes if (app, name) not in applied)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from backups.archive import archive_name
 from backups.engines import Engine, engine_for
 from backups.exceptions import UsageError
+from backups.preflight import migrations_pending_for
 from backups.progress import Progress
 from backups.services.make import CreatedBackup, archive_make
 from backups.services.operation import operation_run
@@ -51,15 +52,10 @@ def backup_create(
 
 def migrations_pending(engine: Engine) -> list[str]:
     """Names of migrations that the code has and the live data lacks; empty where there is no data to protect."""
-    from django.db.migrations.loader import MigrationLoader
-
     if engine.live_state().state != "ok":
         return []
-    applied = {(app, name) for app, names in engine.migrations().items() for name in names}
-    if not applied:
-        return []
-    loader = MigrationLoader(None, ignore_no_migrations=True)
-    return sorted(f"{app}.{name}" for app, name in loader.graph.nodes if (app, name) not in applied)
+    applied = engine.migrations()
+    return migrations_pending_for(applied) if applied else []
 
 
 def _destination(output: Path) -> Path:

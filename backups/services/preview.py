@@ -91,7 +91,7 @@ def restore_preview(
             labels={model._meta.db_table: model._meta.label for model in apps.get_models()},
             rows={table: (live.rows.get(table, 0), manifest.rows.get(table, 0)) for table in tables},
             newer=changed_rows(engine, live.rows, since=manifest.created_at) if live.rows else {},
-            migrations=migrations_pending_for(manifest),
+            migrations=migrations_pending_for(manifest.migrations),
             accounts=_accounts(engine, dump, username) if live.rows else [],
             unread="" if live.state == "counted" else live.reason,
             warnings=plan.warnings,
