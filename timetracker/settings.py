@@ -15,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from backups.conf import SETTING_DEFAULTS
 from timetracker import __version__
 from timetracker.database_url import database_settings
+from timetracker.mail_url import mail_settings
 
 env = environ.Env()
 
@@ -209,6 +210,15 @@ if _bucket := env.str("BACKUPS_S3_BUCKET", default=""):
             "default_acl": None,
         },
     }
+
+# Mail: failures of backups to the ADMINS, invitations and new passwords to people.
+globals().update(mail_settings(env.str("EMAIL_URL", default="") or ("consolemail://" if DEBUG else "smtp://localhost:25")))
+EMAIL_SUBJECT_PREFIX = "[TimeTracker] "
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="") or f"timetracker@{_site.hostname or 'localhost'}"
+SERVER_EMAIL = env.str("SERVER_EMAIL", default="") or DEFAULT_FROM_EMAIL
+ADMINS = [("", address) for address in env.list("ADMINS", default=[])]
+if unfit := [address for _, address in ADMINS if "@" not in address]:
+    raise ImproperlyConfigured(f"ADMINS must be mail addresses with commas between them, such as ann@example.org. {unfit[0]!r} is none.")
 
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
 if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR"):

@@ -15,7 +15,8 @@ _data_dir = Path(tempfile.mkdtemp(prefix="timetracker-test-"))
 (_data_dir / "static").mkdir()
 atexit.register(shutil.rmtree, _data_dir, ignore_errors=True)
 
-_ignored = ("DEBUG", "LOG_LEVEL", "REDIS_URL", "SECRET_KEY_FALLBACKS", "SITE_URL")
+_mail = ("ADMINS", "DEFAULT_FROM_EMAIL", "EMAIL_URL", "SERVER_EMAIL")
+_ignored = (*_mail, "DEBUG", "LOG_LEVEL", "REDIS_URL", "SECRET_KEY_FALLBACKS", "SITE_URL")
 for _name in [name for name in os.environ if name.startswith("BACKUPS_") or name in _ignored]:
     del os.environ[_name]
 os.environ |= {

@@ -60,6 +60,11 @@ def test_the_key_is_read_from_its_file(tmp_path: Path) -> None:
     [
         ("CONN_MAX_AGE", "a minute", "CONN_MAX_AGE must be a whole number, such as 60. It is 'a minute'."),
         ("BACKUPS_UNDO_HOURS", "", "BACKUPS_UNDO_HOURS must be a whole number, such as 72. It is ''."),
+        (
+            "ADMINS",
+            "ann@example.org,ben",
+            "ADMINS must be mail addresses with commas between them, such as ann@example.org. 'ben' is none.",
+        ),
         ("LOG_LEVEL", "loud", "LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR. It is 'LOUD'."),
     ],
 )
@@ -67,6 +72,23 @@ def test_a_value_that_fits_no_variable_is_said_in_one_sentence(tmp_path: Path, n
     completed = start(tmp_path, "check", cwd=None, **{"SECRET_KEY": KEY, name: value})
     assert completed.returncode == 1
     assert completed.stderr.strip() == said
+
+
+def test_mail_comes_from_the_sites_own_host_and_goes_to_the_admins(tmp_path: Path) -> None:
+    names = ("ADMINS", "DEFAULT_FROM_EMAIL", "SERVER_EMAIL", "EMAIL_HOST", "EMAIL_PORT", "EMAIL_BACKEND")
+    mail = read_settings(tmp_path, *names, ADMINS="ann@example.org,ben@example.org", SITE_URL="https://time.example.org")
+    assert mail == {
+        "ADMINS": [["", "ann@example.org"], ["", "ben@example.org"]],
+        "DEFAULT_FROM_EMAIL": "timetracker@time.example.org",
+        "SERVER_EMAIL": "timetracker@time.example.org",
+        "EMAIL_HOST": "localhost",
+        "EMAIL_PORT": 25,
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+    }
+
+
+def test_mails_are_printed_in_development(tmp_path: Path) -> None:
+    assert read_settings(tmp_path, "EMAIL_BACKEND", DEBUG="true") == {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
 
 
 @pytest.mark.parametrize("hosts", ["*", "", "time.example.org,*"])
