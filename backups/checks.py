@@ -40,6 +40,9 @@ SETTING_IDS = {
     "max_ratio": "backups.E111",
     "max_members": "backups.E112",
     "max_bytes": "backups.E113",
+    "health_token": "backups.E120",
+    "max_age_hours": "backups.E121",
+    "progress_hours": "backups.E122",
 }
 
 
@@ -107,7 +110,7 @@ def check_databases(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
 
 @register("backups")
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """E101 to E113: a ``BACKUPS_*`` setting of a wrong type or value."""
+    """E101 to E122: a ``BACKUPS_*`` setting of a wrong type or value."""
     messages: list[CheckMessage] = []
     for attribute, check_id in SETTING_IDS.items():
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 __all__ = ["SETTING_DEFAULTS", "Conf", "conf"]
+
+# What fits into a header of HTTP as it is, and is too long to be guessed.
+_TOKEN = re.compile(r"[!-~]{16,}")
 
 SETTING_DEFAULTS: dict[str, Any] = {
     "BACKUPS_APP_VERSION": "",
@@ -32,6 +36,9 @@ SETTING_DEFAULTS: dict[str, Any] = {
     "BACKUPS_MAX_RATIO": 1500,
     "BACKUPS_MAX_MEMBERS": 2_000_000,
     "BACKUPS_MAX_BYTES": 4 * 1024**4,
+    "BACKUPS_HEALTH_TOKEN": "",
+    "BACKUPS_MAX_AGE_HOURS": 26,
+    "BACKUPS_PROGRESS_HOURS": 24,
 }
 
 
@@ -130,6 +137,24 @@ class Conf:
     def max_bytes(self) -> int:
         """Largest accepted sum of the members' sizes, in bytes."""
         return self._positive("BACKUPS_MAX_BYTES")
+
+    @property
+    def health_token(self) -> str:
+        """What a monitor shows to read the site's health; empty: only this machine may, without a proxy between."""
+        token = str(self._read("BACKUPS_HEALTH_TOKEN", str))
+        if token and not _TOKEN.fullmatch(token):
+            raise ImproperlyConfigured("BACKUPS_HEALTH_TOKEN must be 16 or more visible ASCII characters, without a space.")
+        return token
+
+    @property
+    def max_age_hours(self) -> int:
+        """Hours after which the newest good backup is too old for the site to call itself healthy."""
+        return self._positive("BACKUPS_MAX_AGE_HOURS")
+
+    @property
+    def progress_hours(self) -> int:
+        """Hours for which a link to an operation's progress, or to its cancelling, works."""
+        return self._positive("BACKUPS_PROGRESS_HOURS")
 
 
 conf = Conf()
