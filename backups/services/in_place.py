@@ -6,6 +6,7 @@ archive): going back, by failure or by undo, is a second load.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from django.db import connections
@@ -71,6 +72,8 @@ def in_place_load(
         note = f"What was live before {journal.kind} {journal.short_id}; undo uses it."
         safety = archive_make(journal, engine=engine, progress=progress, trigger="before-restore", note=note, uploads=False)
         journal.arguments["safety"] = safety.location
+        # Counted in the safety archive's own snapshot: with what was still written since the first count.
+        before = replace(before, rows=safety.manifest.rows)
         journal.save()
     remember_catalogue(journal)
     try:

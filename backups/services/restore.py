@@ -32,6 +32,7 @@ from backups.services.stages import (
     after_the_swap,
     enter,
     live_before,
+    live_recounted,
     remember_catalogue,
     rows_equal,
     staging_folder,
@@ -222,6 +223,7 @@ def swap_in(
         progress.warn(warning)
 
     root = uploads_staged(journal, engine, progress, uploads)
+    before = live_recounted(engine, before)
     journal.arguments["nothing_before"] = before.state in ("nothing", "damaged")
     if before.state == "unread":
         progress.warn(f"The rows that were live before could not be counted: {before.reason}")

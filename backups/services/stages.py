@@ -26,6 +26,7 @@ __all__ = [
     "after_the_swap",
     "enter",
     "live_before",
+    "live_recounted",
     "remember_catalogue",
     "rows_equal",
     "staging_folder",
@@ -88,6 +89,14 @@ def live_before(engine: Engine) -> Before:
         return Before("damaged", reason=error.message)
     except BackupError as error:
         return Before("unread", reason=error.message)
+
+
+def live_recounted(engine: Engine, before: Before) -> Before:
+    """Count again after the drain, when nothing is written any more: what was accepted since the first count is kept, too."""
+    if before.state != "counted":
+        return before
+    again = live_before(engine)
+    return again if again.state == "counted" else before
 
 
 def rows_equal(expected: dict[str, int], found: dict[str, int]) -> None:
