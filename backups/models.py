@@ -1,14 +1,29 @@
-"""The catalogue: rows that index the store, and the history of operations.
+"""The catalogue (rows that index the store, and the history of operations), and the schedules of backups.
 
-A restore rewinds the database, so neither table is the truth: :mod:`backups.catalogue` rebuilds both from the store
-and from the records that lie beside the archives. Who asked is kept as text, since the account may be gone.
+A restore rewinds the database, so the catalogue is not the truth: :mod:`backups.catalogue` rebuilds it from the store
+and from the records that lie beside the archives. Schedules are carried over by a restore as they stand on that day. Who
+asked is kept as text, since the account may be gone.
 """
 
 from __future__ import annotations
 
-from django.db import models
+import secrets
+from datetime import time
+from typing import Any
+from zoneinfo import available_timezones
 
-__all__ = ["Backup", "Operation"]
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+__all__ = ["EVERY_DAY", "Backup", "BackupSchedule", "Operation"]
+
+# All seven bits of BackupSchedule.days.
+EVERY_DAY = 0b111_1111
+SCHEDULE_TRIGGER = "schedule:"
 
 
 class Backup(models.Model):
@@ -58,3 +73,99 @@ class Operation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.operation_id[:8]}"
+
+
+def schedule_key() -> str:
+    """A new key of a schedule: 8 hex digits."""
+    return secrets.token_hex(4)
+
+
+def default_time_zone() -> str:
+    """The site's own time zone."""
+    return str(settings.TIME_ZONE)
+
+
+def validate_time_zone(name: str) -> None:
+    """Raise ValidationError unless ``name`` is a time zone that this machine knows."""
+    if name not in available_timezones():
+        raise ValidationError("“%(name)s” is no IANA time zone, such as Europe/Berlin.", code="time_zone", params={"name": name})
+
+
+class BackupSchedule(models.Model):
+    """Backups that happen by themselves: on which days, when, with what, and which of them are kept.
+
+    ``last_due_at`` is the latest due time that is settled: its backup was made, or given up. A run counts its attempt before
+    it begins (``attempts``, and ``next_attempt_at`` for when to try again), so that one that kills its process is not tried for ever.
+    """
+
+    key = models.CharField(
+        max_length=8,
+        unique=True,
+        default=schedule_key,
+        editable=False,
+        help_text="Names the schedule in its archives, also after a restore.",
+    )
+    enabled = models.BooleanField(default=True)
+    days = models.PositiveSmallIntegerField(
+        default=EVERY_DAY,
+        validators=[MinValueValidator(1), MaxValueValidator(EVERY_DAY)],
+        help_text="Days of the week as bits: 1 is Monday, 64 is Sunday.",
+    )
+    at = models.TimeField("time", default=time(2, 30), help_text="Time of day in the time zone below.")
+    time_zone = models.CharField(max_length=63, default=default_time_zone, validators=[validate_time_zone])
+    uploads = models.BooleanField(
+        "with uploads", default=True, help_text="Without them an archive holds the database and the settings alone."
+    )
+    note = models.TextField(blank=True, help_text="Stays with each archive that this schedule makes.")
+    keep_last = models.PositiveSmallIntegerField("last", default=3, help_text="Keep so many of the newest.")
+    keep_daily = models.PositiveSmallIntegerField("daily", default=7, help_text="Keep the newest of each of so many days.")
+    keep_weekly = models.PositiveSmallIntegerField("weekly", default=4, help_text="Keep the newest of each of so many weeks.")
+    keep_monthly = models.PositiveSmallIntegerField("monthly", default=12, help_text="Keep the newest of each of so many months.")
+    keep_yearly = models.PositiveSmallIntegerField("yearly", default=0, help_text="Keep the newest of each of so many years.")
+    last_due_at = models.DateTimeField(default=timezone.now, editable=False)
+    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    next_attempt_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_error = models.TextField(blank=True, editable=False)
+    is_default = models.BooleanField(default=False, editable=False, help_text="Made by the installation, and never edited.")
+
+    class Meta:
+        ordering = ("at", "key")
+        constraints = [
+            models.CheckConstraint(condition=Q(days__gte=1, days__lte=EVERY_DAY), name="backups_schedule_has_a_day"),
+            models.CheckConstraint(
+                condition=Q(keep_last__gt=0) | Q(keep_daily__gt=0) | Q(keep_weekly__gt=0) | Q(keep_monthly__gt=0) | Q(keep_yearly__gt=0),
+                name="backups_schedule_keeps_something",
+                violation_error_message="Keep at least one: with nothing but zeros, each backup would remove the one before it.",
+            ),
+            models.CheckConstraint(
+                condition=Q(attempts=0, next_attempt_at=None) | Q(attempts__gt=0, next_attempt_at__isnull=False),
+                name="backups_schedule_attempt_has_a_time",
+            ),
+            models.UniqueConstraint(fields=["is_default"], condition=Q(is_default=True), name="backups_schedule_one_default"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%H:%M} {self.time_zone} ({self.key})"
+
+    def save(self, **options: Any) -> None:
+        """Save; one that is switched on, or has other days or another time, begins anew now: it never fires for the past."""
+        named = options.get("update_fields")
+        timing = [name for name in ("enabled", "days", "at", "time_zone") if named is None or name in named]
+        before = BackupSchedule.objects.filter(pk=self.pk).values(*timing).first() if timing and not self._state.adding else None
+        if before and any(before[name] != getattr(self, name) for name in timing):
+            anew = {"last_due_at": timezone.now(), "attempts": 0, "next_attempt_at": None, "last_error": ""}
+            for name, value in anew.items():
+                setattr(self, name, value)
+            if named is not None:
+                options["update_fields"] = {*named, *anew}
+        super().save(**options)
+
+    @property
+    def weekdays(self) -> frozenset[int]:
+        """Its days as :meth:`datetime.date.weekday` numbers them: 0 is Monday."""
+        return frozenset(day for day in range(7) if self.days & 1 << day)
+
+    @property
+    def trigger(self) -> str:
+        """What manifest and row of its archives say of why they were made."""
+        return f"{SCHEDULE_TRIGGER}{self.key}"
