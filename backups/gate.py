@@ -1,12 +1,18 @@
 """The gate: a flag outside the database that says what every process may do while a restore runs.
 
-It lives in a cache of its own, ``CACHES["backups"]`` (files, Redis or Valkey), under one key, so that it can be asked
-while the database is closed, torn or gone. Two small files in ``BACKUPS_STATE_DIR`` stand beside it: ``epoch`` (the id
-of the last swap, so that a flushed cache does not lose it) and ``gate_closed`` (the local marker of a load that the
-database server does not fence off by itself; where it lies, the gate is closed on this host whatever the cache says).
+It lives in a cache of its own, ``CACHES["backups"]`` (files, Redis or Valkey), under two keys: that of the running
+operation, and that of a person (``backup_maintenance``); the stricter of the two holds. So it can be asked while the
+database is closed, torn or gone. Small files in ``BACKUPS_STATE_DIR`` stand beside it:
 
-Reading is one ``get`` of the cache and one ``stat``; it never raises and never makes a query. Only the process that
-runs an operation writes, and it holds the operation's lock.
+- ``epoch``: the id of the last swap;
+- ``gate_raised`` and ``maintenance``: what stands under the two keys, for this host's processes to read where the cache
+  has no answer (flushed, restarted, out of reach);
+- ``gate_closed``: the marker of a load that the database server does not fence off by itself. Where it lies, the gate is
+  closed on this host whatever the cache says.
+
+Reading is one ``get_many`` of the cache and one ``stat``; it never raises and never makes a query. Only the process that
+runs an operation writes the operation's key; it holds the operation's lock, and says the same again twice a second until
+the end, so that a cache that has lost everything has it back within a second, on every host.
 """
 
 from __future__ import annotations
@@ -28,6 +34,7 @@ from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.filebased import FileBasedCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connections
 
 from backups.conf import conf
 from backups.exceptions import BackupError, PreflightRefused, RestoreFailed
@@ -35,21 +42,41 @@ from backups.files import sync_folder, write_durably
 
 __all__ = [
     "CACHE_ALIAS",
+    "MAINTENANCE",
     "GateState",
+    "connections_close",
+    "connections_refresh",
     "gate_cache_fault",
     "gate_close",
     "gate_open",
     "gate_raise",
     "gate_read",
     "gate_read_only",
+    "gate_release",
     "gate_require",
     "gate_stage",
     "is_database_closed",
     "is_database_restore_in_progress",
+    "maintenance_off",
+    "maintenance_on",
+    "maintenance_publish",
 ]
 
 CACHE_ALIAS = "backups"
 KEY = "gate"
+MAINTENANCE_KEY = "gate.maintenance"
+# Files in BACKUPS_STATE_DIR.
+EPOCH = "epoch"
+MARKER = "gate_closed"
+RECORD = "gate_raised"
+MAINTENANCE_FILE = "maintenance"
+# The kind of a state that a person has set.
+MAINTENANCE = "maintenance"
+# Seconds between two writes of the same state.
+HEARTBEAT_SECONDS = 0.5
+
+State = Literal["open", "read_only", "closed"]
+STATES: tuple[State, ...] = ("open", "read_only", "closed")  # from the mildest to the strictest
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +87,17 @@ class GateState:
 
     ``state`` is ``open``, ``read_only`` (a shadow is being built: pages work, changes would be lost) or ``closed`` (the
     live data is being replaced). ``operation`` is the id of the running restore, undo or recovery, else empty; ``kind``
-    names which. ``stage`` and ``percent`` (0 to 100) are for display, and so are the times, aware UTC: ``since`` the
-    operation runs, its last ``heartbeat``, and ``eta``, when it should be over. ``epoch`` is the id of the last swap:
-    a connection made under another epoch is to be closed. ``message`` is a sentence for people.
+    names which. Where a person has closed the gate and nothing runs, ``kind`` is ``maintenance``, ``by`` says who, and
+    ``operation`` is empty. ``stage`` and ``percent`` (0 to 100) are for display, and so are the times, aware UTC:
+    ``since`` it is so, the last ``heartbeat`` of an operation (with the gate open again: when it was opened), and ``eta``,
+    when it should be over. ``epoch`` is the id of the last swap: a connection made under another epoch is to be closed.
+    ``message`` is a sentence for people.
+
+    ``reachable`` is not part of what is stored: False where the cache could not be asked, so that this is what the files
+    of this host say.
     """
 
-    state: Literal["open", "read_only", "closed"] = "open"
+    state: State = "open"
     operation: str = ""
     kind: str = ""
     stage: str = ""
@@ -75,28 +107,32 @@ class GateState:
     eta: datetime | None = None
     epoch: str = ""
     message: str = ""
+    by: str = ""
+    reachable: bool = True
 
 
 # What this process has written last, while it runs an operation. Progress is reported from several threads; each write
 # starts from this and not from the cache, so that a late report of progress can never take a state back.
 _held: GateState | None = None
 _lock = threading.Lock()
+_heart: threading.Event | None = None  # set, it stops the thread of the heartbeat
+_seen = threading.local()
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
 def gate_read() -> GateState:
-    """The gate's state. Never raises: with the cache out of reach it is open, unless this host's marker says closed."""
-    try:
-        state = _decode(caches[CACHE_ALIAS].get(KEY))
-    except Exception as error:  # each cache backend has errors of its own
-        logger.warning("The gate's cache cannot be read: %s", error)
-        state = None
-    marker = _read_marker()
-    if marker is not None:
-        return replace(state, state="closed") if state and state.operation else marker
-    return state or GateState(epoch=_read_epoch())
+    """The gate's state. Never raises: with the cache out of reach it is what this host's files say, and open without them."""
+    cached, reachable = _ask_cache()
+    state = replace(_of_operation(cached), reachable=reachable)
+    by_hand = _by_hand(cached)
+    if by_hand.state == "open":
+        return state
+    stricter = max(state.state, by_hand.state, key=STATES.index)
+    if state.operation:
+        return replace(state, state=stricter, message=state.message or by_hand.message)
+    return replace(by_hand, state=stricter, heartbeat=state.heartbeat, epoch=state.epoch, reachable=reachable)
 
 
 def is_database_restore_in_progress() -> bool:
@@ -160,9 +196,10 @@ def gate_raise(operation: str, kind: str, *, message: str = "") -> None:
 
     The gate stays as it is: open, or as a dead operation left it, whose recovery this is.
     """
-    now, found = datetime.now(UTC), gate_read()
+    now, found = datetime.now(UTC), _of_operation(_ask_cache()[0])
     state = GateState(found.state, operation, kind, since=now, heartbeat=now, epoch=found.epoch, message=message)
     _publish(state, PreflightRefused)
+    _heart_start()
 
 
 def gate_read_only() -> None:
@@ -178,7 +215,7 @@ def gate_close(*, local_marker: bool = False) -> None:
     """
     state = _raised("closed")
     if local_marker:
-        write_durably(_marker_path(), json.dumps(_encode(state)).encode())
+        write_durably(conf.state_dir / MARKER, _to_bytes(state))
     _publish(state, RestoreFailed)
 
 
@@ -190,13 +227,14 @@ def gate_open(epoch: str | None = None) -> None:
     """
     if epoch is None:
         # The file first: it is written before the cache, which may have been out of reach then.
-        epoch = _read_epoch() or gate_read().epoch
+        epoch = _read_epoch() or _of_operation(_ask_cache()[0]).epoch
     else:
-        write_durably(_epoch_path(), epoch.encode())
-    _marker_path().unlink(missing_ok=True)
+        write_durably(conf.state_dir / EPOCH, epoch.encode())
+    (conf.state_dir / MARKER).unlink(missing_ok=True)
+    (conf.state_dir / RECORD).unlink(missing_ok=True)
     sync_folder(conf.state_dir)
     try:
-        _publish(GateState(epoch=epoch), BackupError)
+        _publish(GateState(epoch=epoch, heartbeat=datetime.now(UTC)), BackupError)
     except BackupError as error:
         if _withdrawn():
             return
@@ -204,7 +242,21 @@ def gate_open(epoch: str | None = None) -> None:
         error.next_step = "Bring the cache back and run: manage.py backup_status --recover"
         raise
     finally:
-        _forget()
+        gate_release()
+
+
+def gate_release() -> None:
+    """This process no longer runs the operation: the gate stays as it is, and another process may open it (recovery).
+
+    Called where the operation's lock is let go, however the operation ended. Without it this process would go on to say
+    what it said last, against the one that recovers.
+    """
+    global _held, _heart
+    with _lock:
+        _held = None
+        if _heart is not None:
+            _heart.set()
+            _heart = None
 
 
 def gate_stage(stage: str, percent: float | None = None, eta: datetime | None = None) -> None:
@@ -220,7 +272,99 @@ def gate_stage(stage: str, percent: float | None = None, eta: datetime | None = 
             logger.warning("The gate's cache does not take the stage %s: %s", stage, error)
 
 
+# --- by hand ----------------------------------------------------------------------------------------------------------
+
+
+def maintenance_on(*, message: str, read_only: bool = False, by: str = "") -> None:
+    """Close the gate by hand, or with ``read_only`` refuse changes alone, until :func:`maintenance_off`.
+
+    ``message`` is a sentence for visitors, ``by`` says who closed it. A running operation is not touched, and opening the
+    gate at its end does not end this. Raises :class:`~backups.exceptions.BackupError` where it cannot be made known.
+    """
+    state = GateState("read_only" if read_only else "closed", kind=MAINTENANCE, since=datetime.now(UTC), message=message, by=by)
+    try:
+        write_durably(conf.state_dir / MAINTENANCE_FILE, _to_bytes(state))
+    except OSError as error:
+        raise BackupError(
+            f"The maintenance cannot be written down: {error.strerror} ({conf.state_dir / MAINTENANCE_FILE}).",
+            next_step="Free some space there, or make it writable, then run the command again.",
+        ) from error
+    try:
+        _publish_maintenance(state)
+    except BackupError as error:
+        error.state = "This host is in maintenance; other hosts do not know it."
+        error.next_step = "Bring the cache back: the worker's tick tells the others within a minute."
+        raise
+
+
+def maintenance_off() -> None:
+    """End what :func:`maintenance_on` began. Raises :class:`~backups.exceptions.BackupError` where it cannot be made known."""
+    (conf.state_dir / MAINTENANCE_FILE).unlink(missing_ok=True)
+    if conf.state_dir.is_dir():
+        sync_folder(conf.state_dir)
+    try:
+        # Said, and not only taken away: a host with a file of its own reads that the maintenance is over.
+        _publish_maintenance(GateState(since=datetime.now(UTC)))
+    except BackupError as error:
+        error.state = "The maintenance is over on this host; other hosts, and this one once the cache is back, go on with it."
+        error.next_step = "Bring the cache back and run: manage.py backup_maintenance off"
+        raise
+
+
+def maintenance_publish() -> None:
+    """Tell a cache that has lost it of this host's maintenance; called by the tick. What was said later stays.
+
+    Raises :class:`~backups.exceptions.BackupError` where the cache does not take it.
+    """
+    written = _from_file(MAINTENANCE_FILE)
+    cached, reachable = _ask_cache()
+    known = _decode(cached.get(MAINTENANCE_KEY))
+    if written is None or not reachable or (known and known.since and written.since and known.since >= written.since):
+        return
+    _publish_maintenance(written)
+
+
+# --- connections ------------------------------------------------------------------------------------------------------
+
+
+def connections_refresh(epoch: str) -> None:
+    """Close this thread's database connections where they may be older than the swap ``epoch``; for requests and tasks."""
+    if getattr(_seen, "epoch", None) != epoch:
+        connections_close()
+        _seen.epoch = epoch
+
+
+def connections_close() -> None:
+    """Close this thread's database connections. One in the midst of a transaction is its owner's and stays."""
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close()
+
+
 # --- within -----------------------------------------------------------------------------------------------------------
+
+
+def _ask_cache() -> tuple[dict[str, Any], bool]:
+    """What the cache holds under the gate's keys, and whether it could be asked."""
+    try:
+        return caches[CACHE_ALIAS].get_many([KEY, MAINTENANCE_KEY]), True
+    except Exception as error:  # each cache backend has errors of its own
+        logger.warning("The gate's cache cannot be read: %s", error)
+        return {}, False
+
+
+def _of_operation(cached: dict[str, Any]) -> GateState:
+    """What operations say: the cache, else this host's record; and the marker above both."""
+    state = _decode(cached.get(KEY)) or _from_file(RECORD)
+    marker = _read_marker()
+    if marker is not None:
+        return replace(state, state="closed") if state and state.operation else marker
+    return state or GateState(epoch=_read_epoch())
+
+
+def _by_hand(cached: dict[str, Any]) -> GateState:
+    """What a person says; open where nobody has said anything."""
+    return _decode(cached.get(MAINTENANCE_KEY)) or _from_file(MAINTENANCE_FILE) or GateState()
 
 
 def _raised(state: Literal["read_only", "closed"]) -> GateState:
@@ -234,16 +378,65 @@ def _publish(state: GateState, error_class: type[BackupError]) -> None:
     """Write ``state`` and read it back; ``error_class`` is raised where other processes would not see it."""
     global _held
     with _lock:
-        value = _encode(state)
-        try:
-            cache = caches[CACHE_ALIAS]
-            cache.set(KEY, value, timeout=None)
-            found = cache.get(KEY)
-        except Exception as error:
-            raise error_class(f"The gate cannot be set to {state.state}: its cache is out of reach: {error}.") from error
-        if found != value:
-            raise error_class(f"The gate cannot be set to {state.state}: its cache loses what is written to it.")
+        if state.operation:
+            _write_record(state)
+        _put(KEY, state, error_class)
         _held = state
+
+
+def _publish_maintenance(state: GateState) -> None:
+    with _lock:
+        _put(MAINTENANCE_KEY, state, BackupError)
+
+
+def _put(key: str, state: GateState, error_class: type[BackupError]) -> None:
+    value = _encode(state)
+    try:
+        cache = caches[CACHE_ALIAS]
+        cache.set(key, value, timeout=None)
+        found = cache.get(key)
+    except Exception as error:
+        raise error_class(f"The gate cannot be set to {state.state}: its cache is out of reach: {error}.") from error
+    if found != value:
+        raise error_class(f"The gate cannot be set to {state.state}: its cache loses what is written to it.")
+
+
+def _write_record(state: GateState) -> None:
+    """Write the state for this host to read while the cache has lost it. It is the second copy: a full disk stops nothing."""
+    try:
+        write_durably(conf.state_dir / RECORD, _to_bytes(state))
+    except OSError as error:
+        logger.warning("The gate's record cannot be written: %s", error)
+
+
+def _heart_start() -> None:
+    """Begin to say again, until :func:`gate_release`, what this process holds."""
+    global _heart
+    with _lock:
+        if _heart is None:
+            _heart = threading.Event()
+            threading.Thread(target=_beat_until, args=(_heart,), name="gate-heartbeat", daemon=True).start()
+
+
+def _beat_until(stop: threading.Event) -> None:
+    while not stop.wait(HEARTBEAT_SECONDS):
+        with _lock:
+            if stop.is_set() or _held is None:
+                return
+            try:
+                _beat(_held)
+            except Exception as error:
+                logger.warning("The gate's cache does not take the heartbeat: %s", error)
+
+
+def _beat(held: GateState) -> None:
+    cache = caches[CACHE_ALIAS]
+    found = _decode(cache.get(KEY))
+    if found and found.operation and found.since and held.since and found.since > held.since:
+        # This process has lost its lock without noticing it yet, and another recovers the operation.
+        logger.error("The gate is held by %s %s now; it is left alone.", found.kind, found.operation[:8])
+        return
+    cache.set(KEY, _encode(replace(held, heartbeat=datetime.now(UTC))), timeout=None)
 
 
 def _withdrawn() -> bool:
@@ -255,12 +448,6 @@ def _withdrawn() -> bool:
     except Exception as error:
         logger.warning("The gate's cache does not give up its state: %s", error)
         return False
-
-
-def _forget() -> None:
-    global _held
-    with _lock:
-        _held = None
 
 
 def _refuse_foreign_folder(cache: BaseCache) -> None:
@@ -276,46 +463,58 @@ def _refuse_foreign_folder(cache: BaseCache) -> None:
 
 
 def _encode(state: GateState) -> dict[str, Any]:
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(state).items()}
+    stored = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(state).items()}
+    del stored["reachable"]
+    return stored
+
+
+def _to_bytes(state: GateState) -> bytes:
+    return json.dumps(_encode(state)).encode()
 
 
 def _decode(value: object) -> GateState | None:
     """The state of a stored dict. Keys of another version are dropped; anything that is no state is None."""
-    if not isinstance(value, dict) or value.get("state") not in ("open", "read_only", "closed"):
+    if not isinstance(value, dict) or value.get("state") not in STATES:
         return None
-    known = {field.name: value[field.name] for field in fields(GateState) if field.name in value}
-    for name in ("since", "heartbeat", "eta"):
-        known[name] = datetime.fromisoformat(known[name]) if known.get(name) else None
+    known = {field.name: value[field.name] for field in fields(GateState) if field.name in value and field.name != "reachable"}
+    try:
+        for name in ("since", "heartbeat", "eta"):
+            known[name] = datetime.fromisoformat(known[name]) if known.get(name) else None
+    except (TypeError, ValueError):
+        return None
     return GateState(**known)
-
-
-def _marker_path() -> Path:
-    return conf.state_dir / "gate_closed"
-
-
-def _epoch_path() -> Path:
-    return conf.state_dir / "epoch"
 
 
 def _read_marker() -> GateState | None:
     """The marker's state; None where there is none. One that exists and cannot be read closes the gate all the same."""
-    try:
-        path = _marker_path()
-        if not path.exists():
-            return None
-    except (OSError, ImproperlyConfigured):
+    if not _has_marker():
         return None
+    state = _from_file(MARKER)
+    if state is None and _has_marker():
+        return GateState(state="closed", epoch=_read_epoch())
+    return state
+
+
+def _has_marker() -> bool:
     try:
-        state = _decode(json.loads(path.read_bytes()))
+        return (conf.state_dir / MARKER).exists()
+    except (OSError, ImproperlyConfigured):
+        return False
+
+
+def _from_file(name: str) -> GateState | None:
+    """The state in one of the files beside the cache; None where there is none, or it cannot be read."""
+    try:
+        return _decode(json.loads((conf.state_dir / name).read_bytes()))
     except FileNotFoundError:
         return None
-    except (OSError, TypeError, ValueError):
-        state = None
-    return state or GateState(state="closed", epoch=_read_epoch())
+    except (OSError, ValueError, ImproperlyConfigured) as error:
+        logger.warning("The gate's file %s cannot be read: %s", name, error)
+        return None
 
 
 def _read_epoch() -> str:
     try:
-        return _epoch_path().read_text().strip()
+        return (conf.state_dir / EPOCH).read_text().strip()
     except (OSError, ImproperlyConfigured):
         return ""

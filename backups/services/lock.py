@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 
 from backups.engines import Engine
 from backups.exceptions import OperationLocked
+from backups.gate import gate_release
 from backups.journal import journal_load_all
 
 __all__ = ["lock_owner", "lock_taken"]
@@ -33,6 +34,8 @@ def lock_taken(engine: Engine, operation: str, *, wait: float = 0) -> Iterator[N
                 # No operation is at work any more, so the holder has ended between the refusal and the look.
                 if attempt == ATTEMPTS - 1:
                     raise
+        # While the lock is still held: from then on another process may recover, and sets the gate.
+        held.callback(gate_release)
         yield
 
 

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +18,6 @@ from django.conf import settings as django_settings
 from django.core.cache import caches
 from pytest_django import Settings
 
-import backups.gate as gate_module
 from backups.exceptions import BackupError, PreflightRefused, RestoreFailed
 from backups.gate import (
     GateState,
@@ -25,10 +26,14 @@ from backups.gate import (
     gate_raise,
     gate_read,
     gate_read_only,
+    gate_release,
     gate_require,
     gate_stage,
     is_database_closed,
     is_database_restore_in_progress,
+    maintenance_off,
+    maintenance_on,
+    maintenance_publish,
 )
 from backups.tests.servers import RedisServer
 
@@ -65,6 +70,9 @@ class UnreachableCache:
     def get(self, key: str) -> object:
         raise ConnectionError("Connection refused.")
 
+    def get_many(self, keys: list[str]) -> dict[str, object]:
+        raise ConnectionError("Connection refused.")
+
     def set(self, key: str, value: object, timeout: int | None = None) -> None:
         raise ConnectionError("Connection refused.")
 
@@ -77,6 +85,9 @@ class ForgetfulCache(UnreachableCache):
 
     def get(self, key: str) -> object:
         return None
+
+    def get_many(self, keys: list[str]) -> dict[str, object]:
+        return {}
 
     def set(self, key: str, value: object, timeout: int | None = None) -> None:
         pass
@@ -91,7 +102,10 @@ def own_gate(tmp_path: Path, settings: Settings) -> Iterator[None]:
     settings.BACKUPS_STATE_DIR = tmp_path / "state"
     use_cache(settings, "django.core.cache.backends.filebased.FileBasedCache", str(tmp_path / "gate"))
     yield
-    gate_module._forget()
+    beating = hearts()
+    gate_release()
+    for heart in beating:
+        heart.join(60)
 
 
 @pytest.fixture(params=["files", "redis"])
@@ -130,6 +144,19 @@ def ask_other(shared_env: dict[str, str]) -> Iterator[Callable[[], list[object]]
         assert ask() == ["open", "", "", False, False]
         yield ask
         stdin.close()
+
+
+def hearts() -> list[threading.Thread]:
+    """The threads of the heartbeat."""
+    return [thread for thread in threading.enumerate() if thread.name == "gate-heartbeat"]
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait until ``holds``; a minute is a failure."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def use_cache(settings: Settings, backend: str, location: str, **options: object) -> None:
@@ -182,12 +209,185 @@ def test_a_flushed_cache_opens_the_gate_but_where_the_marker_lies_and_keeps_the_
     assert ask_other() == ["open", "", "the last swap", False, False]
 
 
-def test_a_stage_brings_a_flushed_state_back(ask_other: Callable[[], list[object]]) -> None:
+def test_a_stage_brings_a_flushed_state_back() -> None:
     gate_raise(OPERATION, "restore")
     gate_read_only()
     caches["backups"].clear()
     gate_stage("shadow", 10.0)
+    assert caches["backups"].get("gate")["state"] == "read_only"
+
+
+# --- a cache that loses what it had -----------------------------------------------------------------------------------
+
+
+def test_a_flushed_state_is_read_from_this_hosts_record_at_once(ask_other: Callable[[], list[object]]) -> None:
+    gate_raise(OPERATION, "restore")
+    gate_read_only()
+    caches["backups"].clear()
     assert ask_other() == ["read_only", OPERATION, "", True, False]
+    gate_open()
+    caches["backups"].clear()
+    assert ask_other() == ["open", "", "", False, False]
+
+
+def test_changes_stay_refused_on_this_host_while_the_cache_is_out_of_reach(settings: Settings) -> None:
+    gate_raise(OPERATION, "restore")
+    gate_read_only()
+    use_double(settings, UnreachableCache)
+    state = gate_read()
+    assert (state.state, state.operation, state.reachable) == ("read_only", OPERATION, False)
+
+
+def test_the_heartbeat_brings_a_flushed_state_back_to_hosts_without_the_record(shared_env: dict[str, str], tmp_path: Path) -> None:
+    gate_raise(OPERATION, "restore")
+    gate_read_only()
+    (tmp_path / "state" / "gate_raised").unlink()
+    caches["backups"].clear()
+    wait_until(lambda: gate_read().state == "read_only")
+    heartbeat = gate_read().heartbeat
+    wait_until(lambda: gate_read().heartbeat != heartbeat)
+
+
+def test_the_heartbeat_survives_a_cache_that_is_away_for_a_while(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    gate_raise(OPERATION, "restore")
+    gate_close()
+    before = settings.CACHES
+    use_double(settings, UnreachableCache)
+    wait_until(lambda: "does not take the heartbeat" in caplog.text)
+    settings.CACHES = before
+    caches["backups"].clear()
+    wait_until(lambda: caches["backups"].get("gate") is not None)
+    assert is_database_closed()
+
+
+def test_the_heartbeat_ends_with_the_operation() -> None:
+    gate_raise(OPERATION, "restore")
+    (heart,) = hearts()
+    gate_open()
+    heart.join(10)
+    assert not heart.is_alive()
+    gate_raise(OPERATION, "restore")
+    assert len(hearts()) == 1
+
+
+def test_a_process_that_has_let_go_does_not_speak_against_the_one_that_recovers() -> None:
+    gate_raise(OPERATION, "restore")
+    gate_close()
+    (heart,) = hearts()
+    gate_release()
+    assert is_database_closed()
+    caches["backups"].set("gate", {"state": "open"}, timeout=None)  # what another process's gate_open writes
+    heart.join(10)
+    gate_stage("too late")
+    assert not heart.is_alive()
+    assert gate_read() == GateState()
+
+
+def test_the_heartbeat_leaves_the_gate_to_a_later_holder(caplog: pytest.LogCaptureFixture) -> None:
+    gate_raise(OPERATION, "restore")
+    later = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    state = {"state": "closed", "operation": OPERATION, "kind": "recover", "since": later}
+    caches["backups"].set("gate", state, timeout=None)
+    wait_until(lambda: "is held by recover 01234567 now" in caplog.text)
+    assert (gate_read().kind, gate_read().state) == ("recover", "closed")
+
+
+# --- by hand ----------------------------------------------------------------------------------------------------------
+
+
+def test_maintenance_closes_the_gate_for_every_process_and_is_no_restore(ask_other: Callable[[], list[object]]) -> None:
+    maintenance_on(message="We are moving.", by="ada")
+    assert ask_other() == ["closed", "", "", False, True]
+    state = gate_read()
+    assert (state.kind, state.message, state.by, state.operation) == ("maintenance", "We are moving.", "ada", "")
+    assert state.since
+    maintenance_off()
+    assert ask_other() == ["open", "", "", False, False]
+
+
+def test_maintenance_can_refuse_changes_alone(ask_other: Callable[[], list[object]]) -> None:
+    maintenance_on(message="Reading is fine.", read_only=True)
+    assert ask_other() == ["read_only", "", "", False, False]
+
+
+def test_a_restore_during_maintenance_ends_with_maintenance_still_on() -> None:
+    maintenance_on(message="We are moving.", read_only=True)
+    gate_raise(OPERATION, "restore")
+    assert (gate_read().state, gate_read().kind, gate_read().operation) == ("read_only", "restore", OPERATION)
+    assert gate_read().message == "We are moving."
+    gate_close()
+    assert gate_read().state == "closed"
+    gate_open(epoch=OPERATION)
+    assert (gate_read().state, gate_read().kind, gate_read().epoch) == ("read_only", "maintenance", OPERATION)
+    assert not is_database_restore_in_progress()
+    maintenance_off()
+    assert (gate_read().state, gate_read().epoch) == ("open", OPERATION)
+
+
+def test_maintenance_ends_during_a_restore_and_leaves_it_alone() -> None:
+    maintenance_on(message="We are moving.")
+    gate_raise(OPERATION, "restore")
+    assert (gate_read().state, gate_read().operation) == ("closed", OPERATION)
+    maintenance_off()
+    assert (gate_read().state, gate_read().operation) == ("open", OPERATION)
+    gate_close()
+    assert is_database_closed()
+
+
+def test_the_stricter_of_restore_and_maintenance_holds() -> None:
+    gate_raise(OPERATION, "restore")
+    gate_close()
+    maintenance_on(message="Reading is fine.", read_only=True)
+    assert is_database_closed()
+
+
+def test_maintenance_outlives_a_cache_that_is_flushed_or_away(ask_other: Callable[[], list[object]], settings: Settings) -> None:
+    maintenance_on(message="We are moving.")
+    caches["backups"].clear()
+    assert ask_other() == ["closed", "", "", False, True]
+    use_double(settings, UnreachableCache)
+    assert (gate_read().state, gate_read().message, gate_read().reachable) == ("closed", "We are moving.", False)
+
+
+def test_the_tick_tells_a_flushed_cache_of_the_maintenance_again(tmp_path: Path) -> None:
+    maintenance_on(message="We are moving.")
+    caches["backups"].clear()
+    maintenance_publish()
+    (tmp_path / "state" / "maintenance").unlink()  # as a host without the file reads it
+    assert gate_read().message == "We are moving."
+
+
+def test_the_tick_does_not_take_back_what_another_host_has_said_later(tmp_path: Path) -> None:
+    maintenance_on(message="We are moving.")
+    kept = (tmp_path / "state" / "maintenance").read_bytes()
+    maintenance_off()
+    (tmp_path / "state" / "maintenance").write_bytes(kept)  # the file of the host that began it
+    maintenance_publish()
+    assert gate_read() == GateState()
+
+
+def test_the_tick_without_maintenance_writes_nothing() -> None:
+    maintenance_publish()
+    assert caches["backups"].get("gate.maintenance") is None
+
+
+def test_maintenance_without_a_cache_holds_on_this_host_and_says_what_others_know(settings: Settings) -> None:
+    use_double(settings, UnreachableCache)
+    with pytest.raises(BackupError, match="out of reach") as failure:
+        maintenance_on(message="We are moving.")
+    assert failure.value.state == "This host is in maintenance; other hosts do not know it."
+    assert is_database_closed()
+    with pytest.raises(BackupError, match="out of reach") as failure:
+        maintenance_off()
+    assert "backup_maintenance off" in failure.value.next_step
+    assert not is_database_closed()
+
+
+def test_maintenance_that_cannot_be_written_down_is_refused(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file where a folder belongs")
+    with pytest.raises(BackupError, match="cannot be written down"):
+        maintenance_on(message="We are moving.")
+    assert gate_read() == GateState()
 
 
 def test_one_key_is_left_in_the_cache(tmp_path: Path) -> None:
@@ -242,7 +442,8 @@ def test_with_no_cache_pages_are_served_and_the_flag_reads_false(settings: Setti
     gate_raise(OPERATION, "restore")
     gate_open(epoch="the last swap")
     use_double(settings, double)
-    assert gate_read() == GateState(epoch="the last swap")
+    state = gate_read()
+    assert (state.state, state.operation, state.epoch, state.reachable) == ("open", "", "the last swap", double is ForgetfulCache)
     assert not is_database_restore_in_progress()
     assert not is_database_closed()
 
@@ -275,10 +476,10 @@ def test_a_state_of_a_newer_version_is_understood() -> None:
 
 
 def test_a_damaged_file_of_the_cache_is_no_state(tmp_path: Path) -> None:
-    gate_raise(OPERATION, "restore")
-    for path in (tmp_path / "gate").iterdir():
+    maintenance_on(message="We are moving.")
+    for path in [*(tmp_path / "gate").iterdir(), tmp_path / "state" / "maintenance"]:
         path.write_bytes(b"\x80")
-    assert gate_read() == GateState()
+    assert gate_read() == GateState(reachable=False)
 
 
 @pytest.mark.parametrize(
@@ -310,7 +511,7 @@ def test_operations_refuse_where_there_is_no_cache_of_that_name(settings: Settin
     settings.CACHES = {"default": settings.CACHES["default"]}
     with pytest.raises(PreflightRefused, match="backups"):
         gate_require()
-    assert gate_read() == GateState()
+    assert gate_read() == GateState(reachable=False)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only the superuser can give a folder away")
@@ -346,7 +547,8 @@ def test_a_gate_that_cannot_be_opened_says_so_and_is_opened_later(settings: Sett
     settings.CACHES = caches_before
     assert is_database_closed()
     gate_open()
-    assert gate_read() == GateState(epoch=OPERATION)
+    state = gate_read()
+    assert (state.state, state.operation, state.epoch) == ("open", "", OPERATION)
 
 
 def test_the_gate_is_set_by_the_process_that_raised_the_flag() -> None:
@@ -361,5 +563,5 @@ def test_the_files_beside_the_cache_are_private(tmp_path: Path) -> None:
     gate_raise(OPERATION, "restore")
     gate_close(local_marker=True)
     files = list((tmp_path / "state").iterdir())
-    assert sorted(path.name for path in files) == ["epoch", "gate_closed"]
+    assert sorted(path.name for path in files) == ["epoch", "gate_closed", "gate_raised"]
     assert all(path.stat().st_mode & 0o077 == 0 for path in files)
