@@ -40,6 +40,8 @@ SETTING_IDS = {
     "max_ratio": "backups.E111",
     "max_members": "backups.E112",
     "max_bytes": "backups.E113",
+    "keep_safety": "backups.E118",
+    "retry_minutes": "backups.E119",
     "health_token": "backups.E120",
     "max_age_hours": "backups.E121",
     "progress_hours": "backups.E122",

@@ -36,6 +36,8 @@ SETTING_DEFAULTS: dict[str, Any] = {
     "BACKUPS_MAX_RATIO": 1500,
     "BACKUPS_MAX_MEMBERS": 2_000_000,
     "BACKUPS_MAX_BYTES": 4 * 1024**4,
+    "BACKUPS_KEEP_SAFETY": 5,
+    "BACKUPS_RETRY_MINUTES": 5,
     "BACKUPS_HEALTH_TOKEN": "",
     "BACKUPS_MAX_AGE_HOURS": 26,
     "BACKUPS_PROGRESS_HOURS": 24,
@@ -137,6 +139,16 @@ class Conf:
     def max_bytes(self) -> int:
         """Largest accepted sum of the members' sizes, in bytes."""
         return self._positive("BACKUPS_MAX_BYTES")
+
+    @property
+    def keep_safety(self) -> int:
+        """How many of the newest archives made before a restore, and before migrations, pruning leaves."""
+        return self._positive("BACKUPS_KEEP_SAFETY")
+
+    @property
+    def retry_minutes(self) -> int:
+        """Minutes from a scheduled backup that failed to the second attempt; each later pause is three times as long."""
+        return self._positive("BACKUPS_RETRY_MINUTES")
 
     @property
     def health_token(self) -> str:
