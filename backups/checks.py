@@ -42,6 +42,7 @@ SETTING_IDS = {
     "max_bytes": "backups.E113",
     "keep_safety": "backups.E118",
     "retry_minutes": "backups.E119",
+    "queue_minutes": "backups.E117",
     "health_token": "backups.E120",
     "max_age_hours": "backups.E121",
     "progress_hours": "backups.E122",

@@ -33,6 +33,7 @@ SETTING_DEFAULTS: dict[str, Any] = {
     "BACKUPS_DRAIN_SECONDS": 10,
     "BACKUPS_CLOSE_SECONDS": 10,
     "BACKUPS_RESTORE_JOBS": 2,
+    "BACKUPS_QUEUE_MINUTES": 15,
     "BACKUPS_MAX_RATIO": 1500,
     "BACKUPS_MAX_MEMBERS": 2_000_000,
     "BACKUPS_MAX_BYTES": 4 * 1024**4,
@@ -124,6 +125,11 @@ class Conf:
     def restore_jobs(self) -> int:
         """Default of ``backup_restore --jobs``: parallel connections of ``pg_restore``."""
         return self._positive("BACKUPS_RESTORE_JOBS")
+
+    @property
+    def queue_minutes(self) -> int:
+        """Minutes after which a request that nobody has begun is given up, instead of coming as a surprise."""
+        return self._positive("BACKUPS_QUEUE_MINUTES")
 
     @property
     def max_ratio(self) -> int:

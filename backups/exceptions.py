@@ -16,8 +16,10 @@ __all__ = [
     "DumpFailed",
     "Interrupted",
     "NameTaken",
+    "NoWorker",
     "OperationLocked",
     "PreflightRefused",
+    "RequestTaken",
     "RestoreFailed",
     "RestoreNotUndone",
     "UsageError",
@@ -60,6 +62,16 @@ class DumpFailed(BackupError):
     """The database could not be dumped."""
 
     default_state = "No archive was made; the live data is as it was."
+
+
+class NoWorker(BackupError):
+    """No worker is there to do it, so it was not begun and will not be."""
+
+    default_next_step = "Start the site with ./run, which keeps a worker going, or a worker alone; then ask again."
+
+
+class RequestTaken(BackupError):
+    """Somebody else has begun the request already, or it was cancelled or given up."""
 
 
 class UsageError(BackupError):

@@ -14,7 +14,7 @@ from types import FrameType
 
 from backups.exceptions import Interrupted
 
-__all__ = ["interruptible", "too_late", "uninterrupted"]
+__all__ = ["in_time", "interruptible", "is_interruptible", "too_late", "uninterrupted"]
 
 _depth = 0
 _pending: int | None = None
@@ -37,14 +37,24 @@ def interruptible() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    global _is_too_late
-    _is_too_late = False
+    in_time()
     previous = {signum: signal.signal(signum, _on_signal) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for signum, action in previous.items():
             signal.signal(signum, action)
+
+
+def is_interruptible() -> bool:
+    """Whether SIGTERM becomes :class:`~backups.exceptions.Interrupted` in this process now. May be asked from any thread."""
+    return signal.getsignal(signal.SIGTERM) is _on_signal
+
+
+def in_time() -> None:
+    """An operation begins: from here on a signal stops it, also where an earlier one of this process has said :func:`too_late`."""
+    global _is_too_late
+    _is_too_late = False
 
 
 def too_late() -> None:

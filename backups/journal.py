@@ -6,33 +6,41 @@ happened. An operation is interrupted when its journal is unfinished and the loc
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import socket
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from backups.conf import conf
-from backups.exceptions import PreflightRefused
-from backups.files import write_durably
+from backups.exceptions import PreflightRefused, RequestTaken
+from backups.files import apply_owner, private_folder, write_durably
 
-__all__ = ["Journal", "journal_load", "journal_load_all", "journals_damaged"]
+__all__ = [
+    "Journal",
+    "journal_find",
+    "journal_load",
+    "journal_load_all",
+    "journal_queued",
+    "journals_damaged",
+]
 
 UNFINISHED = ("queued", "running")
-_NAME = re.compile(r"[0-9a-f]{32}\.json")
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass
 class Journal:
     """What is known of one operation.
 
-    ``kind`` is create, restore, undo or prune. ``status`` is queued, running, done, failed or recovered.
+    ``kind`` is create, restore, undo, prune or verify. ``status`` is queued, running, done, failed or recovered.
     ``database`` belongs to the engine (names, OIDs, paths), ``uploads`` to :mod:`backups.uploads` (the plan of the
     switch), ``kept`` says what undo would use (empty: nothing). Times are ISO 8601 in UTC.
     """
@@ -115,6 +123,41 @@ def journal_load(path: Path) -> Journal:
     return Journal(**known)
 
 
+def journal_find(operation_id: str) -> Journal | None:
+    """The journal of one operation; None where there is none, or it says nothing any more."""
+    if not _ID.fullmatch(operation_id):
+        return None
+    try:
+        return journal_load(Journal(kind="", id=operation_id).path)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+@contextmanager
+def journal_queued(operation_id: str) -> Iterator[Journal]:
+    """The journal of a request that still waits; until the end of the block no other process changes that.
+
+    Whoever begins, cancels or gives up a request does it in here, so that of several exactly one succeeds. Raises
+    :class:`~backups.exceptions.RequestTaken` for all others, and OSError where the folder of the journals cannot be written.
+    """
+    folder = conf.state_dir / "journal"
+    private_folder(folder)
+    # Never removed: another process may be waiting on it. Closing it lets go of the lock, and so does the death of its holder.
+    descriptor = os.open(folder / ".queue", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        apply_owner(descriptor, folder)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        journal = journal_find(operation_id)
+        if journal is None or journal.status != "queued":
+            raise RequestTaken(
+                f"The request {operation_id[:8]} "
+                + ("is not there any more." if journal is None else f"waits no more: its {journal.kind} is {journal.status}.")
+            )
+        yield journal
+    finally:
+        os.close(descriptor)
+
+
 def journal_load_all() -> list[Journal]:
     """All journals, oldest first; a file that holds none is left out (:func:`journals_damaged`).
 
@@ -126,7 +169,7 @@ def journal_load_all() -> list[Journal]:
 
 def journals_damaged() -> list[str]:
     """The ids of operations whose journal is there and says nothing any more. Writes are atomic, so a failing disk did it."""
-    return sorted(path.stem for path, journal in _read_all() if journal is None and _NAME.fullmatch(path.name))
+    return sorted(path.stem for path, journal in _read_all() if journal is None and _ID.fullmatch(path.stem))
 
 
 def _read_all() -> Iterator[tuple[Path, Journal | None]]:

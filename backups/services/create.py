@@ -27,8 +27,9 @@ def backup_create(
     requested_by: str = "",
     wait: float = 0,
     progress: Progress | None = None,
+    request: str = "",
 ) -> CreatedBackup:
-    """Make one archive in the store, or at ``output`` (a new file, or a folder).
+    """Make one archive in the store, or at ``output`` (a new file, or a folder). ``request``: the queued journal that asks for it.
 
     Raises :class:`~backups.exceptions.OperationLocked`, ``PreflightRefused``, ``DumpFailed``, ``ArchiveNotSaved`` or
     ``Interrupted``; none of them leaves a partial file.
@@ -38,7 +39,9 @@ def backup_create(
     arguments = {"trigger": trigger, "note": note, "pin": pin, "uploads": uploads, "output": str(output or "")}
     if output is not None:
         output = _destination(output)
-    with operation_run("create", engine=engine, progress=progress, wait=wait, requested_by=requested_by, arguments=arguments) as journal:
+    with operation_run(
+        "create", engine=engine, progress=progress, wait=wait, requested_by=requested_by, arguments=arguments, request=request
+    ) as journal:
         made = archive_make(journal, engine=engine, progress=progress, trigger=trigger, note=note, pin=pin, uploads=uploads, output=output)
         journal.archive = made.location
         journal.report = {

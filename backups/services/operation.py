@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from django.db import DatabaseError, connections
@@ -11,12 +11,13 @@ from django.db import DatabaseError, connections
 from backups.catalogue import history_bytes, history_record
 from backups.engines import Engine
 from backups.exceptions import BackupError, Interrupted, PreflightRefused, RestoreNotUndone, reason_of
-from backups.interrupts import uninterrupted
-from backups.journal import Journal
+from backups.interrupts import in_time, uninterrupted
+from backups.journal import Journal, journal_queued
 from backups.progress import Progress
 from backups.services.lock import lock_taken
 from backups.services.recover import recover_interrupted
 from backups.storage import archive_store
+from backups.watch import cancelled_by, watching
 
 __all__ = ["operation_remember", "operation_run"]
 
@@ -31,12 +32,17 @@ def operation_run(
     requested_by: str = "",
     archive: str = "",
     arguments: dict[str, Any] | None = None,
+    request: str = "",
 ) -> Iterator[Journal]:
     """Hold the lock, recover what is left of a dead operation, and keep the journal of this one.
 
-    An exception ends the journal as failed and leaves unchanged; cleaning up is the caller's.
+    ``request`` is the id of the queued journal that asks for it, empty where nobody has queued it. An exception ends the
+    journal as failed and leaves unchanged; cleaning up is the caller's. Raises :class:`~backups.exceptions.RequestTaken`
+    where the request waits no more: of several who begin it, one succeeds.
     """
     journal = Journal(kind=kind, requested_by=requested_by, archive=archive, arguments=arguments or {})
+    journal.id = request or journal.id
+    in_time()
     progress.stage("lock")
     try:
         with lock_taken(engine, journal.id, wait=wait):
@@ -47,25 +53,35 @@ def operation_run(
                     state="The gate is as that operation left it.",
                     next_step="Run: manage.py backup_status --recover",
                 )
-            _begin(journal)
-            try:
-                yield journal
-            except BaseException as error:
+            _begin(journal, request)
+            with ExitStack() as watched:
+                try:
+                    watched.enter_context(watching(journal, progress))
+                    yield journal
+                except BaseException as error:
+                    with uninterrupted(swallow=True):
+                        # Told with the error and after it: a log line before it would read as its cause.
+                        for sentence in _end_failed(journal, error):
+                            error.add_note(sentence)
+                        watched.close()
+                    raise
                 with uninterrupted(swallow=True):
-                    # Told with the error and after it: a log line before it would read as its cause.
-                    for sentence in _end_failed(journal, error):
-                        error.add_note(sentence)
-                raise
-            with uninterrupted(swallow=True):
-                for sentence in _end_done(journal):
-                    progress.warn(sentence)
+                    for sentence in _end_done(journal):
+                        progress.warn(sentence)
+                    # In here, since a wish to cancel that comes now comes too late.
+                    watched.close()
     finally:
         progress.finish()
 
 
-def _begin(journal: Journal) -> None:
+def _begin(journal: Journal, request: str) -> None:
     try:
-        journal.start()
+        if not request:
+            journal.start()
+            return
+        with journal_queued(request) as queued:
+            journal.created_at, journal.requested_by = queued.created_at, journal.requested_by or queued.requested_by
+            journal.start()
     except OSError as error:
         raise PreflightRefused(
             f"The journal of the operation cannot be written: {error.strerror} ({journal.path.parent}).",
@@ -88,10 +104,10 @@ def _end_failed(journal: Journal, error: BaseException) -> list[str]:
     try:
         if isinstance(error, RestoreNotUndone):
             # Unfinished on purpose: that is how recovery finds it.
-            journal.error = _sentence(error)
+            journal.error = _sentence(journal, error)
             journal.save()
         elif not journal.is_finished:
-            journal.end("failed", error=_sentence(error))
+            journal.end("failed", error=_sentence(journal, error))
             return operation_remember(journal)
     except OSError as failure:
         return [_unrecorded(journal, failure)]
@@ -103,9 +119,10 @@ def _unrecorded(journal: Journal, error: OSError) -> str:
     return f"The end of {journal.kind} {journal.short_id} could not be recorded ({error.strerror}); the next operation does it."
 
 
-def _sentence(error: BaseException) -> str:
+def _sentence(journal: Journal, error: BaseException) -> str:
     if isinstance(error, Interrupted):
-        return f"Interrupted by signal {error.signum}."
+        by = cancelled_by(journal.id)
+        return f"Cancelled by {by}." if by else f"Interrupted by signal {error.signum}."
     return error.message if isinstance(error, BackupError) else f"{type(error).__name__}: {error}"
 
 

@@ -23,6 +23,7 @@ from backups.services.partials import partials_remove
 from backups.services.stages import PREVIEW, staging_folder, warn_of_strays
 from backups.storage import archive_store
 from backups.uploads import uploads_discard, uploads_kept, uploads_root, uploads_settle, uploads_sweep
+from backups.watch import cancel_sweep
 
 __all__ = ["Recovered", "Settled", "backup_recover", "interrupted", "recover_interrupted"]
 
@@ -116,6 +117,8 @@ def sweep_leftovers(engine: Engine) -> None:
     unjudged.update(operation[:8] for operation in journals_damaged())
     with suppress(BackupError, OSError):
         kept_keep_only(engine, kept)
+    with suppress(OSError):
+        cancel_sweep()
     for folder in (conf.state_dir / "staging").glob("*"):
         if not folder.name.startswith(PREVIEW):
             shutil.rmtree(folder, ignore_errors=True)

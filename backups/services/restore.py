@@ -66,10 +66,12 @@ def backup_restore(
     requested_by: str = "",
     wait: float = 0,
     progress: Progress | None = None,
+    request: str = "",
 ) -> RestoreReport:
     """Replace the live data by what ``archive`` holds (a path, or a name in the store).
 
-    ``uploads``: ``merge`` (the archive's files win, others stay), ``exact`` (others go) or ``skip``. Raises a
+    ``uploads``: ``merge`` (the archive's files win, others stay), ``exact`` (others go) or ``skip``. ``request``: the
+    queued journal that asks for it. Raises a
     :class:`~backups.exceptions.BackupError`; unless it is ``RestoreNotUndone``, the live data is as it was.
     """
     progress = progress or Progress()
@@ -87,6 +89,7 @@ def backup_restore(
                 requested_by=requested_by,
                 archive=archive,
                 arguments=arguments,
+                request=request,
             ) as journal,
             restoring(journal, engine, progress) as staging,
         ):

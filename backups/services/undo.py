@@ -78,10 +78,11 @@ def undo_preview() -> UndoPreview:
     )
 
 
-def backup_undo(*, requested_by: str = "", wait: float = 0, progress: Progress | None = None) -> RestoreReport:
+def backup_undo(*, requested_by: str = "", wait: float = 0, progress: Progress | None = None, request: str = "") -> RestoreReport:
     """Bring back what was live before the last restore (or undo); what is live now is kept in its place.
 
-    Raises a :class:`~backups.exceptions.BackupError`; unless it is ``RestoreNotUndone``, the live data is as it was.
+    ``request``: the queued journal that asks for it. Raises a :class:`~backups.exceptions.BackupError`; unless it is
+    ``RestoreNotUndone``, the live data is as it was.
     """
     progress = progress or Progress()
     engine = engine_for()
@@ -89,7 +90,7 @@ def backup_undo(*, requested_by: str = "", wait: float = 0, progress: Progress |
     undoes = _kept().id
     with (
         operation_run(
-            "undo", engine=engine, progress=progress, wait=wait, requested_by=requested_by, arguments={"undoes": undoes}
+            "undo", engine=engine, progress=progress, wait=wait, requested_by=requested_by, arguments={"undoes": undoes}, request=request
         ) as journal,
         restoring(journal, engine, progress) as staging,
     ):

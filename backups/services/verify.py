@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from django.db import DatabaseError, connections
 
 from backups.catalogue import catalogue_verified
+from backups.engines import engine_for
 from backups.exceptions import ArchiveRejected, ArchiveUnreadable, reason_of
 from backups.manifest import Manifest
 from backups.progress import Progress
 from backups.services.archives import archive_opened
+from backups.services.operation import operation_run
 
 __all__ = ["Verified", "backup_verify"]
 
@@ -26,12 +28,25 @@ class Verified:
     manifest: Manifest
 
 
-def backup_verify(*, archive: str, progress: Progress | None = None) -> Verified:
+def backup_verify(*, archive: str, progress: Progress | None = None, requested_by: str = "", request: str = "") -> Verified:
     """Verify a path or a name in the store. Needs no lock and no database.
 
-    Raises :class:`~backups.exceptions.ArchiveNotFound` or ``ArchiveRejected`` naming the member and what is wrong.
+    ``request``: the queued journal that asks for it; then it is an operation like others, with the lock, so that what is
+    read is not pruned meanwhile and who asked can follow it. Raises :class:`~backups.exceptions.ArchiveNotFound` or
+    ``ArchiveRejected`` naming the member and what is wrong.
     """
     progress = progress or Progress()
+    if not request:
+        return _verify(archive, progress)
+    with operation_run(
+        "verify", engine=engine_for(), progress=progress, requested_by=requested_by, archive=archive, request=request
+    ) as journal:
+        verified = _verify(archive, progress)
+        journal.report = {"members": verified.members, "bytes": verified.bytes, "signature": verified.signature}
+        return verified
+
+
+def _verify(archive: str, progress: Progress) -> Verified:
     try:
         with archive_opened(archive) as reader:
             progress.stage("verify", total=reader.total_bytes, message=archive)

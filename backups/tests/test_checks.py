@@ -158,6 +158,7 @@ WRONG_VALUES: dict[str, list[Any]] = {
     "max_ratio": [0, "1500"],
     "max_members": [0, None],
     "max_bytes": [0, 1e12],
+    "queue_minutes": [0, 1.5, "15"],
     "health_token": [None, 5, "short", "sixteen letters and spaces"],
     "max_age_hours": [0, "26"],
     "progress_hours": [0, 0.5],

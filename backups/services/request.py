@@ -1,0 +1,203 @@
+"""What a page asks for and a worker does: a request is a queued journal first, and a message only wakes somebody to it.
+
+So nothing depends on the broker: a message that is lost is made up for by the tick, and one that comes twice, or comes
+late, finds that the request waits no more.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from backups.conf import conf
+from backups.exceptions import BackupError, NoWorker, OperationLocked, PreflightRefused, RequestTaken, UsageError, reason_of
+from backups.interrupts import interruptible
+from backups.journal import Journal, journal_find, journal_load_all, journal_queued
+from backups.presence import worker_seen
+from backups.progress import Event, Progress
+from backups.services.create import backup_create
+from backups.services.restore import backup_restore
+from backups.services.undo import backup_undo
+from backups.services.verify import backup_verify
+
+__all__ = ["operation_request", "operation_work", "progress_logged", "requests_run"]
+
+# Seconds for which whoever asks waits until a worker has begun, and between two looks.
+PATIENCE = 4.0
+POLL_SECONDS = 0.05
+
+log = logging.getLogger("backups")
+
+# What may be asked for, and with which arguments beside the archive.
+ARGUMENTS: Mapping[str, frozenset[str]] = {
+    "create": frozenset({"trigger", "note", "pin", "uploads"}),
+    "restore": frozenset({"strategy", "uploads", "jobs", "trust_unsigned"}),
+    "undo": frozenset(),
+    "verify": frozenset(),
+}
+WITH_ARCHIVE = ("restore", "verify")
+
+
+# --- asking ---------------------------------------------------------------------------------------------------------------
+
+
+def operation_request(
+    kind: str,
+    *,
+    archive: str = "",
+    arguments: Mapping[str, Any] | None = None,
+    requested_by: str = "",
+    wake: Callable[[str], None],
+    patience: float = PATIENCE,
+) -> Journal:
+    """Ask for an operation, and return its journal when a worker has begun it, or is there and will (``status`` tells).
+
+    ``kind`` is create, restore, undo or verify; ``arguments`` are those of the service of that name. ``wake`` gets
+    the operation's id and tells the workers; where it fails they find the request by themselves within a minute. Raises
+    :class:`~backups.exceptions.NoWorker` after ``patience`` seconds without a sign of a worker: then the request has been
+    withdrawn and will not be run; ``UsageError`` for what cannot be asked, PreflightRefused where it cannot be written.
+    """
+    journal = Journal(kind=kind, archive=archive, arguments=_arguments(kind, archive, arguments or {}), requested_by=requested_by)
+    heard = worker_seen()
+    deadline = time.monotonic() + patience
+    try:
+        journal.save()
+    except OSError as error:
+        raise PreflightRefused(
+            f"The request cannot be written: {error.strerror} ({journal.path.parent}).",
+            next_step="Free some space there, or make it writable, then ask again.",
+        ) from error
+    try:
+        wake(journal.id)
+    except Exception as error:  # each broker has errors of its own
+        log.warning("The workers could not be woken for %s %s: %s", kind, journal.short_id, error)
+    while True:
+        now = journal_find(journal.id) or journal
+        if now.status != "queued":
+            return now
+        # A sign from before the request says nothing: that worker may have died since.
+        is_alive = (seen := worker_seen()) is not None and seen != heard
+        if is_alive and _is_another_running(journal):
+            return now
+        if time.monotonic() >= deadline:
+            return now if is_alive else _withdrawn(journal, patience)
+        time.sleep(POLL_SECONDS)
+
+
+def _arguments(kind: str, archive: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    known = ARGUMENTS.get(kind)
+    if known is None:
+        raise UsageError(f"There is no operation {kind!r}.")
+    if unknown := sorted(set(arguments) - known):
+        raise UsageError(f"A {kind} takes no {unknown[0]}.")
+    if bool(archive) != (kind in WITH_ARCHIVE):
+        raise UsageError(f"A {kind} needs an archive." if not archive else f"A {kind} takes no archive.")
+    return dict(arguments)
+
+
+def _is_another_running(journal: Journal) -> bool:
+    return any(other.status == "running" and other.id != journal.id for other in journal_load_all())
+
+
+def _withdrawn(journal: Journal, patience: float) -> Journal:
+    """End a request that no worker is there for, and say so; where one has begun it at the last moment, its journal."""
+    error = NoWorker(f"No worker has answered within {patience:g} seconds, so the {journal.kind} was not begun and will not be.")
+    try:
+        with journal_queued(journal.id) as queued:
+            queued.end("failed", error=error.message)
+    except RequestTaken:
+        return journal_find(journal.id) or journal
+    raise error
+
+
+# --- working --------------------------------------------------------------------------------------------------------------
+
+
+def operation_work(operation_id: str) -> bool:
+    """Run the request if it still waits; returns False where another operation holds the lock, so that it goes on waiting.
+
+    A failure is in the journal, for those who asked, and in the log. :class:`~backups.exceptions.Interrupted` goes on.
+    """
+    journal = journal_find(operation_id)
+    if journal is None or journal.status != "queued":
+        return True
+    if _is_late(journal):
+        _give_up(journal, f"Not started in time: no worker has begun it within {conf.queue_minutes} minutes.")
+        return True
+    log.info("The %s %s begins%s.", journal.kind, journal.short_id, f" for {journal.requested_by}" if journal.requested_by else "")
+    try:
+        with interruptible():
+            _run(journal, progress_logged())
+    except OperationLocked:
+        return False
+    except RequestTaken:
+        return True
+    except BackupError as error:
+        log.error("The %s %s failed: %s", journal.kind, journal.short_id, error)  # noqa: TRY400 - a person's sentence, no trace
+        _give_up(journal, error.message)
+    except Exception as error:
+        log.exception("The %s %s failed.", journal.kind, journal.short_id)
+        _give_up(journal, f"{type(error).__name__}: {reason_of(error)}")
+    else:
+        log.info("The %s %s is done.", journal.kind, journal.short_id)
+    return True
+
+
+def requests_run() -> None:
+    """Run the requests that nobody has begun, oldest first, until none waits or another operation holds the lock.
+
+    Those that have waited too long are given up in any case.
+    """
+    for journal in _queued():
+        if _is_late(journal):
+            operation_work(journal.id)
+    for journal in _queued():
+        if not operation_work(journal.id):
+            return
+
+
+def progress_logged() -> Progress:
+    """A progress whose notes and warnings go to the log, for operations that nobody looks at."""
+    return Progress(sinks=[_log_event])
+
+
+def _log_event(event: Event) -> None:
+    if event.kind in ("note", "warning"):
+        log.log(logging.WARNING if event.kind == "warning" else logging.INFO, "%s", event.message)
+
+
+def _queued() -> list[Journal]:
+    return [journal for journal in journal_load_all() if journal.status == "queued"]
+
+
+def _is_late(journal: Journal) -> bool:
+    return datetime.now(UTC) - datetime.fromisoformat(journal.created_at) > timedelta(minutes=conf.queue_minutes)
+
+
+def _give_up(journal: Journal, error: str) -> None:
+    """End a request that has not begun; one that has begun has told its end already."""
+    try:
+        with journal_queued(journal.id) as queued:
+            queued.end("failed", error=error)
+    except RequestTaken:
+        return
+    except OSError as failure:
+        log.error("The end of the %s %s could not be recorded: %s", journal.kind, journal.short_id, failure)
+
+
+def _run(journal: Journal, progress: Progress) -> None:
+    """The service of the journal's kind, with what was asked for."""
+    asked: dict[str, Any] = {**journal.arguments, "requested_by": journal.requested_by, "request": journal.id, "progress": progress}
+    if journal.kind == "create":
+        backup_create(**asked)
+    elif journal.kind == "restore":
+        backup_restore(archive=journal.archive, **asked)
+    elif journal.kind == "undo":
+        backup_undo(**asked)
+    elif journal.kind == "verify":
+        backup_verify(archive=journal.archive, **asked)
+    else:
+        raise UsageError(f"There is no operation {journal.kind!r}.")
