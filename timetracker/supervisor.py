@@ -35,12 +35,15 @@ _prctl = getattr(ctypes.CDLL(None), "prctl", None)
 def site_processes(host: str, port: int) -> dict[str, list[str]]:
     """The command line of each process of the site, by its name."""
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    celery = [sys.executable, "-P", "-m", "celery", "--quiet", "--app", "timetracker.celery:app"]
     return {
         "web": [
             *(sys.executable, "-P", "-m", "gunicorn", "timetracker.wsgi:application"),
             *("--bind", address, "--worker-class", "gthread", "--workers", "1", "--threads", "8"),
             *("--graceful-timeout", "30", "--log-level", "warning", "--no-control-socket"),
         ],
+        "worker": [*celery, "worker", "--without-gossip", "--without-mingle", "--without-heartbeat"],
+        "beat": [*celery, "beat"],
     }
 
 

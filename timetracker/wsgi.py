@@ -6,3 +6,6 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "timetracker.settings")
 application = get_wsgi_application()
+
+# What a page asks for goes to this app's broker, and not to Celery's own default.
+import timetracker.celery  # noqa: E402, F401

@@ -1,0 +1,63 @@
+"""What happens by itself, once a minute and at every start of a worker."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from django.db import DatabaseError, connections
+
+from backups.exceptions import BackupError, OperationLocked
+from backups.gate import gate_read
+from backups.interrupts import interruptible
+from backups.presence import tick_note
+from backups.services.recover import backup_recover, interrupted
+from backups.services.request import progress_logged, requests_run
+
+__all__ = ["backup_tick", "tick_recover"]
+
+log = logging.getLogger("backups")
+
+
+def backup_tick() -> None:
+    """Do what is due. Two ticks at once do no harm: whatever changes something takes the lock, and looks again inside.
+
+    A step that fails is logged and does not keep the others from being tried. Only
+    :class:`~backups.exceptions.Interrupted` ends a tick early.
+    """
+    steps: dict[str, Callable[[], object]] = {
+        "note the time": tick_note,
+        "recover what was interrupted": tick_recover,
+        "run what was asked for": requests_run,
+    }
+    for name, step in steps.items():
+        _step(name, step)
+
+
+def tick_recover() -> None:
+    """Settle interrupted operations, and open the gate where only the cache has not heard of an end.
+
+    Without either sign nothing is touched: the lock is left to those who need it.
+    """
+    state = gate_read()
+    if not interrupted() and not (state.operation and state.kind != "maintenance"):
+        return
+    try:
+        with interruptible():
+            backup_recover(progress=progress_logged())
+    except OperationLocked:
+        # It is at work, and not interrupted.
+        return
+
+
+def _step(name: str, step: Callable[[], object]) -> None:
+    connections.close_all()
+    try:
+        step()
+    except (BackupError, DatabaseError, OSError) as error:
+        # The cause is outside, and its sentence says it; a trace would not add anything.
+        log.error("The tick could not %s: %s", name, error)  # noqa: TRY400
+    except Exception:
+        log.exception("The tick could not %s.", name)
+    finally:
+        connections.close_all()
