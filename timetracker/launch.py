@@ -7,6 +7,7 @@ whether there is something to do, so that a second start is quick and harmless.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -14,6 +15,7 @@ import os
 import secrets
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -38,11 +40,11 @@ def say(sentence: str) -> None:
 
 
 def secret_key_ensure() -> None:
-    """Make ``DATA_DIR/secret_key`` (0600) unless there is one, or ``SECRET_KEY`` is set.
+    """Make ``DATA_DIR/secret_key`` (0600) unless there is one, or ``SECRET_KEY`` or its file is given.
 
     Written under another name first and linked into place: two starts at once end up with one and the same key.
     """
-    if os.environ.get("SECRET_KEY"):
+    if os.environ.get("SECRET_KEY") or os.environ.get("SECRET_KEY_FILE"):
         return
     folder = (BASE_DIR / (os.environ.get("DATA_DIR") or "var")).resolve()
     key_file = folder / "secret_key"
@@ -150,32 +152,26 @@ def admin_ensure() -> str:
     return password
 
 
-def refuse_lost_database(*, empty: bool) -> None:
-    """Stop where an installation that has been in use meets an empty database: starting anew would hide the loss."""
-    if empty or not (settings.STATE_DIR / "first_start").exists() or connection.introspection.table_names():
+def refuse_lost_database(*, anew: str) -> None:
+    """Stop where an installation that has been in use meets an empty database: starting anew would hide the loss.
+
+    ``anew`` is what to type to do that all the same.
+    """
+    if not (settings.STATE_DIR / "first_start").exists() or connection.introspection.table_names():
         return
+    manage_command = os.environ["MANAGE_COMMAND"]
     say(
         f"This installation had data, but its database ({connection.settings_dict['NAME']}) is empty. Nothing was changed.\n"
-        "Bring the data back: ./run manage backup_list, then ./run restore NAME. To begin anew without it: ./run --empty"
+        f"Bring the data back: {manage_command} backup_list, then {manage_command} backup_restore NAME. To begin anew without it: {anew}"
     )
     raise SystemExit(1)
 
 
-def start(*, empty: bool) -> NoReturn:
-    """Make the site ready and become its supervisor."""
-    os.umask(0o077)
+@contextlib.contextmanager
+def failures_told() -> Iterator[None]:
+    """Say in a sentence or two what kept the site from being made ready, and end with the exit code for it."""
     try:
-        host, port = os.environ.get("HOST") or "127.0.0.1", port_wanted()
-        if refusal := address_refused(host, port):
-            say(refusal)
-            raise SystemExit(1)
-        django.setup()
-        recover()
-        refuse_lost_database(empty=empty)
-        migrate()
-        collect_static()
-        fill_first_time(empty=empty)
-        password = admin_ensure()
+        yield
     except ImproperlyConfigured as error:
         say(str(error))
         raise SystemExit(1) from None
@@ -185,12 +181,50 @@ def start(*, empty: bool) -> NoReturn:
     except Error as error:
         file = f" ({connection.settings_dict['NAME']})" if connection.vendor == "sqlite" else ""
         say(f"The database{file} does not answer as it should: {error}".rstrip())
-        say("Check DATABASE_URL, the server and the disk's space; ./run manage backup_status says more.")
-        say("Then start again with ./run. Where data is lost or damaged, docs/DATABASE_RECOVERY.md says what to do.")
+        say(f"Check DATABASE_URL, the server and the disk's space; {os.environ['MANAGE_COMMAND']} backup_status says more.")
+        say("Then start again. Where data is lost or damaged, docs/DATABASE_RECOVERY.md says what to do.")
         raise SystemExit(1) from None
     except KeyboardInterrupt:
-        say("Interrupted. Start again with ./run")
+        say("Interrupted. Start again in the same way.")
         raise SystemExit(130) from None
+
+
+def prepare(*, empty: bool) -> None:
+    """Make the site ready and leave its processes to others: what a container does once, before theirs start.
+
+    No demo data; ``empty`` begins anew where the database of an installation that has been in use is empty.
+    """
+    os.umask(0o077)
+    with failures_told():
+        django.setup()
+        recover()
+        if not empty:
+            refuse_lost_database(anew="docker compose run --rm prepare --empty")
+        migrate()
+        collect_static()
+        fill_first_time(empty=True)
+        password = admin_ensure()
+    say("The site is ready.")
+    if password:
+        say(f"Log in as {FIRST_ADMIN} with the password {password} (shown this once; change it there).")
+
+
+def start(*, empty: bool) -> NoReturn:
+    """Make the site ready and become its supervisor."""
+    os.umask(0o077)
+    with failures_told():
+        host, port = os.environ.get("HOST") or "127.0.0.1", port_wanted()
+        if refusal := address_refused(host, port):
+            say(refusal)
+            raise SystemExit(1)
+        django.setup()
+        recover()
+        if not empty:
+            refuse_lost_database(anew="./run --empty")
+        migrate()
+        collect_static()
+        fill_first_time(empty=empty)
+        password = admin_ensure()
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - a comparison
     say(f"TimeTracker is at {settings.SITE_URL or f'http://{shown}:{port}'}/ - Ctrl-C ends it.")
     if password:
@@ -207,19 +241,22 @@ def manage(args: list[str]) -> NoReturn:
 
 
 def main() -> None:
-    """``python -m timetracker.launch start [--empty]`` or ``… manage ARGUMENTS``."""
+    """``python -m timetracker.launch start [--empty]``, ``… prepare [--empty]`` or ``… manage ARGUMENTS``."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "timetracker.settings")
-    # Messages that say what to type next say it in the words of ./run.
-    os.environ["MANAGE_COMMAND"] = "./run manage"
+    # Messages that say what to type next say it in the words of ./run, or of whoever set this.
+    os.environ.setdefault("MANAGE_COMMAND", "./run manage")
     command, *args = sys.argv[1:]
-    if command == "start" and args not in ([], ["--empty"]):
+    if command in ("start", "prepare") and args not in ([], ["--empty"]):
         say(f"Unknown: {' '.join(args)}. Type ./run help")
         raise SystemExit(2)
     try:
         secret_key_ensure()
         if command == "manage":
             manage(args)
-        start(empty="--empty" in args)
+        if command == "prepare":
+            prepare(empty="--empty" in args)
+        else:
+            start(empty="--empty" in args)
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         say(f"TimeTracker could not write or read its files: {error.strerror or error}{where}.")
