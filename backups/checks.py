@@ -24,6 +24,7 @@ __all__ = ["ENGINE_VENDORS", "SETTING_IDS"]
 
 STORE_ALIAS = "backups"
 ENGINE_VENDORS = ("postgresql", "sqlite")
+MIDDLEWARE = "backups.middleware.MaintenanceMiddleware"
 
 # The attribute of conf -> the id of its check. Ids only grow: one that is given up is never used again.
 SETTING_IDS = {
@@ -40,6 +41,9 @@ SETTING_IDS = {
     "max_ratio": "backups.E111",
     "max_members": "backups.E112",
     "max_bytes": "backups.E113",
+    "hold_seconds": "backups.E114",
+    "hold_waiters": "backups.E115",
+    "gate_exempt": "backups.E116",
     "keep_safety": "backups.E118",
     "retry_minutes": "backups.E119",
     "queue_minutes": "backups.E117",
@@ -109,6 +113,17 @@ def check_databases(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
             )
         )
     return messages
+
+
+@register("backups")
+def check_middleware(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """E009 the gate's middleware is missing; E010 another stands before it, which would ask a closed database."""
+    entries = list(settings.MIDDLEWARE)
+    if MIDDLEWARE not in entries:
+        return [Error("MIDDLEWARE lacks the gate's middleware.", hint=f"Put {MIDDLEWARE!r} first.", id="backups.E009")]
+    if entries[0] != MIDDLEWARE:
+        return [Error(f"{entries[0]} stands before the gate's middleware.", hint=f"Put {MIDDLEWARE!r} first.", id="backups.E010")]
+    return []
 
 
 @register("backups")

@@ -37,6 +37,9 @@ SETTING_DEFAULTS: dict[str, Any] = {
     "BACKUPS_MAX_RATIO": 1500,
     "BACKUPS_MAX_MEMBERS": 2_000_000,
     "BACKUPS_MAX_BYTES": 4 * 1024**4,
+    "BACKUPS_HOLD_SECONDS": 2,
+    "BACKUPS_HOLD_WAITERS": 6,
+    "BACKUPS_GATE_EXEMPT": ["/healthz", "/readyz", "/backups/health.json", "/backups/metrics", "/backups/progress/", "/backups/cancel/"],
     "BACKUPS_KEEP_SAFETY": 5,
     "BACKUPS_RETRY_MINUTES": 5,
     "BACKUPS_HEALTH_TOKEN": "",
@@ -55,10 +58,10 @@ class Conf:
             raise ImproperlyConfigured(f"{name} must be {wanted}, not {type(value).__name__}.")
         return value
 
-    def _positive(self, name: str) -> int:
+    def _positive(self, name: str, *, lowest: int = 1) -> int:
         value = self._read(name, int)
-        if value < 1:
-            raise ImproperlyConfigured(f"{name} must be 1 or more, not {value}.")
+        if value < lowest:
+            raise ImproperlyConfigured(f"{name} must be {lowest} or more, not {value}.")
         return int(value)
 
     @property
@@ -145,6 +148,24 @@ class Conf:
     def max_bytes(self) -> int:
         """Largest accepted sum of the members' sizes, in bytes."""
         return self._positive("BACKUPS_MAX_BYTES")
+
+    @property
+    def hold_seconds(self) -> int:
+        """Longest time, in seconds, that a request waits for the gate to open; 0: none waits."""
+        return self._positive("BACKUPS_HOLD_SECONDS", lowest=0)
+
+    @property
+    def hold_waiters(self) -> int:
+        """Requests of one process that may wait so long at a time; fewer than its threads, so that some can answer."""
+        return self._positive("BACKUPS_HOLD_WAITERS", lowest=0)
+
+    @property
+    def gate_exempt(self) -> list[str]:
+        """Paths that the gate does not stop, each with all below it. They must not need the database."""
+        paths = self._read("BACKUPS_GATE_EXEMPT", (list, tuple))
+        if any(not isinstance(path, str) or not path.startswith("/") or path == "/" for path in paths):
+            raise ImproperlyConfigured("BACKUPS_GATE_EXEMPT must be a list of paths that begin with a slash, and not the slash alone.")
+        return list(paths)
 
     @property
     def keep_safety(self) -> int:

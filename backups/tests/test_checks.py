@@ -144,6 +144,17 @@ def test_atomic_requests_on_postgresql_are_fine(database_settings: dict[str, Any
     assert found() == []
 
 
+def test_a_missing_middleware_is_found(settings: Settings) -> None:
+    settings.MIDDLEWARE = settings.MIDDLEWARE[1:]
+    assert found() == ["backups.E009"]
+
+
+def test_a_middleware_before_the_gates_own_is_found(settings: Settings) -> None:
+    settings.MIDDLEWARE = [settings.MIDDLEWARE[1], settings.MIDDLEWARE[0], *settings.MIDDLEWARE[2:]]
+    assert found() == ["backups.E010"]
+    assert "django.middleware.security.SecurityMiddleware" in said("backups.E010")
+
+
 WRONG_VALUES: dict[str, list[Any]] = {
     "app_version": [None, 5],
     "state_dir": [None, "", 5],
@@ -158,6 +169,9 @@ WRONG_VALUES: dict[str, list[Any]] = {
     "max_ratio": [0, "1500"],
     "max_members": [0, None],
     "max_bytes": [0, 1e12],
+    "hold_seconds": [-1, 0.5, None],
+    "hold_waiters": [-1, "6"],
+    "gate_exempt": ["/healthz", [5], ["healthz"], ["/"], None],
     "queue_minutes": [0, 1.5, "15"],
     "health_token": [None, 5, "short", "sixteen letters and spaces"],
     "max_age_hours": [0, "26"],

@@ -245,7 +245,9 @@ def documented_default(value: object) -> str:
     """How the table of settings writes a default."""
     if value is None:
         return "none"
-    return f"`{value}`" if isinstance(value, int) else "empty"
+    if isinstance(value, list):
+        value = ",".join(value)
+    return f"`{value}`" if value or isinstance(value, int) else "empty"
 
 
 def test_every_setting_is_explained_with_its_default_and_its_check() -> None:
