@@ -97,6 +97,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "backups.middleware.MaintenanceMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "timetracker.content_security.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -121,6 +122,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "backups.context_processors.gate",
             ],
         },
     },
@@ -158,7 +160,12 @@ CACHES = {
             "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
         }
         if REDIS_URL
-        else {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": DATA_DIR / "gate"}
+        else {
+            "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+            "LOCATION": DATA_DIR / "gate",
+            # From so many keys on Django removes a third of them at random, and with them the gate.
+            "OPTIONS": {"MAX_ENTRIES": 1_000_000},
+        }
     ),
 }
 
