@@ -88,7 +88,7 @@ INSTALLED_APPS = [
     "timetracker.billing",
     "timetracker.siteconf",
     "backups",
-    "django.contrib.admin",
+    "timetracker.admin_site.SiteAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
