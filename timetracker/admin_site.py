@@ -1,0 +1,51 @@
+"""The admin of this project: its login page renders whatever state the database is in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.contrib.admin.apps import AdminConfig
+from django.contrib.auth.models import AnonymousUser
+from django.db import DatabaseError
+from django.http import HttpRequest, HttpResponse
+
+from backups.gate import connections_close, is_database_restore_in_progress
+
+__all__ = ["SiteAdmin", "SiteAdminConfig"]
+
+
+class SiteAdminConfig(AdminConfig):
+    """Makes :class:`SiteAdmin` the ``admin.site`` at which all models register."""
+
+    default_site = "timetracker.admin_site.SiteAdmin"
+
+
+class SiteAdmin(AdminSite):
+    """Django's admin, in the site's name."""
+
+    site_title = site_header = "TimeTracker"
+    # "View site" would lead back to the admin.
+    site_url = None
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The login page; to ask for it (GET) needs no database.
+
+        It asks who is logged in already, and takes "nobody" where the database cannot say. During a restore it does not even ask:
+        the restore ends all sessions.
+        """
+        if request.method == "GET" and not _knows_user(request):
+            request.user = AnonymousUser()
+        return super().login(request, extra_context)
+
+
+def _knows_user(request: HttpRequest) -> bool:
+    """Whether the database said who sends the request; the user is kept in the request then, and not asked for again."""
+    if is_database_restore_in_progress():
+        return False
+    try:
+        request.user.get_username()
+    except DatabaseError:
+        connections_close()
+        return False
+    return True
