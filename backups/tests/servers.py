@@ -401,11 +401,15 @@ class RedisServer:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def command(self, word: str) -> str:
+        """The first line of the answer to a command without arguments, such as ``FLUSHALL``. Raises OSError where none comes."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(f"{word}\r\n".encode())
+            return connection.recv(4096).decode().partition("\r\n")[0]
+
     def _answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(16).startswith(b"+PONG")
+            return self.command("PING") == "+PONG"
         except OSError:
             return False
 

@@ -203,7 +203,8 @@ def _parent(pid: int) -> int | None:
 def main(host: str, port: int, processes: int, threads: int) -> None:
     """Be the supervisor of a site's processes."""
     commands = site_processes(host, port) | {"web": web_command(port, processes, threads)}
-    Supervisor(commands, say=lambda sentence: print(sentence, file=sys.stderr, flush=True)).run()
+    # Tests kill much more often than life does: no longer pauses for what keeps ending.
+    Supervisor(commands, say=lambda sentence: print(sentence, file=sys.stderr, flush=True), longest_pause=1.0).run()
 
 
 if __name__ == "__main__":
