@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
-from django.contrib.auth.models import AnonymousUser
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 
@@ -31,9 +30,12 @@ class SiteAdmin(AdminSite):
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The login page; to ask for it (GET) needs no database.
 
-        It asks who is logged in already, and takes "nobody" where the database cannot say. During a restore it does not even ask:
-        the restore ends all sessions.
+        It asks who is logged in already, and takes "nobody" where the database cannot say. During a restore it does not
+        even ask: the restore ends all sessions.
         """
+        # Django names this module while it is still loading the apps: no model can be imported above.
+        from django.contrib.auth.models import AnonymousUser
+
         if request.method == "GET" and not _knows_user(request):
             request.user = AnonymousUser()
         return super().login(request, extra_context)
