@@ -56,7 +56,7 @@ def shadow_prepare(*, lenient: bool) -> dict[str, Any]:
     call_command("check", databases=[DEFAULT_DB_ALIAS], verbosity=0)
 
     for model in apps.get_models():
-        if model._meta.proxy or not model._meta.managed:
+        if model._meta.proxy or not model._meta.managed or model._meta.app_label in executor.loader.unmigrated_apps:
             continue
         columns = [field.attname for field in model._meta.concrete_fields]
         try:

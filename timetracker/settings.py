@@ -5,6 +5,7 @@ Defaults are safe and need no server: SQLite in WAL mode, files below ``DATA_DIR
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -87,6 +88,7 @@ INSTALLED_APPS = [
     "timetracker.tracking",
     "timetracker.billing",
     "timetracker.siteconf",
+    "portal",
     "backups",
     "timetracker.admin_site.SiteAdminConfig",
     "django.contrib.auth",
@@ -94,6 +96,8 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django_htmx",
+    "axes",
 ]
 
 MIDDLEWARE = [
@@ -107,6 +111,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "timetracker.urls"
@@ -122,6 +128,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "portal.context_processors.current_client",
                 "backups.context_processors.gate",
             ],
         },
@@ -169,7 +176,17 @@ CACHES = {
     ),
 }
 
+# What the throttle of logins counts: apart from the gate, since anybody can fill it. A flood of it drops counts at random.
+CACHES["logins"] = {**CACHES["backups"], "KEY_PREFIX": "logins"}
+if not REDIS_URL:
+    CACHES["logins"] |= {"LOCATION": DATA_DIR / "logins", "OPTIONS": {"MAX_ENTRIES": 10_000}}
+
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+LOGIN_URL = "portal:login"
+LOGIN_REDIRECT_URL = "portal:dashboard"
+# Seconds that a link to a new password and an invitation are good for.
+PASSWORD_RESET_TIMEOUT = 86400
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
@@ -180,6 +197,25 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+
+# Ten wrong passwords for one name from one address, and it waits for a quarter of an hour. Nothing of it is in the
+# database: a restore neither locks people out nor lets them in, and the tables of django-axes are not made.
+AXES_HANDLER = "timetracker.accounts.throttle.ThrottleHandler"
+AXES_CACHE = "logins"
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_CLIENT_IP_CALLABLE = "timetracker.accounts.throttle.client_address"
+AXES_LOCKOUT_CALLABLE = "timetracker.accounts.throttle.locked_out"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+# A name may be a password, typed into the wrong field. Addresses are logged.
+AXES_SENSITIVE_PARAMETERS = ["username"]
+MIGRATION_MODULES = {"axes": None}
+# Proxies whose X-Forwarded-For is believed; gunicorn reads the same variable.
+TRUSTED_PROXIES = env.list("FORWARDED_ALLOW_IPS", default=["127.0.0.1", "::1"])
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"

@@ -1,7 +1,7 @@
 """URLs of TimeTracker."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 admin.site.site_title = admin.site.site_header = "TimeTracker"
@@ -11,4 +11,5 @@ admin.site.site_url = None
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("portal/", include("portal.urls")),
 ]

@@ -11,6 +11,7 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.http import HttpRequest
 
 from timetracker.accounts.models import User
 
@@ -19,8 +20,8 @@ pytestmark = pytest.mark.django_db
 
 def test_person_logs_in_with_username_and_password() -> None:
     user = User.objects.create_user("robin", "robin@studio.example", "correct horse battery")
-    assert authenticate(username="robin", password="correct horse battery") == user
-    assert authenticate(username="robin", password="wrong") is None
+    assert authenticate(HttpRequest(), username="robin", password="correct horse battery") == user
+    assert authenticate(HttpRequest(), username="robin", password="wrong") is None
 
 
 def test_full_name_stands_for_the_person_and_the_username_where_there_is_none() -> None:

@@ -1,0 +1,89 @@
+"""Forms of the portal."""
+
+# Django's form classes take no type arguments at run time.
+# mypy: disable-error-code="type-arg"
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, time
+from typing import Any, cast
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm, PasswordResetForm
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from portal.figures import projects_of
+from timetracker.accounts.models import User
+from timetracker.clients.models import Client
+from timetracker.tracking.models import Project, TimeEntry
+
+__all__ = ["ForgottenForm", "LoginForm", "TimeFilter"]
+
+
+class LoginForm(AuthenticationForm):
+    """The e-mail address is the name; capital letters make no difference."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Ask for an e-mail address, as phones know it."""
+        super().__init__(*args, **kwargs)
+        self.fields["username"].label = "E-mail address"
+        self.fields["username"].widget = forms.EmailInput(attrs={"autofocus": True, "autocomplete": "username", "maxlength": 150})
+        self.error_messages = self.error_messages | {
+            "invalid_login": "This e-mail address and this password do not go together. Mind capital letters in the password.",
+            "team": "This is the clients' entrance. The team logs in to the administration.",
+        }
+
+    def clean_username(self) -> str:
+        """Write it as accounts do."""
+        return str(self.cleaned_data["username"]).lower()
+
+    def confirm_login_allowed(self, user: User) -> None:
+        """Let in whoever works for a client."""
+        super().confirm_login_allowed(user)
+        if user.is_staff or user.is_superuser or not hasattr(user, "client_person"):
+            raise ValidationError(self.error_messages["team"], code="team")
+
+
+class ForgottenForm(PasswordResetForm):
+    """Sends a link to a new password to a client's person, also to one who has not used her invitation."""
+
+    def get_users(self, email: str) -> Iterable[User]:
+        """Return whom the address belongs to. The team's passwords are not to be had here."""
+        return User.objects.filter(
+            email__iexact=email, is_active=True, is_staff=False, is_superuser=False, client_person__invited_at__isnull=False
+        )
+
+
+class TimeFilter(forms.Form):
+    """Which time entries: of a project, from a day, to a day (inclusive, in the current time zone)."""
+
+    project = forms.ModelChoiceField(queryset=Project.objects.none(), required=False, empty_label="All projects")
+    since = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+
+    def __init__(self, *args: Any, client: Client, **kwargs: Any) -> None:
+        """Offer the client's own projects."""
+        super().__init__(*args, **kwargs)
+        cast(forms.ModelChoiceField, self.fields["project"]).queryset = projects_of(client)
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse an end before the beginning."""
+        cleaned = super().clean() or self.cleaned_data
+        since, until = cleaned.get("since"), cleaned.get("until")
+        if since and until and until < since:
+            self.add_error("until", "This day is before the first one.")
+        return cleaned
+
+    def chosen(self, entries: QuerySet[TimeEntry]) -> QuerySet[TimeEntry]:
+        """Return those of ``entries`` that a valid form asks for."""
+        asked = self.cleaned_data
+        if asked["project"]:
+            entries = entries.filter(project=asked["project"])
+        if asked["since"]:
+            entries = entries.filter(started_at__gte=timezone.make_aware(datetime.combine(asked["since"], time.min)))
+        if asked["until"]:
+            entries = entries.filter(started_at__lte=timezone.make_aware(datetime.combine(asked["until"], time.max)))
+        return entries

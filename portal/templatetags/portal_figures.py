@@ -1,0 +1,45 @@
+"""How the portal writes hours and money."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import PurePosixPath
+
+from django import template
+
+from timetracker.billing import totals
+
+__all__ = ["amount", "file_kind", "hours", "of_cents", "percent_of"]
+
+register = template.Library()
+
+
+@register.filter
+def hours(seconds: float) -> str:
+    """Return hours and minutes, rounded to the nearest minute: ``12:05``."""
+    minutes = round(seconds / 60)
+    return f"{minutes // 60:,}:{minutes % 60:02d}"
+
+
+@register.filter
+def amount(value: Decimal, currency: str) -> str:
+    """Return an amount with its currency, which no line break parts from it: ``1,234.50 EUR``."""
+    return f"{value:,.2f}\N{NO-BREAK SPACE}{currency}"
+
+
+@register.filter
+def of_cents(value: int | Decimal) -> Decimal:
+    """Return the amount of so many hundredths."""
+    return totals.cents(value)
+
+
+@register.filter
+def percent_of(seconds: float, budget_hours: Decimal) -> int:
+    """Return how much of a budget of hours is used, in whole percent; all of it where the budget is zero."""
+    return round(seconds / 36 / float(budget_hours)) if budget_hours else 100
+
+
+@register.filter
+def file_kind(name: str) -> str:
+    """Return the ending of a file's name in capitals: ``PDF``."""
+    return PurePosixPath(name).suffix.removeprefix(".").upper() or "File"
