@@ -61,12 +61,17 @@ def main() -> None:
     import django
 
     django.setup()
-    from backups.gate import gate_close, gate_open, gate_raise, gate_read, gate_read_only
+    from backups.gate import gate_close, gate_open, gate_raise, gate_read, gate_read_only, gate_stage
+
+    def close() -> None:
+        # The stage tells that it is for a moment only, so that visitors are held.
+        gate_stage("swap")
+        gate_close()
 
     words: dict[str, Callable[[], object]] = {
         "raise": lambda: gate_raise(uuid.uuid4().hex, "restore"),
         "read_only": gate_read_only,
-        "close": gate_close,
+        "close": close,
         "open": lambda: gate_open(epoch=uuid.uuid4().hex),
         "read": lambda: None,
     }
