@@ -5,6 +5,7 @@ Defaults are safe and need no server: SQLite in WAL mode, files below ``DATA_DIR
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,10 @@ from backups.conf import SETTING_DEFAULTS
 from timetracker import __version__
 from timetracker.database_url import database_settings
 from timetracker.mail_url import mail_settings
+from timetracker.secret_files import with_secret_files
 
 env = environ.Env()
+env.ENVIRON = with_secret_files(os.environ)
 
 
 def _number(name: str, default: int) -> int:
@@ -75,6 +78,8 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[SITE_URL] if SI
 # gunicorn believes X-Forwarded-Proto from FORWARDED_ALLOW_IPS (this machine by default) and tells Django by the request's
 # scheme. SECURE_PROXY_SSL_HEADER stays unset: it would believe anybody.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = IS_HTTPS
+# Probes ask from beside the site, over plain http: a redirect would tell them nothing.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^backups/(health\.json|metrics)$"]
 SECURE_HSTS_SECONDS = _number("SECURE_HSTS_SECONDS", 86400 if IS_HTTPS else 0)
 X_FRAME_OPTIONS = "DENY"
 SILENCED_SYSTEM_CHECKS = [
@@ -128,8 +133,8 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "portal.context_processors.current_client",
                 "backups.context_processors.gate",
+                "portal.context_processors.current_client",
             ],
         },
     },

@@ -11,12 +11,15 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from timetracker.secret_files import SECRETS
+
 _data_dir = Path(tempfile.mkdtemp(prefix="timetracker-test-"))
 (_data_dir / "static").mkdir()
 atexit.register(shutil.rmtree, _data_dir, ignore_errors=True)
 
 _mail = ("ADMINS", "DEFAULT_FROM_EMAIL", "EMAIL_URL", "SERVER_EMAIL")
-_ignored = (*_mail, "DEBUG", "LOG_LEVEL", "REDIS_URL", "SECRET_KEY_FALLBACKS", "SITE_URL")
+_files = tuple(f"{name}_FILE" for name in SECRETS)
+_ignored = (*_mail, *_files, "DEBUG", "LOG_LEVEL", "REDIS_URL", "SECRET_KEY_FALLBACKS", "SITE_URL")
 for _name in [name for name in os.environ if name.startswith("BACKUPS_") or name in _ignored]:
     del os.environ[_name]
 os.environ |= {

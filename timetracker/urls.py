@@ -9,6 +9,7 @@ admin.site.site_title = admin.site.site_header = "TimeTracker"
 admin.site.site_url = None
 
 urlpatterns = [
+    path("", include("backups.urls")),
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("portal/", include("portal.urls")),

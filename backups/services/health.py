@@ -1,0 +1,348 @@
+"""Whether backups happen and the site could come back: what a monitor asks, answered in every state of the site.
+
+Nothing here hangs or fails with what it asks about: database, store and lock are each asked for a bounded time, and what
+does not answer is told. No archive is opened: its name says when it was made, its row what a verification found.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+from zoneinfo import ZoneInfoNotFoundError
+
+from django.db import DatabaseError, connections
+from django.utils import timezone
+
+from backups.conf import conf
+from backups.engines import engine_for
+from backups.exceptions import BackupError, reason_of
+from backups.gate import GateState, gate_read
+from backups.journal import Journal, journal_load_all, journals_damaged
+from backups.models import Backup, BackupSchedule
+from backups.presence import WorkerSeen, tick_seen, worker_seen
+from backups.schedules import next_runs, sentence
+from backups.services.kept import kept_current, kept_describe, kept_usable
+from backups.storage import archive_store, is_archive_name
+
+__all__ = ["Failure", "Health", "LastBackup", "Readiness", "ScheduleHealth", "backup_health", "backup_ready"]
+
+# Seconds for an answer of the database, of the lock (another connection to the same server) and of the store.
+DATABASE_SECONDS = 2.0
+LOCK_SECONDS = 3.0
+STORE_SECONDS = 5.0
+# The tick comes every minute; one that is older than this says that nothing makes it come.
+TICK_LATE = timedelta(minutes=5)
+
+DatabaseState = Literal["ok", "closed", "incomplete", "broken", "silent"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Whether pages can be served now: ``gate`` is its state; ``database`` is ok, closed (not asked), broken or silent."""
+
+    gate: str
+    database: DatabaseState
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a visitor should be sent here."""
+        return self.gate != "closed" and self.database == "ok"
+
+
+@dataclass(frozen=True)
+class LastBackup:
+    """The newest archive of the store in which no verification found a problem; times are aware UTC."""
+
+    name: str
+    made_at: datetime
+    verified_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An operation that failed, as its journal tells it."""
+
+    operation: str
+    kind: str
+    ended_at: datetime
+    error: str
+
+
+@dataclass(frozen=True)
+class ScheduleHealth:
+    """One enabled schedule: the due time it has settled last, and what stands in the way of the next; times are aware UTC."""
+
+    key: str
+    sentence: str
+    last_due_at: datetime
+    next_due_at: datetime | None
+    attempts: int
+    last_error: str
+
+
+@dataclass
+class Health:
+    """How things stand. ``problems`` are the sentences for which the site is not healthy; without any it is.
+
+    None means that it is not known, because what knows it did not answer: ``archives`` and ``schedules``.
+    """
+
+    checked_at: datetime
+    gate: GateState
+    database: DatabaseState = "closed"
+    last_backup: LastBackup | None = None
+    archives: int | None = None
+    verified_at: datetime | None = None
+    last_failure: Failure | None = None
+    schedules: list[ScheduleHealth] | None = None
+    tick_at: datetime | None = None
+    worker: WorkerSeen | None = None
+    is_worker_expected: bool = False
+    queued: list[str] = field(default_factory=list)
+    running: list[str] = field(default_factory=list)
+    interrupted: list[str] = field(default_factory=list)
+    kept: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether there is no problem."""
+        return not self.problems
+
+
+class Question(Generic[T]):
+    """A question whose answer may never come, asked in a thread of its own and at most once at a time in this process.
+
+    Who asks while it is open waits for the same answer; so a server that hangs costs one thread and not one per request.
+    """
+
+    def __init__(self, ask: Callable[[], T]) -> None:
+        """Keep what is to be asked; nothing is asked yet."""
+        self._ask = ask
+        self._lock = threading.Lock()
+        self._open: Future[T] | None = None
+
+    def begin(self) -> Future[T]:
+        """Ask, unless the question is open already; the answer, or the error, comes in the future."""
+        with self._lock:
+            if self._open is None or self._open.done():
+                self._open = Future()
+                # A daemon: at the end of the process nobody waits for a server that does not answer.
+                threading.Thread(target=self._answer, args=(self._open,), name="health", daemon=True).start()
+            return self._open
+
+    def _answer(self, future: Future[T]) -> None:
+        try:
+            future.set_result(self._ask())
+        except BaseException as error:
+            future.set_exception(error)
+        finally:
+            connections.close_all()
+
+
+def backup_ready() -> Readiness:
+    """Look whether pages can be served: the gate, and one query that is given two seconds."""
+    gate = gate_read().state
+    if gate == "closed":
+        return Readiness(gate, "closed")
+    try:
+        _SELECT.begin().result(timeout=DATABASE_SECONDS)
+    except TimeoutError:
+        return Readiness(gate, "silent")
+    except Exception:  # whatever it is: the database cannot be used
+        return Readiness(gate, "broken")
+    return Readiness(gate, "ok")
+
+
+def backup_health() -> Health:
+    """Look at everything that a backup, or the way back, depends on. Never raises for it; takes ten seconds where nothing answers."""
+    health = Health(checked_at=timezone.now(), gate=gate_read())
+    # Both are asked at once, and waited for below.
+    stored = _STORED.begin()
+    noted = _NOTED.begin() if health.gate.state != "closed" else None
+    _look_at_journals(health)
+    rows = _look_at_database(health, noted)
+    _look_at_store(health, stored, rows)
+    health.tick_at, health.worker = tick_seen(), worker_seen()
+    _judge_backups(health)
+    _judge_processes(health)
+    return health
+
+
+# --- the questions ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What the database says: of each archive when it was verified and what was wrong, and the enabled schedules."""
+
+    archives: dict[str, tuple[datetime | None, str]] = field(default_factory=dict)
+    schedules: list[ScheduleHealth] | None = None
+
+
+def _select() -> None:
+    connection = connections["default"]
+    if connection.vendor == "sqlite" and not Path(connection.settings_dict["NAME"]).exists():
+        # Connecting would make an empty file, which hides that the database is lost.
+        raise DatabaseError("There is no database file.")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _noted() -> _Rows:
+    _select()
+    try:
+        archives = {name: (at, problem) for name, at, problem in Backup.objects.values_list("name", "verified_at", "problem")}
+        return _Rows(archives, [_schedule(schedule) for schedule in BackupSchedule.objects.filter(enabled=True)])
+    except DatabaseError as error:
+        raise _Incomplete(reason_of(error)) from error
+
+
+class _Incomplete(Exception):
+    """The database answers, and lacks what the code expects."""
+
+
+def _schedule(schedule: BackupSchedule) -> ScheduleHealth:
+    next_due = schedule.next_attempt_at
+    if next_due is None:
+        with suppress(ZoneInfoNotFoundError):
+            next_due = next_runs(schedule, timezone.now(), count=1)[0]
+    return ScheduleHealth(schedule.key, sentence(schedule), schedule.last_due_at, next_due, schedule.attempts, schedule.last_error)
+
+
+def _stored() -> list[str]:
+    return [archive.name for archive in archive_store().list()]
+
+
+_SELECT = Question(_select)
+_NOTED = Question(_noted)
+_STORED = Question(_stored)
+_LOCKED = Question(lambda: engine_for().is_locked())
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+
+def _look_at_journals(health: Health) -> None:
+    """What the files of the operations tell. The lock is asked only where one of them has not ended."""
+    try:
+        journals, damaged, kept = journal_load_all(), journals_damaged(), kept_current()
+    except (BackupError, OSError) as error:
+        health.problems.append(f"The journals cannot be read: {reason_of(error)}")
+        return
+    health.problems.extend(f"The journal of operation {operation[:8]} is damaged." for operation in damaged)
+    health.queued = [_named(journal) for journal in journals if journal.status == "queued"]
+    unfinished = [_named(journal) for journal in journals if journal.status == "running"]
+    if unfinished and _is_locked(health):
+        health.running = unfinished
+    else:
+        health.interrupted = unfinished
+    failed = [journal for journal in journals if journal.status == "failed" and journal.ended_at]
+    if failed:
+        last = max(failed, key=lambda journal: journal.ended_at)
+        health.last_failure = Failure(last.id, last.kind, datetime.fromisoformat(last.ended_at), last.error)
+    if kept is not None and kept_usable(kept):
+        health.kept = kept_describe(kept)
+
+
+def _named(journal: Journal) -> str:
+    return f"{journal.kind} {journal.short_id}"
+
+
+def _is_locked(health: Health) -> bool:
+    """Whether an operation is at work; where nobody answers, it is taken to be, and the doubt is told."""
+    try:
+        return _LOCKED.begin().result(timeout=LOCK_SECONDS)
+    except Exception as error:
+        health.problems.append(f"Whether an operation is at work cannot be asked: {_why(error, LOCK_SECONDS)}")
+        return True
+
+
+def _look_at_database(health: Health, noted: Future[_Rows] | None) -> _Rows:
+    """What the rows say; nothing where the database is closed or does not answer."""
+    if noted is None:
+        return _Rows()
+    try:
+        rows = noted.result(timeout=DATABASE_SECONDS)
+    except Exception as error:
+        states: dict[type[Exception], DatabaseState] = {TimeoutError: "silent", _Incomplete: "incomplete"}
+        health.database = states.get(type(error), "broken")
+        # While an operation runs, the swap may have come in between.
+        if not health.gate.operation:
+            health.problems.append(f"The database is {health.database}: {_why(error, DATABASE_SECONDS)}")
+        return _Rows()
+    health.database, health.schedules = "ok", rows.schedules
+    return rows
+
+
+def _look_at_store(health: Health, stored: Future[list[str]], rows: _Rows) -> None:
+    """The newest archive that no verification found bad: it was verified when it was made, and its name says when that was."""
+    try:
+        names = stored.result(timeout=STORE_SECONDS)
+    except Exception as error:
+        health.problems.append(f"The store cannot be listed: {_why(error, STORE_SECONDS)}")
+        return
+    archives = [name for name in sorted(names) if _made_at(name)]
+    health.archives = len(archives)
+    good = []
+    for name in archives:
+        verified_at, problem = rows.archives.get(name, (None, ""))
+        if not problem:
+            good.append(LastBackup(name, _made_at(name) or health.checked_at, verified_at))
+        elif name == archives[-1]:
+            health.problems.append(f"The newest archive {name} is not good: {problem}")
+    health.last_backup = good[-1] if good else None
+    health.verified_at = max((backup.verified_at for backup in good if backup.verified_at), default=None)
+
+
+def _made_at(name: str) -> datetime | None:
+    """When the archive of that name was made (aware UTC); None where its name does not say so."""
+    try:
+        return datetime.strptime(name[:22], "backup_%Y%m%d_%H%M%S").replace(tzinfo=UTC) if is_archive_name(name) else None
+    except ValueError:
+        return None
+
+
+def _why(error: Exception, seconds: float) -> str:
+    return f"no answer within {seconds:.0f} seconds" if isinstance(error, TimeoutError) else reason_of(error)
+
+
+# --- judging ----------------------------------------------------------------------------------------------------------
+
+
+def _judge_backups(health: Health) -> None:
+    limit = timedelta(hours=conf.max_age_hours)
+    if health.last_backup is None:
+        if health.archives is not None:
+            health.problems.append("There is no good backup in the store.")
+    elif health.checked_at - health.last_backup.made_at > limit:
+        hours = (health.checked_at - health.last_backup.made_at) / timedelta(hours=1)
+        health.problems.append(f"The last good backup is {hours:.0f} hours old, more than {conf.max_age_hours}.")
+    health.problems.extend(
+        f"The schedule {schedule.key} fails: {schedule.last_error}" for schedule in health.schedules or () if schedule.last_error
+    )
+
+
+def _judge_processes(health: Health) -> None:
+    if not health.gate.reachable:
+        health.problems.append("The gate's cache is out of reach: no restore could begin.")
+    health.problems.extend(f"The {operation} was interrupted and waits for recovery." for operation in health.interrupted)
+    # Where the database does not say whether there are schedules, a tick that came once should come again.
+    has_schedule = bool(health.schedules) if health.schedules is not None else health.tick_at is not None
+    health.is_worker_expected = has_schedule or bool(health.queued)
+    if not health.is_worker_expected:
+        return
+    if health.worker is None and health.gate.reachable:
+        health.problems.append("No worker is there: nothing that was asked for, and no schedule, is carried out.")
+    if health.tick_at is None:
+        health.problems.append("The tick that starts the schedules has never come.")
+    elif health.checked_at - health.tick_at > TICK_LATE:
+        minutes = (health.checked_at - health.tick_at) // timedelta(minutes=1)
+        health.problems.append(f"The tick that starts the schedules has not come for {minutes} minutes.")

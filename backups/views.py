@@ -1,0 +1,238 @@
+"""Pages that answer in every state of the site: health for monitors, progress and cancelling for whoever has the link.
+
+None of them touches session, user or context processors; but for the readiness and the health none asks the database.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from functools import wraps
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, HttpResponseRedirect, JsonResponse
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods, require_safe
+
+from backups.conf import conf
+from backups.links import (
+    LinkExpired,
+    LinkInvalid,
+    cancel_link,
+    cancel_operation_of,
+    progress_link,
+    progress_operation_of,
+)
+from backups.metrics import CONTENT_TYPE, metrics_text
+from backups.preflight import size_human
+from backups.services.health import Health, backup_health, backup_ready
+from backups.watch import Watched, cancel_request, watch_read
+
+__all__ = ["alive", "cancel", "health", "metrics", "progress", "progress_data", "ready"]
+
+View = Callable[..., HttpResponse]
+
+# Headers by which a proxy says that it stands between: then the address of the caller is the proxy's.
+PROXY_HEADERS = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via")
+KINDS = {"create": "Backup", "restore": "Restore", "undo": "Undo", "verify": "Verification", "prune": "Pruning"}
+
+
+# --- for monitors -----------------------------------------------------------------------------------------------------
+
+
+@require_safe
+def alive(request: HttpRequest) -> HttpResponse:
+    """``/healthz``: the process answers. Nothing else is looked at."""
+    return _unstored(HttpResponse("ok\n", content_type="text/plain; charset=utf-8"))
+
+
+@require_safe
+def ready(request: HttpRequest) -> HttpResponse:
+    """``/readyz``: 200 where visitors can be served, else 503; the gate is not closed and the database answers within 2 s."""
+    found = backup_ready()
+    return _unstored(JsonResponse({"ready": found.is_ready, **asdict(found)}, status=200 if found.is_ready else 503))
+
+
+def for_monitors(view: View) -> View:
+    """Let in who shows ``BACKUPS_HEALTH_TOKEN`` (``Authorization: Bearer …`` or ``?token=``); without one configured, this machine."""
+
+    @wraps(view)
+    def checked(request: HttpRequest) -> HttpResponse:
+        if _is_monitor(request):
+            return view(request)
+        return _unstored(HttpResponseForbidden("Not for you.\n", content_type="text/plain; charset=utf-8"))
+
+    return checked
+
+
+@require_safe
+@for_monitors
+def health(request: HttpRequest) -> HttpResponse:
+    """``/backups/health.json``: 200 where all is well, 503 with the problems where not."""
+    found = backup_health()
+    return _unstored(JsonResponse(_health_data(found), status=200 if found.is_healthy else 503))
+
+
+@require_safe
+@for_monitors
+def metrics(request: HttpRequest) -> HttpResponse:
+    """``/backups/metrics``: the same for Prometheus; always 200, which takes anything else for a scrape that failed."""
+    return _unstored(HttpResponse(metrics_text(backup_health()), content_type=CONTENT_TYPE))
+
+
+def _is_monitor(request: HttpRequest) -> bool:
+    wanted = conf.health_token
+    if wanted:
+        scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
+        shown = shown.strip() if scheme.lower() == "bearer" else request.GET.get("token", "")
+        return constant_time_compare(shown, wanted)
+    if any(header in request.headers for header in PROXY_HEADERS):
+        return False
+    try:
+        return ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback
+    except ValueError:
+        return False
+
+
+def _health_data(found: Health) -> dict[str, Any]:
+    """The health as JSON: ages are hours for backups and seconds for the tick, times ISO 8601."""
+    last, now = found.last_backup, found.checked_at
+    return {
+        "healthy": found.is_healthy,
+        "problems": found.problems,
+        "checked_at": now,
+        "backup": last and {**asdict(last), "age_hours": _units(now, last.made_at, timedelta(hours=1))},
+        "archives": found.archives,
+        "verified_at": found.verified_at,
+        "last_failure": found.last_failure and asdict(found.last_failure),
+        "gate": {name: getattr(found.gate, name) for name in ("state", "kind", "operation", "stage", "since", "reachable")},
+        "database": found.database,
+        "schedules": None if found.schedules is None else [asdict(schedule) for schedule in found.schedules],
+        "tick": found.tick_at and {"at": found.tick_at, "age_seconds": _units(now, found.tick_at, timedelta(seconds=1))},
+        "worker": found.worker and asdict(found.worker),
+        "worker_expected": found.is_worker_expected,
+        "queued": found.queued,
+        "running": found.running,
+        "interrupted": found.interrupted,
+        "kept": found.kept or None,
+    }
+
+
+def _units(now: datetime, then: datetime, unit: timedelta) -> float:
+    return round((now - then) / unit, 1)
+
+
+# --- for whoever has the link -----------------------------------------------------------------------------------------
+
+
+@require_safe
+def progress(request: HttpRequest, token: str) -> HttpResponse:
+    """How an operation goes. Refreshes itself, with or without JavaScript, until there is a result."""
+    try:
+        watched = _watched(progress_operation_of(token))
+        context = {"watched": watched, **_shown(watched), "cancel": _cancel_path(request, watched)}
+    except LinkInvalid as error:
+        return _link_refused(error)
+    if request.headers.get("HX-Request") != "true":
+        return _page("backups/progress.html", context)
+    response = _page("backups/progress_state.html", context)
+    if watched.is_finished:
+        # The whole page once more: with the result in its title, and without what asks again.
+        response.headers["HX-Refresh"] = "true"
+    return response
+
+
+@require_safe
+def progress_data(request: HttpRequest, token: str) -> HttpResponse:
+    """The same as JSON; times are ISO 8601, sizes bytes, the rate bytes per second."""
+    try:
+        watched = _watched(progress_operation_of(token))
+    except LinkInvalid as error:
+        return _unstored(JsonResponse({"error": str(error) or _sentence(error)}, status=_link_status(error)))
+    return _unstored(JsonResponse({**asdict(watched), "finished": watched.is_finished}))
+
+
+@csrf_exempt  # The signed link is the right, and it is nowhere but with whom it was given to: no cookie is involved.
+@require_http_methods(["GET", "HEAD", "POST"])
+def cancel(request: HttpRequest, token: str) -> HttpResponse:
+    """The form that cancels an operation; what it sends asks the operation to take its clean way back."""
+    try:
+        watched = _watched(cancel_operation_of(token))
+    except LinkInvalid as error:
+        return _link_refused(error)
+    context = {"watched": watched, **_shown(watched), "progress": progress_link(watched.operation, may_cancel=True)}
+    if request.method != "POST" or watched.is_finished:
+        return _page("backups/cancel.html", context)
+    try:
+        cancel_request(watched.operation, by=f"the holder of a link ({request.META.get('REMOTE_ADDR') or 'local'})")
+    except OSError as error:
+        return _page("backups/cancel.html", {**context, "fault": error.strerror or str(error)}, status=503)
+    return _unstored(HttpResponseRedirect(context["progress"]))
+
+
+def _watched(operation_id: str) -> Watched:
+    watched = watch_read(operation_id)
+    if watched is None:
+        raise LinkInvalid("Nothing is known of this operation any more.")
+    return watched
+
+
+def _cancel_path(request: HttpRequest, watched: Watched) -> str:
+    """Where the operation is cancelled; empty where it is over, or the link does not give that right."""
+    token = request.GET.get("cancel", "")
+    if not token or watched.is_finished or watched.cancelled_by:
+        return ""
+    try:
+        return cancel_link(watched.operation) if cancel_operation_of(token) == watched.operation else ""
+    except LinkInvalid:
+        return ""
+
+
+def _shown(watched: Watched) -> dict[str, Any]:
+    """What the page says in words."""
+    amount = ""
+    if watched.done:
+        amount = f"{size_human(watched.done)} of {size_human(watched.total)}" if watched.total else size_human(watched.done)
+    began, ended = watched.started_at or watched.created_at, watched.ended_at or timezone.now()
+    return {
+        "title": KINDS.get(watched.kind, watched.kind.capitalize()),
+        "amount": amount,
+        "rate": f"{size_human(watched.rate)}/s" if watched.rate and not watched.is_finished else "",
+        "duration": _duration(ended - began) if began else "",
+    }
+
+
+def _duration(spent: timedelta) -> str:
+    seconds = max(0, round(spent.total_seconds()))
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
+
+
+def _link_refused(error: LinkInvalid) -> HttpResponse:
+    return _page("backups/link_refused.html", {"sentence": str(error) or _sentence(error)}, status=_link_status(error))
+
+
+def _link_status(error: LinkInvalid) -> int:
+    return 410 if isinstance(error, LinkExpired) else 404
+
+
+def _sentence(error: LinkInvalid) -> str:
+    return (type(error).__doc__ or "").strip()
+
+
+def _page(template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
+    """A page made without the request, so that no context processor runs; its address is a secret, so none is told it."""
+    response = _unstored(HttpResponse(render_to_string(template, context), status=status))
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["X-Robots-Tag"] = "noindex"
+    return response
+
+
+def _unstored(response: HttpResponse) -> HttpResponse:
+    response.headers["Cache-Control"] = "no-store"
+    return response
