@@ -6,15 +6,14 @@ from dataclasses import asdict, dataclass, field
 
 from django.db import DatabaseError, connections
 
-from backups.catalogue import catalogue_reconcile
 from backups.engines import Engine
 from backups.exceptions import BackupError, reason_of
 from backups.gate import gate_open
 from backups.journal import Journal, journal_load_all
 from backups.progress import Progress
+from backups.services.carry_over import carry_over, carry_over_due
 from backups.services.kept import kept_keep_only, kept_usable
 from backups.signals import restore_ended
-from backups.storage import archive_store
 from backups.uploads import uploads_kept_discard
 
 __all__ = ["RestoreReport", "ended_notes", "operation_live"]
@@ -67,6 +66,7 @@ def operation_live(journal: Journal, engine: Engine, *, status: str, report: Res
         # What undo cannot use is kept for its time all the same; only while it is mentioned here is it ever removed.
         if not journal.kept.get("database") and not journal.kept.get("uploads"):
             journal.kept = {}
+    carry_over_due(journal)
     journal.end(status)
 
     progress.stage("reconcile")
@@ -75,9 +75,12 @@ def operation_live(journal: Journal, engine: Engine, *, status: str, report: Res
     except (BackupError, OSError) as error:
         progress.warn(f"An older kept state could not be removed and is tried again by the next operation: {error}")
     try:
-        catalogue_reconcile(archive_store(), remembered=journal.arguments.get("catalogue"))
+        carry_over(journal)
     except (DatabaseError, BackupError, OSError) as error:
-        progress.warn(f"The catalogue could not be rebuilt ({reason_of(error)}). Run: manage.py backup_list --reconcile")
+        progress.warn(
+            f"Today's schedules, pins and notes are not all carried over yet ({reason_of(error)})."
+            " A worker tries again each minute; without one, run: manage.py backup_list --reconcile"
+        )
         connections.close_all()
     notes = ended_notes(journal, "new")
     for note in notes:

@@ -21,6 +21,7 @@ from backups.interrupts import uninterrupted
 from backups.journal import Journal
 from backups.progress import Progress
 from backups.services.archives import archive_opened
+from backups.services.carry_over import carry_over_remember
 from backups.services.ending import RestoreReport, operation_live
 from backups.services.kept import kept_until
 from backups.services.make import archive_make
@@ -29,7 +30,6 @@ from backups.services.stages import (
     Before,
     after_the_swap,
     enter,
-    remember_catalogue,
     rows_equal,
     staging_folder,
     uploads_staged,
@@ -75,7 +75,7 @@ def in_place_load(
         # Counted in the safety archive's own snapshot: with what was still written since the first count.
         before = replace(before, rows=safety.manifest.rows)
         journal.save()
-    remember_catalogue(journal)
+    carry_over_remember(journal)
     try:
         enter(journal, progress, "load", total=dump.stat().st_size)
         engine.load_in_place(journal, dump, plan, progress, on_close=lambda: gate_close(local_marker=True))

@@ -11,6 +11,7 @@ from backups.archive import ArchiveReader
 from backups.catalogue import Reconciled, catalogue_reconcile
 from backups.exceptions import BackupError, reason_of
 from backups.models import Backup
+from backups.services.carry_over import carry_over_pending
 from backups.storage import ArchiveStore, archive_store
 
 __all__ = ["ListedArchive", "backup_list", "backups_reconcile"]
@@ -50,8 +51,12 @@ def backup_list() -> list[ListedArchive]:
 
 
 def backups_reconcile() -> Reconciled:
-    """Make the catalogue agree with the store. Raises :class:`~backups.exceptions.BackupError` where it cannot be written."""
+    """Make the catalogue agree with the store, and finish what a restore has not carried over.
+
+    Raises :class:`~backups.exceptions.BackupError` where the catalogue cannot be written.
+    """
     try:
+        carry_over_pending()
         return catalogue_reconcile(archive_store())
     except DatabaseError as error:
         connections.close_all()

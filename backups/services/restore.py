@@ -22,6 +22,7 @@ from backups.journal import Journal
 from backups.preflight import preflight_restore
 from backups.progress import Event, Progress
 from backups.services.archives import archive_opened
+from backups.services.carry_over import carry_over_remember
 from backups.services.ending import RestoreReport, ended_notes, operation_live
 from backups.services.in_place import in_place_load
 from backups.services.kept import kept_expire, kept_until
@@ -33,7 +34,6 @@ from backups.services.stages import (
     enter,
     live_before,
     live_recounted,
-    remember_catalogue,
     rows_equal,
     staging_folder,
     uploads_staged,
@@ -230,7 +230,7 @@ def swap_in(
     journal.arguments["nothing_before"] = before.state in ("nothing", "damaged")
     if before.state == "unread":
         progress.warn(f"The rows that were live before could not be counted: {before.reason}")
-    remember_catalogue(journal)
+    carry_over_remember(journal)
 
     enter(journal, progress, "swap")
     with uninterrupted(swallow=True):

@@ -8,9 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from django.db import DatabaseError, connections
-
-from backups.catalogue import catalogue_remembered
 from backups.conf import conf
 from backups.engines import Engine
 from backups.exceptions import BackupError, DatabaseDamaged, RestoreFailed, RestoreNotUndone
@@ -27,7 +24,6 @@ __all__ = [
     "enter",
     "live_before",
     "live_recounted",
-    "remember_catalogue",
     "rows_equal",
     "staging_folder",
     "uploads_staged",
@@ -50,17 +46,6 @@ def enter(journal: Journal, progress: Progress, stage: str, *, total: int | None
 def staging_folder(journal: Journal) -> Path:
     """Where this operation keeps the bytes that it has verified."""
     return conf.state_dir / "staging" / journal.short_id
-
-
-def remember_catalogue(journal: Journal) -> None:
-    """Write what is noted of the archives (pins, verifications) into the journal, for after the restore."""
-    try:
-        journal.arguments["catalogue"] = catalogue_remembered()
-    except DatabaseError:
-        # A broken or torn live database: the archives themselves say what they were made with.
-        journal.arguments["catalogue"] = {}
-    connections.close_all()
-    journal.save()
 
 
 @dataclass(frozen=True)
