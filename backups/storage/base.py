@@ -131,6 +131,10 @@ class ArchiveStore(ABC):
         """The run history: operation id and content, in the order of the ids. Raises PreflightRefused."""
 
     @abstractmethod
+    def delete_record(self, operation_id: str) -> None:
+        """Remove a record of the run history; no error where it is gone already. Raises PreflightRefused where that fails."""
+
+    @abstractmethod
     def sweep_partials(self, operation: str | None) -> tuple[str, ...]:
         """Remove what a dead operation left (all of them for None) and return what was removed.
 

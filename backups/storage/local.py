@@ -196,6 +196,13 @@ class LocalStore(ArchiveStore):
                     raise self.refused("The run history cannot be read", error.strerror) from error
                 yield operation, content
 
+    def delete_record(self, operation_id: str) -> None:
+        """Unlink; one that a crash brings back is removed by the next prune."""
+        try:
+            (self.local_root / HISTORY / f"{checked_operation(operation_id)}.json").unlink(missing_ok=True)
+        except OSError as error:
+            raise self.refused("The run history cannot be shortened", error.strerror) from error
+
     def sweep_partials(self, operation: str | None) -> tuple[str, ...]:
         """Sweep ``.partial`` and the temporary names of the history and of :meth:`check_writable`."""
         start = f".{checked_operation(operation)[:8]}" if operation else "."

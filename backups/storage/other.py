@@ -197,6 +197,15 @@ class OtherStore(ArchiveStore):
                     raise self.refused("The run history cannot be read", error) from error
                 yield operation, content
 
+    def delete_record(self, operation_id: str) -> None:
+        """Delete, where it is there: what a backend does for a missing file is its own affair."""
+        name = f"{HISTORY}/{checked_operation(operation_id)}.json"
+        try:
+            if self.storage.exists(name):
+                self.storage.delete(name)
+        except Exception as error:
+            raise self.refused("The run history cannot be shortened", error) from error
+
     def sweep_partials(self, operation: str | None) -> tuple[str, ...]:
         """Sweep the outbox; such a backend has no names for unfinished files."""
         return sweep_folder(outbox(), operation)

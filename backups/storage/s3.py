@@ -299,6 +299,13 @@ class S3Store(ArchiveStore):
         except FAULTS as error:
             raise BackupError(f"The run history cannot be written in {self.describe()}: {sentence_of(error)}.") from error
 
+    def delete_record(self, operation_id: str) -> None:
+        """Delete the object; S3 says nothing of one that was not there."""
+        try:
+            self._client.delete_object(Bucket=self.bucket, Key=self._key(f"{HISTORY}/{checked_operation(operation_id)}.json"))
+        except FAULTS as error:
+            raise self.refused("The run history cannot be shortened", sentence_of(error)) from error
+
     def records(self) -> Iterator[tuple[str, bytes]]:
         """One request for each record."""
         arguments = self._arguments(TransferManager.ALLOWED_DOWNLOAD_ARGS)

@@ -126,6 +126,15 @@ class StoreContract:
         store.save_record(OPERATION, b'{"n": 3, "longer": true}')
         assert list(store.records()) == [(OPERATION, b'{"n": 3, "longer": true}'), (OTHER_OPERATION, b'{"n": 1}')]
 
+    def test_record_that_is_deleted_is_gone_and_no_other(self, store: ArchiveStore) -> None:
+        store.save_record(OTHER_OPERATION, b"{}")
+        store.save_record(OPERATION, b"{}")
+        store.delete_record(OPERATION)
+        store.delete_record(OPERATION)
+        assert list(store.records()) == [(OTHER_OPERATION, b"{}")]
+        with pytest.raises(ValueError, match="no operation id"):
+            store.delete_record("../../etc/cron")
+
     def test_record_of_something_that_is_no_operation_is_refused(self, store: ArchiveStore) -> None:
         with pytest.raises(ValueError, match="operation"):
             store.save_record("../../etc/cron", b"")

@@ -333,6 +333,7 @@ class TestOtherStore(StoreContract):
             lambda: list(store.records()),
             lambda: store.exists(NAME),
             lambda: store.delete(NAME),
+            lambda: store.delete_record(OPERATION),
         ):
             with pytest.raises(PreflightRefused, match="ClosedStorage: permission denied for account 7"):
                 refused()

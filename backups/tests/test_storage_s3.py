@@ -496,6 +496,7 @@ def test_server_that_is_not_there_is_named_without_its_secrets(make_store: MakeS
         store.list,
         lambda: store.exists(NAME),
         lambda: store.delete(NAME),
+        lambda: store.delete_record(OPERATION),
         lambda: list(store.records()),
     ):
         with pytest.raises(PreflightRefused, match="connection failed") as caught:
