@@ -8,9 +8,10 @@ from datetime import datetime
 from backups.preflight import size_human
 from backups.services.ending import RestoreReport
 from backups.services.preview import Preview
+from backups.services.prune import Pruned
 from backups.services.undo import UndoPreview
 
-__all__ = ["preview_text", "report_text", "table_text", "undo_preview_text"]
+__all__ = ["preview_text", "pruned_text", "report_text", "table_text", "undo_preview_text"]
 
 # Tables that a restore treats in its own way: their difference is no loss.
 OWN_TABLES = ("django_session", "backups_", "django_migrations")
@@ -122,4 +123,17 @@ def undo_preview_text(preview: UndoPreview) -> str:
         lines.append(f"What is live could not be read, so it is not known what has changed since then: {preview.unread}")
     elif not preview.rows and not preview.changed:
         lines.append("No row has changed since then.")
+    return "\n".join(lines)
+
+
+def pruned_text(pruned: Pruned) -> str:
+    """Which archives went or would go, and why each of the others stays, for people."""
+    removed = pruned.removed
+    would = "Would remove" if pruned.dry_run else "Removed"
+    lines = [f"{would} {len(removed)} of {len(pruned.archives)} archives ({size_human(pruned.bytes)})."]
+    lines.extend(f"  {archive.name}  {archive.trigger}  {size_human(archive.size)}" for archive in removed)
+    stay = [(archive.name, archive.trigger, ", ".join(archive.kept_by)) for archive in pruned.archives if archive.kept_by]
+    if stay:
+        lines.extend(["", table_text(("stays", "made", "why"), stay)])
+    lines.extend(["", *pruned.swept] if pruned.swept else [])
     return "\n".join(lines)

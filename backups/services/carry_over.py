@@ -24,7 +24,7 @@ from backups.storage import archive_store
 
 T = TypeVar("T")
 
-__all__ = ["carry_over", "carry_over_due", "carry_over_pending", "carry_over_remember"]
+__all__ = ["carry_over", "carry_over_due", "carry_over_finish", "carry_over_pending", "carry_over_remember"]
 
 # The word of journal.arguments that says what is to be put back next: absent before the swap, then in this order.
 STATE = "carry_over"
@@ -76,8 +76,19 @@ def carry_over(journal: Journal) -> None:
         journal.arguments[STATE] = CATALOGUE
         journal.save()
     catalogue_reconcile(archive_store(), remembered=journal.arguments.get("catalogue"))
+    for earlier in journal_load_all():
+        # What those before it had not put back is in what this one remembered.
+        if earlier.id != journal.id and earlier.arguments.get(STATE, DONE) != DONE:
+            earlier.arguments[STATE] = DONE
+            earlier.save()
     journal.arguments[STATE] = DONE
     journal.save()
+
+
+def carry_over_finish() -> None:
+    """Finish what the last restore left undone. The lock must be held. Raises what :func:`carry_over` raises."""
+    if left := _left_undone():
+        carry_over(left)
 
 
 def carry_over_pending() -> bool:
@@ -89,9 +100,7 @@ def carry_over_pending() -> bool:
         return True
     try:
         with engine_for().lock("carry-over"):
-            # Another process may have done it meanwhile.
-            if left := _left_undone():
-                carry_over(left)
+            carry_over_finish()
     except OperationLocked:
         return False
     return True
