@@ -154,7 +154,7 @@ def test_a_site_of_several_processes_survives_the_death_of_its_processes(
     postgres_site: Site, own_redis: RedisServer, tmp_path: Path
 ) -> None:
     with battered(postgres_site, tmp_path, shape=(3, 4), redis=own_redis) as site:
-        kill(site, tmp_path, [("switched", "worker"), ("closed", "flush"), ("shadow", "redis"), ("drain", "beat")], seed=20261122)
+        kill(site, tmp_path, [("switched", "worker"), ("closed", "redis restart"), ("drain", "beat")], seed=20261122)
 
 
 # --- the full counts --------------------------------------------------------------------------------------------------

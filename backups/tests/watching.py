@@ -66,16 +66,19 @@ class GateWatch:
 def gate_watched(site: Site, folder: Path) -> Iterator[GateWatch]:
     """The gate is watched from the beginning of the block to its end."""
     watch = GateWatch(folder / f"gate-{time.monotonic_ns()}.jsonl")
-    process = site.run_python("-m", __name__, watch.out, stdout=subprocess.PIPE)
+    # Into a file: while the cache is out of reach each look is logged, and a pipe that nobody reads would stop the watch.
+    log = watch.out.with_suffix(".log")
+    with log.open("w") as errors:
+        process = site.run_python("-m", __name__, watch.out, stdout=subprocess.PIPE, stderr=errors)
     assert process.stdout, "opened with a pipe"
     try:
         ready = process.stdout.readline()
-        assert ready == "ready\n", f"nobody watches the gate: {process.communicate()}"
+        assert ready == "ready\n", f"nobody watches the gate: {log.read_text()}"
         yield watch
     finally:
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
+        process.communicate(timeout=60)
+    assert process.returncode == 0, log.read_text()[-4000:]
 
 
 def main(out: Path) -> NoReturn:
