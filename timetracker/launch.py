@@ -126,17 +126,30 @@ def collect_static() -> None:
     stamp.write_text(digest.hexdigest())
 
 
-def fill_first_time(*, empty: bool) -> None:
-    """Put demo data into an installation that never had any data, unless ``empty``; decided once, at the first start."""
+def fill_first_time(*, empty: bool) -> str:
+    """Put demo data into an installation that never had any data, unless ``empty``; decided once, at the first start.
+
+    Returns a sentence that says how to log in to the clients' portal, or an empty string.
+    """
     marker = settings.STATE_DIR / "first_start"
     if marker.exists():
-        return
+        return ""
     is_wanted = not empty and not get_user_model().objects.exists()
     if is_wanted:
         say("Filling in demo data; for a real start with nothing in it: ./run --empty")
         call_command("demo_data", stdout=sys.stderr)
     marker.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     marker.write_text("demo\n" if is_wanted else "empty\n")
+    return open_portal() if is_wanted else ""
+
+
+def open_portal() -> str:
+    """Give a demo client's person a one-time password, and say so in a sentence."""
+    guest = get_user_model().objects.filter(client_person__client__portal_enabled=True).order_by("pk")[0]
+    password = secrets.token_urlsafe(12)
+    guest.set_password(password)
+    guest.save(update_fields=["password"])
+    return f"A client's view is at /portal/: log in as {guest.username} with the password {password} (shown this once; change it there)."
 
 
 def admin_ensure() -> str:
@@ -223,12 +236,14 @@ def start(*, empty: bool) -> NoReturn:
             refuse_lost_database(anew="./run --empty")
         migrate()
         collect_static()
-        fill_first_time(empty=empty)
+        client_view = fill_first_time(empty=empty)
         password = admin_ensure()
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - a comparison
     say(f"TimeTracker is at {settings.SITE_URL or f'http://{shown}:{port}'}/ - Ctrl-C ends it.")
     if password:
         say(f"Log in as {FIRST_ADMIN} with the password {password} (shown this once; change it there).")
+    if client_view:
+        say(client_view)
     connections.close_all()
     # gunicorn puts its working directory first on the path of modules: that must be ours and not the caller's.
     os.chdir(BASE_DIR)

@@ -97,7 +97,7 @@ def own(db: None) -> Side:
 
 @pytest.fixture
 def other(db: None) -> Side:
-    return make_side("Specimen Books", "sasha@books.example", "XB")
+    return make_side("Specimen Books", "sasha@books.example", "X-B")
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def test_a_page_names_nothing_of_another_client_and_no_draft_and_nothing_interna
 ) -> None:
     html = text_of(browser, page)
     assert own.client.name in html
-    for word in ("XB", other.client.name, own.draft.number, own.hidden.title):
+    for word in ("X-B", other.client.name, own.draft.number, own.hidden.title):
         assert word not in html
 
 
@@ -125,7 +125,7 @@ def test_what_is_switched_off_for_a_client_does_not_exist_and_is_not_linked(brow
             is_off = name in SWITCHES[switch]
             response = browser.get(address)
             if response.streaming:
-                response.close()
+                b"".join(response)
             assert response.status_code == (404 if is_off else 200), name
             assert (address not in dashboard) == is_off, name
 
@@ -251,7 +251,6 @@ def test_document_is_sent_to_be_saved_whatever_is_in_it(browser: Browser, own: S
     assert response.headers["Content-Disposition"] == 'attachment; filename="contract-SB.pdf"'
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert "no-store" in response.headers["Cache-Control"] and "private" in response.headers["Cache-Control"]
-    response.close()
 
 
 def test_document_whose_file_is_lost_does_not_exist_and_is_logged(browser: Browser, own: Side, caplog: pytest.LogCaptureFixture) -> None:

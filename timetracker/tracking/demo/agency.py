@@ -45,6 +45,8 @@ class Agency:
     """Everything that stands before the first hour is worked."""
 
     users: list[User] = field(default_factory=list)
+    # The accounts of clients' people in the portal, and for which client each stands.
+    guests: list[tuple[User, Client]] = field(default_factory=list)
     clients: list[Client] = field(default_factory=list)
     projects: list[DemoProject] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
@@ -76,7 +78,32 @@ def make_agency(*, seed: int, anchor_on: date, entries: int, days: int, ids: Ids
             begins = 0 if turn == 0 else random.randint(1, 9)
             ends = MONTHS + 1 if turn == 0 else min(MONTHS + 1, begins + random.randint(4, 10))
             _add_project(agency, client, number, words.KINDS[(first + turn * 2) % len(words.KINDS)], begins, ends, anchor_on, random, ids)
+    host = next(client for client in agency.clients if client.portal_enabled and client.active)
+    agency.guests = [(_guest(place, host, random, start, ids, password), host) for place in range(2)]
     return agency
+
+
+def _guest(place: int, client: Client, random: Random, start: datetime, ids: Ids, password: str) -> User:
+    """Return the account of the client's contact, or of a colleague; a client's person logs in with the e-mail address."""
+    colleague = f"{words.GIVEN_NAMES[-1]} {words.SURNAMES[-1]}"
+    host = client.email.partition("@")[2]
+    email = client.email if place == 0 else f"{colleague.replace(' ', '.').lower()}@{host}"
+    return User(
+        id=ids.take(User),
+        username=email,
+        password=password or _unusable(random),
+        full_name=client.contact_name if place == 0 else colleague,
+        email=email,
+        time_zone="Europe/Berlin",
+        date_joined=start,
+        created_at=start,
+        updated_at=start,
+    )
+
+
+def _unusable(random: Random) -> str:
+    """Return what set_unusable_password() writes, but the same on every run."""
+    return "!" + "".join(random.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=40))
 
 
 def _user(number: int, random: Random, start: datetime, ids: Ids, password: str) -> User:
@@ -89,8 +116,7 @@ def _user(number: int, random: Random, start: datetime, ids: Ids, password: str)
     return User(
         id=ids.take(User),
         username=username,
-        # What set_unusable_password() writes, but the same on every run.
-        password=password or "!" + "".join(random.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=40)),
+        password=password or _unusable(random),
         full_name=f"{given} {surname}" + (f" {again + 1}" if again else ""),
         email=f"{username}@studio.example",
         time_zone=words.TIME_ZONES[number % len(words.TIME_ZONES)],

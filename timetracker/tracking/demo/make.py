@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
+from django.apps import apps
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.db import transaction
@@ -30,11 +31,15 @@ from timetracker.tracking.models import DemoRun, Project, ProjectRate, Task, Tim
 
 __all__ = ["DEMO_MODELS", "DemoReport", "demo_make"]
 
+# By name: the portal stands above this app and is not imported here.
+ClientPerson = apps.get_model("portal", "ClientPerson")
+
 # Those with ids of their own, each after those that it refers to, but for time entries: they refer to invoice items,
 # and foreign keys are checked when the transaction ends.
 DEMO_MODELS: tuple[type[Model], ...] = (
     User,
     Client,
+    ClientPerson,
     Project,
     ProjectRate,
     Task,
@@ -92,9 +97,10 @@ def _make(seed: int, entries: int, uploads_mb: int, anchor_on: date, password: s
         site = _site_settings(anchor_on, files)
     _refuse_taken_names(agency)
 
-    insert_objects(User, agency.users)
+    insert_objects(User, [*agency.users, *(user for user, _ in agency.guests)])
     _join_roles(agency)
     insert_objects(Client, agency.clients)
+    insert_objects(ClientPerson, (_client_person(ids, user, client) for user, client in agency.guests))
     insert_objects(Project, (demo.project for demo in agency.projects))
     insert_objects(ProjectRate, agency.rates)
     insert_objects(Task, agency.tasks)
@@ -155,9 +161,14 @@ def _site_settings(anchor_on: date, files: DemoFiles) -> SiteSettings:
     )
 
 
+def _client_person(ids: Ids, user: User, client: Client) -> Model:
+    made = user.created_at
+    return ClientPerson(id=ids.take(ClientPerson), user=user, client=client, invited_at=made, created_at=made, updated_at=made)
+
+
 def _refuse_taken_names(agency: Agency) -> None:
     """Say which rows are in the way instead of failing on a unique constraint."""
-    usernames = {user.username for user in agency.users}
+    usernames = {user.username for user in [*agency.users, *(user for user, _ in agency.guests)]}
     names = {client.name.lower() for client in agency.clients}
     codes = {demo.project.code for demo in agency.projects}
     _refuse(usernames.intersection(User.objects.values_list("username", flat=True)), "people with the usernames")

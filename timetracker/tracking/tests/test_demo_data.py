@@ -92,7 +92,7 @@ def test_number_of_entries_is_exact_and_one_timer_runs(entries: int) -> None:
 def test_agency_grows_where_ten_people_could_not_work_as_much() -> None:
     make(entries=30_000)
     assert TimeEntry.objects.count() == 30_000
-    assert 10 < User.objects.count() < 20
+    assert 10 < User.objects.filter(client_person__isnull=True).count() < 20
 
 
 def test_every_row_passes_the_checks_of_its_form() -> None:
@@ -117,7 +117,7 @@ def test_work_lies_in_eighteen_months_of_working_days_and_nobody_is_in_two_place
     assert min(days) >= date(2023, 12, 1) and min(days) < date(2023, 12, 15)
     assert max(days) == ANCHOR - timedelta(days=3)
     assert all(day.weekday() < 5 for day in days)
-    assert User.objects.count() == 10
+    assert User.objects.filter(client_person__isnull=True).count() == 10
 
 
 def test_invoices_bill_exactly_the_rounded_hours_of_their_entries_at_the_rate_that_counts() -> None:
@@ -347,8 +347,8 @@ def test_command_says_what_it_made_and_removed() -> None:
     call_command("demo_data", "--entries", "1_200", "--uploads-mb", "0", "--anchor", "2025-06-16", stdout=output)
     call_command("demo_data", "--remove", stdout=output)
     made, removed = output.getvalue().splitlines()
-    assert made.startswith("Made 10 users, 13 clients, ") and " 1200 time entries, " in made
-    assert removed.startswith("Removed 10 users, 13 clients, ") and " 1200 time entries, " in removed
+    assert made.startswith("Made 12 users, 13 clients, 2 client people, ") and " 1200 time entries, " in made
+    assert removed.startswith("Removed 12 users, 13 clients, 2 client people, ") and " 1200 time entries, " in removed
 
 
 @pytest.mark.parametrize("wrong", [["--entries", "-1"], ["--entries", "many"], ["--anchor", "today"], ["--uploads-mb", "-1"]])
