@@ -19,6 +19,7 @@ from backups.journal import Journal, journal_find, journal_load_all, journal_que
 from backups.presence import worker_seen
 from backups.progress import Event, Progress
 from backups.services.create import backup_create
+from backups.services.prune import backup_prune
 from backups.services.restore import backup_restore
 from backups.services.undo import backup_undo
 from backups.services.verify import backup_verify
@@ -37,6 +38,7 @@ ARGUMENTS: Mapping[str, frozenset[str]] = {
     "restore": frozenset({"strategy", "uploads", "jobs", "trust_unsigned"}),
     "undo": frozenset(),
     "verify": frozenset(),
+    "prune": frozenset(),
 }
 WITH_ARCHIVE = ("restore", "verify")
 
@@ -55,7 +57,7 @@ def operation_request(
 ) -> Journal:
     """Ask for an operation, and return its journal when a worker has begun it, or is there and will (``status`` tells).
 
-    ``kind`` is create, restore, undo or verify; ``arguments`` are those of the service of that name. ``wake`` gets
+    ``kind`` is create, restore, undo, verify or prune; ``arguments`` are those of the service of that name. ``wake`` gets
     the operation's id and tells the workers; where it fails they find the request by themselves within a minute. Raises
     :class:`~backups.exceptions.NoWorker` after ``patience`` seconds without a sign of a worker: then the request has been
     withdrawn and will not be run; ``UsageError`` for what cannot be asked, PreflightRefused where it cannot be written.
@@ -199,5 +201,7 @@ def _run(journal: Journal, progress: Progress) -> None:
         backup_undo(**asked)
     elif journal.kind == "verify":
         backup_verify(archive=journal.archive, **asked)
+    elif journal.kind == "prune":
+        backup_prune(**asked)
     else:
         raise UsageError(f"There is no operation {journal.kind!r}.")

@@ -107,7 +107,7 @@ def _run(schedule: BackupSchedule, progress: Progress) -> None:
     else:
         _settle(schedule, due)
         log.info("The scheduled backup of %s is made: %s", _instant(due), made.location)
-        _prune(schedule)
+        _prune(schedule, Progress(sinks=list(progress.sinks)))
 
 
 def _claim(schedule: BackupSchedule) -> datetime | None:
@@ -196,9 +196,9 @@ def _give_up(schedule: BackupSchedule, due: datetime, reason: str) -> None:
         log.error("The mail to the admins could not be sent: %s", reason_of(error))  # noqa: TRY400 - no trace needed
 
 
-def _prune(schedule: BackupSchedule) -> None:
+def _prune(schedule: BackupSchedule, progress: Progress) -> None:
     try:
-        backup_prune(requested_by=f"schedule {schedule.key}", wait=LOCK_SECONDS)
+        backup_prune(requested_by=f"schedule {schedule.key}", wait=LOCK_SECONDS, progress=progress)
     except OperationLocked as error:
         log.info("Pruning waits for the next backup: %s", error.message)
     except Exception as error:

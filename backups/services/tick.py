@@ -11,8 +11,10 @@ from backups.exceptions import BackupError, OperationLocked
 from backups.gate import gate_read
 from backups.interrupts import interruptible
 from backups.presence import tick_note
+from backups.services.carry_over import carry_over_pending
 from backups.services.recover import backup_recover, interrupted
 from backups.services.request import progress_logged, requests_run
+from backups.services.schedule import schedules_run
 
 __all__ = ["backup_tick", "tick_recover"]
 
@@ -29,6 +31,8 @@ def backup_tick() -> None:
         "note the time": tick_note,
         "recover what was interrupted": tick_recover,
         "run what was asked for": requests_run,
+        "carry over what a restore has left": carry_over_pending,
+        "make the scheduled backups": lambda: schedules_run(progress_logged()),
     }
     for name, step in steps.items():
         _step(name, step)
