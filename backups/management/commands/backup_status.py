@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from backups.exceptions import UsageError
+from backups.gate import MAINTENANCE, GateState
 from backups.management.base import BackupCommand, confirmed
 from backups.preflight import size_human
 from backups.progress import Progress
@@ -45,9 +46,18 @@ class Command(BackupCommand):
         self.result(_text(status), **asdict(status))
 
 
+def _gate_text(gate: GateState) -> str:
+    if gate.operation:
+        return f"{gate.state}, {gate.kind} {gate.operation[:8]} in stage {gate.stage}"
+    if gate.kind == MAINTENANCE:
+        since = f" since {gate.since:%Y-%m-%d %H:%M} UTC" if gate.since else ""
+        by = f" by {gate.by}" if gate.by else ""
+        return f"{gate.state} by hand{since}{by}. End it: manage.py backup_maintenance off"
+    return gate.state if gate.reachable else f"{gate.state} (its cache cannot be asked)"
+
+
 def _text(status: Status) -> str:
-    gate = status.gate
-    lines = [f"Gate       {gate.state}" + (f", {gate.kind} {gate.operation[:8]} in stage {gate.stage}" if gate.operation else "")]
+    lines = [f"Gate       {_gate_text(status.gate)}"]
     lines.append(f"Database   {status.database}" + (f": {status.database_detail}" if status.database_detail else ""))
     lines.append(f"Lock       held by {status.locked_by}" if status.locked_by else "Lock       free")
     for operation in status.interrupted:
