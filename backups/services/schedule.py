@@ -32,8 +32,8 @@ __all__ = ["schedules_run"]
 
 # Attempts at one due time, the first included.
 ATTEMPTS = 4
-# Seconds to wait for the lock; after that the run stays due, and the next tick waits again.
-LOCK_SECONDS = 20.0
+# Seconds to wait for the lock; after that the run stays due, and the next tick waits again. A tick must not hold up a worker.
+LOCK_SECONDS = 5.0
 # A due time is never in the future, but where the clock was once set far ahead: such a one must not silence a schedule.
 CLOCK_SET_BACK = timedelta(days=1)
 
