@@ -7,10 +7,12 @@ Nothing depends on a message being delivered, so a folder of files will do as th
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any
 
 from celery import Celery, Task
 from celery.exceptions import Ignore
+from celery.platforms import SecurityWarning
 from celery.signals import setup_logging
 from django.conf import settings
 
@@ -21,6 +23,9 @@ __all__ = ["SiteTask", "app"]
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "timetracker.settings")
 # A worker must start while the database is closed or broken, because it is what recovers it; some checks of models ask it.
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
+
+# Said of every worker that root starts; what makes that dangerous, messages that can hold code, is not accepted here.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 # Seconds between two looks of a task that waits for the gate.
 GATE_SECONDS = 5
@@ -58,7 +63,7 @@ def broker_settings() -> dict[str, Any]:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
     return {
-        "broker_url": "filesystem://",
+        "broker_url": "filesystem://localhost//",
         "broker_transport_options": {
             "data_folder_in": str(folders["messages"]),
             "data_folder_out": str(folders["messages"]),
