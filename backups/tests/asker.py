@@ -14,7 +14,11 @@ from collections.abc import Iterator
 
 from backups.tests.site import Site
 
-__all__ = ["Asker", "asker"]
+__all__ = ["Asker", "NobodyThere", "asker"]
+
+
+class NobodyThere(AssertionError):
+    """No worker was there to take the operation on."""
 
 
 class Asker:
@@ -24,13 +28,18 @@ class Asker:
         self._process = process
 
     def __call__(self, kind: str, *, archive: str = "", **arguments: object) -> str:
-        """Ask for an operation; returns its id when a worker has taken it on, and fails the test where none has."""
+        """Ask for an operation; returns its id when a worker has taken it on.
+
+        Raises :class:`NobodyThere` where none was there, and AssertionError where the operation was refused.
+        """
         assert self._process.stdin and self._process.stdout, "opened with pipes"
         self._process.stdin.write(json.dumps({"kind": kind, "archive": archive, "arguments": arguments}) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         assert line, f"the process is gone: {self._process.communicate()[1]}"
         answer = json.loads(line)
+        if answer["refused"].startswith("NoWorker"):
+            raise NobodyThere(answer["refused"])
         assert not answer["refused"], answer["refused"]
         return str(answer["operation"])
 

@@ -167,8 +167,12 @@ class Visitor(threading.Thread):
             self.try_to(self.turn)
             self.stopped.wait(self.chance.uniform(0, 2 * THINKING))
         # One last look, so that all have seen how it ended.
-        deadline = time.monotonic() + PATIENCE
-        while not self.try_to(self.read_logged_in) and time.monotonic() < deadline:
+        self.try_for(self.read_logged_in)
+
+    def try_for(self, step: Callable[[], None], *, seconds: float = PATIENCE) -> None:
+        """Take a step again and again until it succeeds, or for ``seconds``."""
+        deadline = time.monotonic() + seconds
+        while not self.try_to(step) and time.monotonic() < deadline:
             time.sleep(THINKING)
 
     def try_to(self, step: Callable[[], None]) -> bool:
@@ -197,9 +201,15 @@ class Visitor(threading.Thread):
             self.look(self.chance.choice(LISTS))
 
     def read_logged_in(self) -> None:
+        self.logged_in(self.read)
+
+    def write_logged_in(self) -> None:
+        self.logged_in(self.write)
+
+    def logged_in(self, step: Callable[[], None]) -> None:
         if not self.is_in:
             self.log_in()
-        self.read()
+        step()
         if not self.is_in:
             raise Busy
 

@@ -86,12 +86,17 @@ class WebServer:
         """Start it; returns when it answers. A worker takes no request before its application is loaded, so none fails later."""
         with self.log.open("a") as log:
             self.process = self._spawn(log)
+        self.wait_until_up()
+        return self
+
+    def wait_until_up(self) -> None:
+        """Return when the site answers."""
+        assert self.process, "not started"
         deadline = time.monotonic() + START_SECONDS
         while not self._is_up():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"the site did not come up (exit {self.process.returncode})\n{self.log.read_text()[-4000:]}")
             time.sleep(POLL_SECONDS)
-        return self
 
     def stop(self) -> None:
         """End it in order, and whatever does not end in time by force."""

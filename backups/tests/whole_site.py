@@ -11,11 +11,11 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from backups.tests.asker import Asker, asker
+from backups.tests.asker import Asker, NobodyThere, asker
 from backups.tests.halting import operations_started
 from backups.tests.ledger import ledger_file
 from backups.tests.load import QUESTION, is_good
@@ -40,7 +40,6 @@ class WholeSite:
     watch: GateWatch
     redis: RedisServer | None = None
     longest: float = 0.0
-    archives: dict[int, str] = field(default_factory=dict)
 
     @property
     def site(self) -> Site:
@@ -55,6 +54,15 @@ class WholeSite:
                 with contextlib.suppress(FileNotFoundError):
                     found[path.stem] = json.loads(path.read_bytes())
         return found
+
+    def take_on(self, kind: str, *, archive: str = "", **arguments: object) -> str:
+        """Ask for an operation until a worker takes it on: one that was killed a moment ago is being started again."""
+        deadline = time.monotonic() + SETTLED_SECONDS
+        while True:
+            try:
+                return self.ask(kind, archive=archive, **arguments)
+            except NobodyThere:
+                assert time.monotonic() < deadline, f"no worker came back\n{self.said()}"
 
     def ended(self, operation: str, *, seconds: float = SETTLED_SECONDS) -> dict[str, Any]:
         """The journal of an operation that has come to an end; fails after ``seconds``."""
@@ -86,6 +94,25 @@ class WholeSite:
         assert is_good(answer), f"the ledger is torn: {answer}"
         assert answer[1] == book == file, f"the ledger is of generation {answer[1]}, the book of {book}, the uploads of {file}"
         return file
+
+    def nothing_left_over(self) -> None:
+        """No shadow, staged file or partial archive is left, and one kept state at most; waits for what is being cleaned up."""
+        deadline = time.monotonic() + SETTLED_SECONDS
+        while left := self._left_over():
+            assert time.monotonic() < deadline, f"left over: {left}\n{self.said()}"
+            time.sleep(POLL_SECONDS)
+
+    def _left_over(self) -> list[str]:
+        site = self.site
+        left = [str(path) for pattern in ("state/staging/*", "backups/.partial/*") for path in site.data_dir.glob(pattern)]
+        staged = [path.name for path in site.media.glob(".backups-*")]
+        if site.cluster:
+            others = set(site.cluster.databases(site.database)) - {site.database}
+            kept = {name for name in others if name.startswith(f"{site.database}_before_")}
+        else:
+            others = {path.name for path in site.data_dir.glob("db*.sqlite3")} - {"db.sqlite3"}
+            kept = {name for name in others if name.startswith("db_before_")}
+        return left + sorted(others - kept) + sorted(kept)[1:] + staged[1:]
 
     def nothing_ran_twice(self) -> None:
         """Each operation has begun at most once."""
