@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, ExpressionWrapper, F, FloatField, Max, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.expressions import CombinedExpression
@@ -16,10 +16,13 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from timetracker.billing.models import Invoice, today
-from timetracker.billing.totals import cents, with_totals
+from timetracker.billing.totals import InvoiceTotals, cents, with_totals
 from timetracker.clients.models import Client, Document
 from timetracker.tracking.durations import SecondsBetween
 from timetracker.tracking.models import Project, TimeEntry
+
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
 
 __all__ = [
     "CurrencySums",
@@ -96,7 +99,7 @@ def entries_of(client: Client) -> QuerySet[TimeEntry]:
     )
 
 
-def invoices_of(client: Client) -> QuerySet[Invoice]:
+def invoices_of(client: Client) -> QuerySet[WithAnnotations[Invoice, InvoiceTotals]]:
     """Issued invoices with their totals in cents, the newest first: never a draft."""
     return with_totals(Invoice.objects.filter(client=client, status__in=ISSUED)).order_by("-issued_on", "-id")
 

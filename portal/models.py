@@ -30,6 +30,6 @@ class ClientPerson(Timestamped):
         return str(self.user)
 
     def clean(self) -> None:
-        """Refuse an account of the team."""
+        """Refuse an account of the team: whoever edits clients' people need not be its equal."""
         if self.user_id is not None and (self.user.is_staff or self.user.is_superuser):
-            raise ValidationError({"user": "This account belongs to the team. A client's person has an account of her own."})
+            raise ValidationError("This account belongs to the team. A client's person has an account of her own.", code="team")

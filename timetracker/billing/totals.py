@@ -7,7 +7,7 @@ same rounding.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BigIntegerField, F, Func, OuterRef, QuerySet, Subquery, Sum, Value
@@ -16,7 +16,20 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from timetracker.billing.models import Invoice, InvoiceItem, Payment
 
-__all__ = ["RoundedProduct", "cents", "with_totals"]
+if TYPE_CHECKING:
+    from django_stubs_ext import WithAnnotations
+
+__all__ = ["InvoiceTotals", "RoundedProduct", "cents", "with_totals"]
+
+
+class InvoiceTotals(TypedDict):
+    """What :func:`with_totals` adds: whole hundredths of the currency, Decimal on PostgreSQL and int on SQLite."""
+
+    subtotal_cents: int | Decimal
+    tax_cents: int | Decimal
+    total_cents: int | Decimal
+    paid_cents: int | Decimal
+    balance_cents: int | Decimal
 
 
 class RoundedProduct(Func):
@@ -53,9 +66,9 @@ class RoundedProduct(Func):
         return template % (left[0], right[0]), [*left[1], *right[1]]
 
 
-def with_totals(invoices: QuerySet[Invoice]) -> QuerySet[Invoice]:
-    """Add ``subtotal_cents``, ``tax_cents``, ``total_cents``, ``paid_cents`` and ``balance_cents``: hundredths of the currency."""
-    return (
+def with_totals(invoices: QuerySet[Invoice]) -> QuerySet[WithAnnotations[Invoice, InvoiceTotals]]:
+    """Add the sums of :class:`InvoiceTotals` to each invoice."""
+    found: QuerySet[Any] = (
         invoices.annotate(
             subtotal_cents=_sum_of(InvoiceItem, RoundedProduct("quantity", "unit_price", factor="100")),
             paid_cents=_sum_of(Payment, RoundedProduct("amount", Value(1), factor="100")),
@@ -64,6 +77,7 @@ def with_totals(invoices: QuerySet[Invoice]) -> QuerySet[Invoice]:
         .annotate(total_cents=F("subtotal_cents") + F("tax_cents"))
         .annotate(balance_cents=F("total_cents") - F("paid_cents"))
     )
+    return found
 
 
 def cents(value: int | Decimal | None) -> Decimal:
