@@ -12,11 +12,23 @@ from pathlib import Path
 from backups.tests.load import CREATE, ROWS
 from backups.tests.site import Site, populate
 
-__all__ = ["PASSWORD", "VISITORS", "ledger_file", "ledger_generation", "ledger_notes", "ledger_site", "visitor_name"]
+__all__ = [
+    "CLIENT",
+    "CLIENT_PEOPLE",
+    "PASSWORD",
+    "VISITORS",
+    "ledger_file",
+    "ledger_generation",
+    "ledger_notes",
+    "ledger_site",
+    "visitor_name",
+]
 
 PASSWORD = "as-good-as-any-for-a-test"
-# People who have an account, in every state of the data.
+# People who have an account, in every state of the data. The last of them work for a client and see the portal.
 VISITORS = 8
+CLIENT_PEOPLE = 2
+CLIENT = "Counting House"
 
 
 def visitor_name(number: int) -> str:
@@ -74,8 +86,19 @@ def main() -> None:
     django.setup()
     from django.contrib.auth import get_user_model
 
+    from portal.models import ClientPerson
+    from timetracker.clients.models import Client
+
+    client = Client.objects.filter(projects__isnull=False).distinct().earliest("pk")
+    client.name, client.active, client.portal_enabled = CLIENT, True, True
+    client.save()
+    accounts = get_user_model().objects
     for number in range(VISITORS):
-        get_user_model().objects.create_superuser(visitor_name(number), f"{visitor_name(number)}@example.org", PASSWORD)
+        name, email = visitor_name(number), f"{visitor_name(number)}@example.org"
+        if number < VISITORS - CLIENT_PEOPLE:
+            accounts.create_superuser(name, email, PASSWORD)
+        else:
+            ClientPerson.objects.create(user=accounts.create_user(name, email, PASSWORD), client=client)
 
 
 if __name__ == "__main__":

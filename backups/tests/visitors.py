@@ -1,9 +1,9 @@
 """``python -m backups.tests.visitors PORT OUT SEED``: eight people at work on a site over HTTP until SIGTERM.
 
-They log in, read the ledger and the admin's lists, and write notes, each with cookies of their own; a restore logs them out,
-and they log in again. Each answer is judged where it arrives: ``good``; ``busy``, the 503 of the gate in proper form; ``cut``,
-no answer at all; or a fault, in words. At the end what they saw is in OUT as the JSON of :class:`Seen`. Times are seconds of
-the machine's monotonic clock, the same in every process.
+They log in, read the ledger and the admin's lists or, as a client's people, the portal, and write notes, each with cookies of
+their own; a restore logs them out, and they log in again. Each answer is judged where it arrives: ``good``; ``busy``, the 503
+of the gate in proper form; ``cut``, no answer at all; or a fault, in words. At the end what they saw is in OUT as the JSON of
+:class:`Seen`. Times are seconds of the machine's monotonic clock, the same in every process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from http.cookies import SimpleCookie
 from pathlib import Path
 from urllib.parse import urlencode
 
-from backups.tests.ledger import PASSWORD, VISITORS, visitor_name
+from backups.tests.ledger import CLIENT, CLIENT_PEOPLE, PASSWORD, VISITORS, visitor_name
 from backups.tests.load import ROWS
 from backups.tests.web import WebServer
 
@@ -34,8 +34,9 @@ __all__ = ["Seen", "visitors_at_work"]
 # Seconds: a person's pause between two clicks (many people make a short one), and the longest wait for an answer.
 THINKING = 0.02
 PATIENCE = 30
-LOGIN = "/admin/login/"
+TEAM_LOGIN, CLIENT_LOGIN = "/admin/login/", "/portal/login/"
 LISTS = ("/admin/tracking/timeentry/", "/admin/clients/client/", "/admin/tracking/project/")
+PORTAL = ("/portal/", "/portal/projects/", "/portal/time/", "/portal/invoices/", "/portal/documents/")
 # More words about one kind of fault make no report better.
 FAULTS_SHOWN = 20
 
@@ -161,6 +162,8 @@ class Visitor(threading.Thread):
         self.port, self.record, self.chance, self.stopped = port, record, chance, stopped
         self.cookies: dict[str, str] = {}
         self.is_in = False
+        self.is_client = number >= VISITORS - CLIENT_PEOPLE
+        self.login = CLIENT_LOGIN if self.is_client else TEAM_LOGIN
 
     def run(self) -> None:
         while not self.stopped.is_set():
@@ -195,8 +198,10 @@ class Visitor(threading.Thread):
             self.log_in()
         elif (choice := self.chance.random()) < 0.3:
             self.write()
-        elif choice < 0.9:
+        elif choice < 0.8:
             self.read()
+        elif self.is_client:
+            self.look_into_the_portal(self.chance.choice(PORTAL))
         else:
             self.look(self.chance.choice(LISTS))
 
@@ -214,12 +219,12 @@ class Visitor(threading.Thread):
             raise Busy
 
     def log_in(self) -> None:
-        page = self.ask("GET", LOGIN)
+        page = self.ask("GET", self.login)
         if page.status != 200 or 'name="csrfmiddlewaretoken"' not in page.body or "</html>" not in page.body:
-            raise Fault(f"GET {LOGIN}: {_shown(page)}")
-        answer = self.ask("POST", LOGIN, {"username": self.name, "password": PASSWORD, "next": "/ledger/"})
+            raise Fault(f"GET {self.login}: {_shown(page)}")
+        answer = self.ask("POST", self.login, {"username": self.name, "password": PASSWORD, "next": "/ledger/"})
         if answer.status != 302:
-            raise Fault(f"POST {LOGIN}: {_shown(answer)}")
+            raise Fault(f"POST {self.login}: {_shown(answer)}")
         self.is_in = True
 
     def read(self) -> None:
@@ -242,6 +247,13 @@ class Visitor(threading.Thread):
         if len(re.findall("<tr", answer.body)) < 2:
             raise Fault(f"GET {path} shows no row")
 
+    def look_into_the_portal(self, path: str) -> None:
+        answer = self.ask("GET", path)
+        if self._is_sent_to_login(answer):
+            return
+        if answer.status != 200 or CLIENT not in answer.body or "</html>" not in answer.body:
+            raise Fault(f"GET {path}: {_shown(answer)}")
+
     def write(self) -> None:
         began = time.monotonic()
         answer = self.ask("POST", "/ledger/", {"words": "written down " * self.chance.choice([1, 10, 1000])})
@@ -253,7 +265,7 @@ class Visitor(threading.Thread):
 
     def _is_sent_to_login(self, answer: Answer) -> bool:
         """Whether the site does not know the visitor any more, who then logs in at the next turn."""
-        if answer.status == 302 and answer.headers.get("Location", "").startswith(LOGIN):
+        if answer.status == 302 and answer.headers.get("Location", "").startswith((TEAM_LOGIN, CLIENT_LOGIN)):
             self.is_in = False
             return True
         return False
