@@ -9,7 +9,7 @@ from celery import shared_task
 __all__ = ["count_users"]
 
 
-@shared_task(name="ordinary.count_users")
+@shared_task(name="ordinary.count_users")  # type: ignore[untyped-decorator]  # Celery has no types
 def count_users(path: str) -> None:
     """Write the number of accounts into the file ``path``."""
     from django.contrib.auth import get_user_model
