@@ -8,7 +8,7 @@ from collections.abc import Callable
 from django.db import DatabaseError, connections
 
 from backups.exceptions import BackupError, OperationLocked
-from backups.gate import gate_read
+from backups.gate import gate_read, maintenance_publish
 from backups.interrupts import interruptible
 from backups.presence import tick_note
 from backups.services.carry_over import carry_over_pending
@@ -30,6 +30,7 @@ def backup_tick() -> None:
     steps: dict[str, Callable[[], object]] = {
         "note the time": tick_note,
         "recover what was interrupted": tick_recover,
+        "tell of the maintenance": maintenance_publish,
         "run what was asked for": requests_run,
         "carry over what a restore has left": carry_over_pending,
         "make the scheduled backups": lambda: schedules_run(progress_logged()),
