@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
-from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefresh
 from django_htmx.middleware import HtmxDetails
 
 from portal.models import ClientPerson
@@ -63,10 +63,10 @@ def client_page(switch: Switch | None = None) -> Callable[[Callable[..., HttpRes
                 return _to_login(request)
             person = find_person(request)
             if person is None:
-                return render(request, "portal/no_client.html", status=403)
+                return _refused(request, "portal/no_client.html", {})
             client = person.client
             if not (client.active and client.portal_enabled):
-                return render(request, "portal/switched_off.html", {"client": client, "site": SiteSettings.load()}, status=403)
+                return _refused(request, "portal/switched_off.html", {"client": client, "site": SiteSettings.load()})
             if switch is not None and not getattr(client, switch):
                 raise Http404(f"{switch} is off for {client}.")
             request.person, request.client = person, client
@@ -76,6 +76,11 @@ def client_page(switch: Switch | None = None) -> Callable[[Callable[..., HttpRes
         return page
 
     return decorate
+
+
+def _refused(request: PortalRequest, template: str, context: dict[str, Any]) -> HttpResponseBase:
+    """Say why there is nothing to see; htmx, which swaps no refusal in, is told to load the page anew."""
+    return HttpResponseClientRefresh() if request.htmx else render(request, template, context, status=403)
 
 
 def _to_login(request: PortalRequest) -> HttpResponseBase:

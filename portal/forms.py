@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from datetime import datetime, time
 from typing import Any, cast
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordResetForm
+from django.core.cache import caches
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -21,6 +23,10 @@ from timetracker.clients.models import Client
 from timetracker.tracking.models import Project, TimeEntry
 
 __all__ = ["ForgottenForm", "LoginForm", "TimeFilter"]
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_MAILS = 300
 
 
 class LoginForm(AuthenticationForm):
@@ -51,10 +57,20 @@ class ForgottenForm(PasswordResetForm):
     """Sends a link to a new password to a client's person, also to one who has not used her invitation."""
 
     def get_users(self, email: str) -> Iterable[User]:
-        """Return whom the address belongs to. The team's passwords are not to be had here."""
-        return User.objects.filter(
+        """Return whom the address belongs to, once in five minutes. The team's passwords are not to be had here."""
+        found = User.objects.filter(
             email__iexact=email, is_active=True, is_staff=False, is_superuser=False, client_person__invited_at__isnull=False
         )
+        return [user for user in found if _is_first_mail(user)]
+
+
+def _is_first_mail(user: User) -> bool:
+    """Whether no link was sent to her in the last minutes: nobody fills a stranger's mailbox by this form."""
+    try:
+        return caches["logins"].add(f"portal.forgotten.{user.pk}", True, timeout=SECONDS_BETWEEN_MAILS)
+    except Exception as error:  # each cache backend has errors of its own
+        logger.warning("Mails of links are not throttled, the cache cannot be written: %s", error)
+        return True
 
 
 class TimeFilter(forms.Form):

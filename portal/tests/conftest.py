@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from django.core.cache import caches
 from django.core.files.base import ContentFile
 from django.test import Client as Browser
 
@@ -88,6 +89,12 @@ def make_side(name: str, email: str, code: str) -> Side:
 def media(settings, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]
     settings.MEDIA_ROOT = tmp_path / "media"
     return tmp_path / "media"
+
+
+@pytest.fixture(autouse=True)
+def nothing_throttled() -> None:
+    """No test feels the logins and mails of another."""
+    caches["logins"].clear()
 
 
 @pytest.fixture

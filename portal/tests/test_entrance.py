@@ -128,6 +128,12 @@ def test_where_the_portal_is_off_the_person_is_told_so_and_sees_nothing(browser:
     assert "Project SB" not in html and "<nav" not in html
 
 
+def test_htmx_loads_the_page_anew_where_the_portal_was_switched_off(browser: Browser, own: Side) -> None:
+    Client.objects.filter(pk=own.client.pk).update(portal_enabled=False)
+    response = browser.get(reverse("portal:time"), headers={"HX-Request": "true"})
+    assert response.headers["HX-Refresh"] == "true" and not response.content
+
+
 def test_objects_are_closed_too_where_the_portal_is_off(browser: Browser, own: Side) -> None:
     Client.objects.filter(pk=own.client.pk).update(portal_enabled=False)
     for address in (reverse("portal:invoice", args=[own.invoice.pk]), reverse("portal:document", args=[own.document.pk])):
@@ -252,6 +258,25 @@ def test_forgotten_password_is_replaced_by_a_link_that_works_once(own: Side) -> 
     assert is_logged_in(browser)
     assert b"This link does not work" in use_link(Browser(), link).content
     assert log_in(Browser(), own.user.username).status_code == 200, "the old password"
+
+
+def test_nobody_fills_a_mailbox_with_links(own: Side, other: Side) -> None:
+    for side in (own, other):
+        invitation_send(side.person, address=SITE)
+    mail.outbox.clear()
+    for _ in range(3):
+        ask_for_link(own.user.email)
+        ask_for_link(other.user.email)
+    assert [message.to for message in mail.outbox] == [[own.user.email], [other.user.email]]
+
+
+def test_links_are_sent_also_while_the_cache_is_out_of_reach(own: Side, settings: Any) -> None:
+    invitation_send(own.person, address=SITE)
+    # Nobody listens on port 1.
+    unreachable = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
+    settings.CACHES = {**settings.CACHES, "logins": unreachable}
+    ask_for_link(own.user.email)
+    assert len(mail.outbox) == 2
 
 
 def test_an_expired_invitation_is_replaced_without_asking_the_team(invited: Side) -> None:
