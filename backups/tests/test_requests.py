@@ -66,12 +66,12 @@ def status_of(operation_id: str) -> str:
 
 def test_a_request_is_written_before_anybody_is_woken() -> None:
     found = []
-    journal = operation_request(
-        "create",
-        arguments={"note": "now"},
-        requested_by="Ada",
-        wake=lambda operation: (found.append(status_of(operation)), beginning(operation))[1],
-    )
+
+    def wake(operation_id: str) -> None:
+        found.append(status_of(operation_id))
+        beginning(operation_id)
+
+    journal = operation_request("create", arguments={"note": "now"}, requested_by="Ada", wake=wake)
     assert found == ["queued"]
     assert (journal.status, journal.kind, journal.arguments, journal.requested_by) == ("running", "create", {"note": "now"}, "Ada")
 
@@ -114,10 +114,7 @@ def test_a_broker_that_fails_is_passed_over_where_a_worker_is_there(caplog: pyte
 
 
 def test_a_request_that_is_begun_at_the_last_moment_is_not_withdrawn() -> None:
-    def late(operation_id: str) -> None:
-        beginning(operation_id)
-
-    assert operation_request("create", wake=late, patience=0).status == "running"
+    assert operation_request("create", wake=beginning, patience=0).status == "running"
 
 
 @pytest.mark.parametrize(

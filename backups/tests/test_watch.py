@@ -184,8 +184,9 @@ def test_a_wish_that_comes_too_late_changes_nothing(running: Journal, looks: Loo
     with interruptible(), watching(running, Progress()):
         with uninterrupted():
             too_late()
-        cancel_request(running.id, by="Bob")
-        wait_until(lambda: looks.count > 0, "a look")
+        before = looks.count
+        assert cancel_request(running.id, by="Bob")
+        wait_until(lambda: looks.count > before, "a look")
         running.end("done")
     assert seen(running).status == "done"
 
