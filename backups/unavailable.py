@@ -59,7 +59,13 @@ def retry_after(gate: GateState) -> int:
 def unavailable(request: WSGIRequest, gate: GateState) -> HttpResponse:
     """The answer to ``request`` while ``gate`` does not let it through, or while the database cannot be reached."""
     seconds = retry_after(gate)
-    context = {"reason": _reason(gate), "wait": _wait(seconds), "seconds": seconds, "is_change": request.method not in SAFE_METHODS}
+    context = {
+        "heading": "Closed for a while" if gate.kind == MAINTENANCE else "One moment, please",
+        "reason": _reason(gate),
+        "wait": _wait(seconds),
+        "seconds": seconds,
+        "is_change": request.method not in SAFE_METHODS,
+    }
     response: HttpResponse
     if request.get_preferred_type(["text/html", "application/json"]) == "application/json":
         # What a program needs; the sentence is the same.
