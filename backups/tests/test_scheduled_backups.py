@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,26 @@ from backups.schedules import due_between
 from backups.tests.site import Completed, Site
 from backups.tests.warm import WarmSite
 
+# Hours from now: no due time passes while a test runs.
+AT = (datetime.now(UTC) - timedelta(hours=6)).time().replace(second=0, microsecond=0)
 TICK = "from backups.services.tick import backup_tick; backup_tick()"
 
 
 @pytest.fixture
-def scheduled(site: Site, tmp_path: Path) -> WarmSite:
+def scheduled(sqlite_site: Site, tmp_path: Path) -> WarmSite:
     """A site whose default schedule is settled up to now, and whose mails to the admins are files."""
+    return prepared(sqlite_site, tmp_path)
+
+
+@pytest.fixture
+def scheduled_on_each(site: Site, tmp_path: Path) -> WarmSite:
+    """The same on each engine, for what its lock and its columns have a part in."""
+    return prepared(site, tmp_path)
+
+
+def prepared(site: Site, tmp_path: Path) -> WarmSite:
     site.extra_env |= {"EMAIL_URL": f"filemail:///{tmp_path}/mail", "ADMINS": "ann@example.org", "BACKUPS_RETRY_MINUTES": "5"}
+    site.execute(f"UPDATE backups_backupschedule SET at = '{AT:%H:%M}:00'")
     return WarmSite.of(site)
 
 
@@ -58,7 +71,7 @@ def now() -> datetime:
 def make_due(site: WarmSite, *, days: int = 1) -> datetime:
     """Settle the schedule ``days`` ago only, so that runs are missed since; returns the due time of the latest."""
     site.execute(f"UPDATE backups_backupschedule SET last_due_at = {stamp(now() - timedelta(days=days))}")
-    due = due_between(BackupSchedule(at=time(2, 30), time_zone="UTC"), now() - timedelta(days=days), now())
+    due = due_between(BackupSchedule(at=AT, time_zone="UTC"), now() - timedelta(days=days), now())
     assert due
     return due
 
@@ -100,16 +113,16 @@ def test_new_schedule_does_not_fire_for_the_past(scheduled: WarmSite) -> None:
     assert archives(scheduled) == []
 
 
-def test_missed_runs_are_caught_up_once_and_pruned(scheduled: WarmSite) -> None:
-    due = make_due(scheduled, days=9)
-    tick(scheduled)
-    tick(scheduled)
-    (archive,) = archives(scheduled)
-    settled = row(scheduled)
+def test_missed_runs_are_caught_up_once_and_pruned(scheduled_on_each: WarmSite) -> None:
+    due = make_due(scheduled_on_each, days=9)
+    tick(scheduled_on_each)
+    tick(scheduled_on_each)
+    (archive,) = archives(scheduled_on_each)
+    settled = row(scheduled_on_each)
     assert as_instant(settled["last_due_at"]) == due
     assert (settled["attempts"], settled["next_attempt_at"]) == (0, None)
-    assert f"schedule:{settled['key']}" in scheduled.manage("backup_list").stdout
-    kinds = [kind for (kind,) in scheduled.fetch("SELECT kind FROM backups_operation ORDER BY started_at")]
+    assert f"schedule:{settled['key']}" in scheduled_on_each.manage("backup_list").stdout
+    kinds = [kind for (kind,) in scheduled_on_each.fetch("SELECT kind FROM backups_operation ORDER BY started_at")]
     assert kinds == ["create", "prune"]
     assert archive
 
@@ -125,57 +138,57 @@ def test_schedule_that_was_off_does_not_fire_for_the_past_when_it_is_on_again(sc
     assert now() - as_instant(row(scheduled)["last_due_at"]) < timedelta(minutes=5)
 
 
-def test_two_ticks_at_once_make_one_backup(scheduled: WarmSite) -> None:
-    make_due(scheduled)
-    ticks = [Site.popen(scheduled, "shell", "--verbosity", "0", "--command", TICK) for _ in range(3)]
+def test_two_ticks_at_once_make_one_backup(scheduled_on_each: WarmSite) -> None:
+    make_due(scheduled_on_each)
+    ticks = [Site.popen(scheduled_on_each, "shell", "--verbosity", "0", "--command", TICK) for _ in range(3)]
     for process in ticks:
         _, stderr = process.communicate(timeout=120)
         assert process.returncode == 0, stderr
-    tick(scheduled)
-    assert len(archives(scheduled)) == 1
-    assert row(scheduled)["attempts"] == 0
+    tick(scheduled_on_each)
+    assert len(archives(scheduled_on_each)) == 1
+    assert row(scheduled_on_each)["attempts"] == 0
 
 
-def test_run_that_meets_the_lock_waits(scheduled: WarmSite) -> None:
-    due = make_due(scheduled)
-    with lock_held(scheduled):
-        said = tick(scheduled).stderr
+def test_run_that_meets_the_lock_waits(scheduled_on_each: WarmSite) -> None:
+    due = make_due(scheduled_on_each)
+    with lock_held(scheduled_on_each):
+        said = tick(scheduled_on_each).stderr
     assert "is due and waits" in said
-    assert archives(scheduled) == []
-    assert row(scheduled)["attempts"] == 0, "to wait is no failure"
-    tick(scheduled)
-    assert len(archives(scheduled)) == 1
-    assert as_instant(row(scheduled)["last_due_at"]) == due
+    assert archives(scheduled_on_each) == []
+    assert row(scheduled_on_each)["attempts"] == 0, "to wait is no failure"
+    tick(scheduled_on_each)
+    assert len(archives(scheduled_on_each)) == 1
+    assert as_instant(row(scheduled_on_each)["last_due_at"]) == due
 
 
-def test_failure_is_retried_with_growing_pauses_and_then_reported(scheduled: WarmSite, tmp_path: Path) -> None:
-    due = make_due(scheduled)
-    with store_in_the_way(scheduled):
+def test_failure_is_retried_with_growing_pauses_and_then_reported(scheduled_on_each: WarmSite, tmp_path: Path) -> None:
+    due = make_due(scheduled_on_each)
+    with store_in_the_way(scheduled_on_each):
         for attempt, minutes in ((1, 5), (2, 15), (3, 45)):
-            said = tick(scheduled).stderr
+            said = tick(scheduled_on_each).stderr
             assert f"attempt {attempt} of 4, the next in {minutes} minutes" in said
-            found = row(scheduled)
+            found = row(scheduled_on_each)
             assert found["attempts"] == attempt
             pause = as_instant(found["next_attempt_at"]) - now()
             assert timedelta(minutes=minutes - 2) < pause <= timedelta(minutes=minutes)
-            assert "failed" not in tick(scheduled).stderr, "it pauses"
+            assert "failed" not in tick(scheduled_on_each).stderr, "it pauses"
             assert (found["last_error"], mails(tmp_path)) == ("", [])
-            end_pause(scheduled)
-        assert "was given up after 4 attempts" in tick(scheduled).stderr
-        tick(scheduled)
-    found = row(scheduled)
+            end_pause(scheduled_on_each)
+        assert "was given up after 4 attempts" in tick(scheduled_on_each).stderr
+        tick(scheduled_on_each)
+    found = row(scheduled_on_each)
     assert (as_instant(found["last_due_at"]), found["attempts"], found["next_attempt_at"]) == (due, 0, None)
-    assert found["last_error"].startswith(f"Nothing can be written in the folder {scheduled.backups}")
+    assert found["last_error"].startswith(f"Nothing can be written in the folder {scheduled_on_each.backups}")
     (mail,) = mails(tmp_path)
     assert "To: ann@example.org" in mail
-    assert "Subject: [TimeTracker] A scheduled backup failed" in mail
-    assert f"due at {due:%Y-%m-%d} 02:30 UTC was not made, in 4 attempts" in mail
+    assert "Subject: [TimeTracker] A scheduled_on_each backup failed" in mail
+    assert f"due at {due:%Y-%m-%d %H:%M} UTC was not made, in 4 attempts" in mail
     assert f"Last attempt: {found['last_error']}" in mail
     # The next night is a new one, and its success clears the error.
-    make_due(scheduled)
-    tick(scheduled)
-    assert len(archives(scheduled)) == 1
-    assert row(scheduled)["last_error"] == ""
+    make_due(scheduled_on_each)
+    tick(scheduled_on_each)
+    assert len(archives(scheduled_on_each)) == 1
+    assert row(scheduled_on_each)["last_error"] == ""
 
 
 def test_later_attempt_that_succeeds_settles_the_run(scheduled: WarmSite, tmp_path: Path) -> None:
@@ -215,15 +228,15 @@ def test_run_whose_process_was_killed_is_made_after_a_pause_and_once(scheduled: 
     assert as_instant(row(scheduled)["last_due_at"]) == due
 
 
-def test_run_that_kills_its_process_each_time_is_given_up_and_reported(scheduled: WarmSite, tmp_path: Path) -> None:
-    due = make_due(scheduled)
+def test_run_that_kills_its_process_each_time_is_given_up_and_reported(scheduled_on_each: WarmSite, tmp_path: Path) -> None:
+    due = make_due(scheduled_on_each)
     for attempt in range(1, 5):
-        scheduled.interrupted(signal.SIGKILL, "dump", "shell", "--verbosity", "0", "--command", TICK)
-        assert row(scheduled)["attempts"] == attempt
-        end_pause(scheduled)
-    tick(scheduled)
-    assert as_instant(row(scheduled)["last_due_at"]) == due
-    assert row(scheduled)["last_error"] == "Interrupted; it changed nothing."
+        scheduled_on_each.interrupted(signal.SIGKILL, "dump", "shell", "--verbosity", "0", "--command", TICK)
+        assert row(scheduled_on_each)["attempts"] == attempt
+        end_pause(scheduled_on_each)
+    tick(scheduled_on_each)
+    assert as_instant(row(scheduled_on_each)["last_due_at"]) == due
+    assert row(scheduled_on_each)["last_error"] == "Interrupted; it changed nothing."
     assert len(mails(tmp_path)) == 1
 
 
@@ -250,7 +263,7 @@ def test_clock_that_was_once_set_ahead_does_not_silence_a_schedule(scheduled: Wa
 
 
 def test_schedule_that_cannot_be_reckoned_does_not_keep_others_from_running(scheduled: WarmSite) -> None:
-    add = "from backups.models import BackupSchedule as S; S.objects.create(time_zone='Atlantis/Capital', at='00:00')"
+    add = "from backups.models import BackupSchedule as S; S.objects.create(time_zone='Atlantis/Capital')"
     scheduled.manage("shell", "--verbosity", "0", "--command", add)
     make_due(scheduled)
     assert "Atlantis/Capital" in tick(scheduled).stderr
