@@ -55,7 +55,7 @@ def alive(request: HttpRequest) -> HttpResponse:
 def ready(request: HttpRequest) -> HttpResponse:
     """``/readyz``: 200 where visitors can be served, else 503; the gate is not closed and the database answers within 2 s."""
     found = backup_ready()
-    return _unstored(JsonResponse({"ready": found.is_ready, **asdict(found)}, status=200 if found.is_ready else 503))
+    return _status(JsonResponse({"ready": found.is_ready, **asdict(found)}), good=found.is_ready)
 
 
 def for_monitors(view: View) -> View:
@@ -75,7 +75,7 @@ def for_monitors(view: View) -> View:
 def health(request: HttpRequest) -> HttpResponse:
     """``/backups/health.json``: 200 where all is well, 503 with the problems where not."""
     found = backup_health()
-    return _unstored(JsonResponse(_health_data(found), status=200 if found.is_healthy else 503))
+    return _status(JsonResponse(_health_data(found)), good=found.is_healthy)
 
 
 @require_safe
@@ -83,6 +83,14 @@ def health(request: HttpRequest) -> HttpResponse:
 def metrics(request: HttpRequest) -> HttpResponse:
     """``/backups/metrics``: the same for Prometheus; always 200, which takes anything else for a scrape that failed."""
     return _unstored(HttpResponse(metrics_text(backup_health()), content_type=CONTENT_TYPE))
+
+
+def _status(response: HttpResponse, *, good: bool) -> HttpResponse:
+    """200 or 503. The latter is an answer and no error: asked for every few seconds, it must not fill the log."""
+    if not good:
+        response.status_code = 503
+        response._has_been_logged = True  # type: ignore[attr-defined]  # Django's own mark, for which it has no name
+    return _unstored(response)
 
 
 def _is_monitor(request: HttpRequest) -> bool:

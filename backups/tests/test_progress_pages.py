@@ -1,0 +1,245 @@
+"""The pages behind the links: how an operation goes, and its cancelling, without database, session or user.
+
+pytest-django lets no test without its mark reach the database, so every page here is made without a query.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.signing import TimestampSigner, b62_encode
+from django.http import HttpResponse
+from django.test import Client
+from pytest_django import Settings
+
+from backups.journal import Journal, journal_find
+from backups.links import PROGRESS_SALT, cancel_link, progress_link
+from backups.progress import Progress
+from backups.watch import cancelled_by, watch_read, watching
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, settings: Settings) -> None:
+    """Journals and gate of the test's own."""
+    settings.BACKUPS_STATE_DIR = tmp_path / "state"
+    backend = "django.core.cache.backends.filebased.FileBasedCache"
+    settings.CACHES = {**settings.CACHES, "backups": {"BACKEND": backend, "LOCATION": str(tmp_path / "gate")}}
+
+
+@pytest.fixture
+def client() -> Client:
+    """A visitor whose browser has nothing: no cookie."""
+    return Client(enforce_csrf_checks=True)
+
+
+@pytest.fixture
+def journal() -> Journal:
+    """A restore that has been asked for."""
+    journal = Journal(kind="restore", archive="backup_20261122_171350_98b10547.zip", requested_by="ann")
+    journal.save()
+    return journal
+
+
+def started(journal: Journal, stage: str = "") -> Journal:
+    """The operation, at work in ``stage``."""
+    journal.start()
+    if stage:
+        journal.enter(stage)
+    return journal
+
+
+def text_of(response: HttpResponse) -> str:
+    """What a person reads: no tags, single spaces."""
+    body = response.content.decode()
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body[body.index("<body") :] if "<body" in body else body))
+
+
+def refreshes(response: HttpResponse) -> bool:
+    """Whether the page asks for itself again, with and without JavaScript."""
+    body = response.content.decode()
+    found = {'http-equiv="refresh"' in body, 'hx-trigger="every 1s"' in body, "htmx" in body[body.index("<link") :]}
+    assert len(found) == 1, "the two ways differ"
+    return found.pop()
+
+
+@pytest.fixture
+def half_done(journal: Journal) -> Iterator[Progress]:
+    """The progress of the restore, half through its dump, as its own process tells it."""
+    started(journal, "extract")
+    progress = Progress(interval=0)
+    with watching(journal, progress):
+        progress.stage("extract", total=400_000_000, message="the archive")
+        progress.warn("Two files are missing.")
+        progress.advance(168_000_000)
+        deadline = time.monotonic() + 60
+        while (found := watch_read(journal.id)) is None or found.percent != 42.0:
+            assert time.monotonic() < deadline, "the progress is never shown"
+        yield progress
+
+
+def test_a_running_operation_shows_stage_percent_amount_rate_and_warnings(client: Client, journal: Journal, half_done: Progress) -> None:
+    response = client.get(progress_link(journal.id))
+    assert response.status_code == 200
+    text = text_of(response)
+    for shown in ("Restore", "Stage: extract", "42 %", "168.0 MB of 400.0 MB", "/s", "Two files are missing.", journal.archive):
+        assert shown in text
+    assert '<progress aria-label="Progress of this stage" max="100" value="42.0">' in response.content.decode()
+    assert refreshes(response)
+
+
+def test_the_same_as_json(client: Client, journal: Journal, half_done: Progress) -> None:
+    response = client.get(progress_link(journal.id).rstrip("/") + ".json")
+    assert response.status_code == 200
+    data: dict[str, Any] = response.json()
+    assert (data["operation"], data["kind"], data["status"], data["finished"]) == (journal.id, "restore", "running", False)
+    assert (data["stage"], data["percent"], data["done"], data["total"]) == ("extract", 42.0, 168_000_000, 400_000_000)
+    assert data["warnings"] == ["Two files are missing."]
+    assert response["Cache-Control"] == "no-store"
+
+
+def test_a_request_says_that_it_waits_and_for_what(client: Client, journal: Journal) -> None:
+    other = started(Journal(kind="create"))
+    response = client.get(progress_link(journal.id))
+    assert f"It waits to be begun: create {other.short_id} is at work." in text_of(response)
+    assert refreshes(response)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "said"),
+    [
+        ("done", "", "Done in"),
+        ("failed", "The archive <is> damaged.", "It failed. The archive &lt;is&gt; damaged."),
+        ("recovered", "Interrupted; everything is as it was before.", "It was interrupted, and settled afterwards."),
+    ],
+)
+def test_an_operation_that_is_over_shows_its_end_and_asks_no_more(
+    client: Client, journal: Journal, status: str, error: str, said: str
+) -> None:
+    started(journal).report = {"milliseconds_closed": 12.4, "undo_until": "2026-11-25T17:14:09+00:00"}
+    journal.end(status, error=error)
+    response = client.get(progress_link(journal.id, may_cancel=True))
+    assert said in text_of(response)
+    assert ("closed for 12 ms" in text_of(response)) == (status == "done")
+    assert "Cancel" not in text_of(response)
+    assert not refreshes(response)
+
+
+def test_htmx_gets_the_part_that_changes_and_at_the_end_the_whole_page_once_more(client: Client, journal: Journal) -> None:
+    started(journal, "verify")
+    response = client.get(progress_link(journal.id), headers={"HX-Request": "true"})
+    assert response.content.decode().count("<section") == 1
+    assert "<html" not in response.content.decode()
+    assert "HX-Refresh" not in response
+    journal.end("done")
+    assert client.get(progress_link(journal.id), headers={"HX-Request": "true"})["HX-Refresh"] == "true"
+
+
+def test_cancelling_is_offered_to_whom_it_was_given_and_nobody_else(client: Client, journal: Journal) -> None:
+    started(journal)
+    assert "Cancel" not in text_of(client.get(progress_link(journal.id)))
+    page = client.get(progress_link(journal.id, may_cancel=True)).content.decode()
+    assert f'href="{cancel_link(journal.id)}"' in page
+    other = Journal(kind="create")
+    forged = progress_link(journal.id) + "?cancel=" + progress_link(other.id, may_cancel=True).partition("?cancel=")[2]
+    for path in (forged, progress_link(journal.id) + "?cancel=nonsense"):
+        assert "Cancel" not in text_of(client.get(path))
+
+
+def test_cancelling_a_running_operation_asks_it_to_end(client: Client, journal: Journal) -> None:
+    started(journal, "shadow")
+    form = client.get(cancel_link(journal.id))
+    assert "Cancel this restore?" in text_of(form)
+    assert '<form method="post">' in form.content.decode()
+    assert cancelled_by(journal.id) == "", "a GET changes nothing"
+    answer = client.post(cancel_link(journal.id))
+    assert answer.status_code == 302
+    assert cancelled_by(journal.id) == "the holder of a link (127.0.0.1)"
+    page = client.get(answer["Location"])
+    assert "It is being cancelled, and takes back what it has done." in text_of(page)
+    assert "Cancel…" not in text_of(page)
+    assert "being cancelled" in text_of(client.get(cancel_link(journal.id)))
+
+
+def test_cancelling_a_request_ends_it_before_it_begins(client: Client, journal: Journal) -> None:
+    assert "It has not begun, and will not." in text_of(client.get(cancel_link(journal.id)))
+    assert client.post(cancel_link(journal.id)).status_code == 302
+    found = journal_find(journal.id)
+    assert found is not None
+    assert (found.status, found.error) == ("failed", "Cancelled by the holder of a link (127.0.0.1) before it began.")
+
+
+def test_what_is_over_cannot_be_cancelled(client: Client, journal: Journal) -> None:
+    started(journal).end("done")
+    for response in (client.get(cancel_link(journal.id)), client.post(cancel_link(journal.id))):
+        assert response.status_code == 200
+        assert "It is over, so there is nothing to cancel." in text_of(response)
+    assert cancelled_by(journal.id) == ""
+
+
+def test_a_wish_that_cannot_be_written_is_told(client: Client, journal: Journal, settings: Settings) -> None:
+    started(journal)
+    (settings.BACKUPS_STATE_DIR / "cancel").symlink_to("nowhere")
+    response = client.post(cancel_link(journal.id))
+    assert response.status_code == 503
+    assert "The wish could not be written (File exists), so it goes on. Try again." in text_of(response)
+
+
+@pytest.mark.parametrize("path", ["/backups/progress/nonsense/", "/backups/cancel/nonsense/", "/backups/progress/nonsense.json"])
+def test_a_link_that_is_none_is_refused_in_words(client: Client, path: str) -> None:
+    response = client.get(path)
+    assert response.status_code == 404
+    assert "This link is not one that the site has made." in response.content.decode()
+
+
+def test_an_expired_link_is_gone(client: Client, journal: Journal) -> None:
+    class OldSigner(TimestampSigner):
+        def timestamp(self) -> str:
+            return b62_encode(int(time.time()) - 25 * 3600)
+
+    token = OldSigner(sep=".", salt=PROGRESS_SALT).sign(journal.id)
+    for path in (f"/backups/progress/{token}/", f"/backups/progress/{token}.json"):
+        response = client.get(path)
+        assert response.status_code == 410
+        assert "This link has expired." in response.content.decode()
+
+
+def test_an_operation_whose_journal_is_gone_is_not_found(client: Client, journal: Journal) -> None:
+    path = progress_link(journal.id)
+    journal.path.unlink()
+    assert client.get(path).status_code == 404
+
+
+def test_nothing_of_these_pages_is_stored_passed_on_or_found(client: Client, journal: Journal) -> None:
+    for path in (progress_link(journal.id), cancel_link(journal.id), "/backups/progress/nonsense/"):
+        response = client.get(path)
+        assert response["Cache-Control"] == "no-store"
+        assert response["Referrer-Policy"] == "no-referrer"
+        assert response["X-Robots-Tag"] == "noindex"
+        assert response["Content-Security-Policy"].startswith("default-src 'self'")
+        assert not response.cookies
+
+
+def test_other_methods_are_refused(client: Client, journal: Journal) -> None:
+    assert client.put(cancel_link(journal.id)).status_code == 405
+    assert Client().post(progress_link(journal.id)).status_code == 405
+    assert client.head(progress_link(journal.id)).status_code == 200
+
+
+def test_the_pages_render_while_the_gate_is_closed(client: Client, journal: Journal) -> None:
+    import backups.gate as gate
+
+    started(journal, "swap")
+    gate.gate_raise(journal.id, "restore")
+    try:
+        gate.gate_close(local_marker=True)
+        assert client.get("/").status_code == 503
+        assert "Stage: swap" in text_of(client.get(progress_link(journal.id)))
+        assert client.post(cancel_link(journal.id)).status_code == 302
+        assert client.get("/healthz").content == b"ok\n"
+    finally:
+        gate.gate_open()
