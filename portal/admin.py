@@ -70,7 +70,7 @@ class ClientPersonAdmin(admin.ModelAdmin):
     """People of clients; actions let them in."""
 
     form = ClientPersonForm
-    list_display = ("full_name", "email", "client", "is_active", "state", "last_login")
+    list_display = ("full_name", "email", "client", "state", "last_login")
     list_filter = ("user__is_active", ("invited_at", admin.EmptyFieldListFilter))
     list_select_related = ("user", "client")
     search_fields = ("user__full_name", "user__email", "client__name")
@@ -89,14 +89,11 @@ class ClientPersonAdmin(admin.ModelAdmin):
         """Show the account's address."""
         return person.user.email
 
-    @admin.display(boolean=True, ordering="user__is_active", description="active")
-    def is_active(self, person: ClientPerson) -> bool:
-        """Show whether she may log in."""
-        return person.user.is_active
-
     @admin.display(ordering="invited_at")
     def state(self, person: ClientPerson) -> str:
         """Show how far she has come."""
+        if not person.user.is_active:
+            return "switched off"
         if person.user.has_usable_password():
             return "has a password"
         return "invited" if person.invited_at else "not invited yet"

@@ -56,6 +56,11 @@ class LoginForm(AuthenticationForm):
 class ForgottenForm(PasswordResetForm):
     """Sends a link to a new password to a client's person, also to one who has not used her invitation."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Call the address what the login calls it."""
+        super().__init__(*args, **kwargs)
+        self.fields["email"].label = "E-mail address"
+
     def get_users(self, email: str) -> Iterable[User]:
         """Return whom the address belongs to, once in five minutes. The team's passwords are not to be had here."""
         found = User.objects.filter(

@@ -79,6 +79,7 @@ def test_changing_the_address_changes_what_she_logs_in_with(boss: Browser, own: 
     own.user.refresh_from_db()
     assert (own.user.username, own.user.email, own.user.is_active) == ("new@bakery.example", "new@bakery.example", False)
     assert own.user.check_password("correct horse battery")
+    assert "switched off" in boss.get(reverse(LIST)).content.decode()
 
 
 def test_invitations_are_sent_logged_and_counted(boss: Browser, own: Side, other: Side) -> None:

@@ -106,10 +106,10 @@ def read_until(process: subprocess.Popen[str], pattern: str) -> tuple[re.Match[s
     raise AssertionError(f"./run ended with {process.wait()} without {pattern!r}:\n{text}")
 
 
-def log_in(address: str, password: str) -> str:
-    """Log in to the admin with the password; the page that follows."""
+def log_in(address: str, password: str, *, username: str = "admin", path: str = "admin/") -> str:
+    """Log in to the admin, or to the portal as somebody else; the page that follows."""
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar := http.cookiejar.CookieJar()))
-    url = f"{address}admin/login/?next=/admin/"
+    url = f"{address}{path}login/?next=/{path}"
     # gunicorn binds a moment after the address is printed; a refused connection means: not yet.
     deadline = time.monotonic() + SECONDS
     while True:
@@ -121,7 +121,7 @@ def log_in(address: str, password: str) -> str:
                 raise
             time.sleep(0.05)
     token = next(cookie.value for cookie in jar if cookie.name == "csrftoken")
-    form = urllib.parse.urlencode({"username": "admin", "password": password, "csrfmiddlewaretoken": token or ""}).encode()
+    form = urllib.parse.urlencode({"username": username, "password": password, "csrfmiddlewaretoken": token or ""}).encode()
     with opener.open(url, form, timeout=SECONDS) as page:
         return str(page.read().decode())
 
@@ -303,6 +303,8 @@ def test_the_site_starts_with_demo_data_and_a_one_time_admin_and_ends_without_a_
         address, _ = read_until(site, r"TimeTracker is at (\S+)")
         password, _ = read_until(site, r"Log in as admin with the password (\S+)")
         assert "Site administration" in log_in(address[1], password[1])
+        guest, _ = read_until(site, r"/portal/: log in as (\S+) with the password (\S+)")
+        assert "Active projects" in log_in(address[1], guest[2], username=guest[1], path="portal/")
         children = processes_below(site.pid)
         assert len(children) >= 2
         site.send_signal(signal.SIGINT)
