@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.cache import caches
+from django.core.cache.backends.filebased import FileBasedCache
 
 from backups.conf import conf
 from backups.exceptions import PreflightRefused, RequestTaken
@@ -31,7 +32,7 @@ from backups.interrupts import is_interruptible
 from backups.journal import Journal, journal_find, journal_load_all, journal_queued
 from backups.progress import Event, Progress
 
-__all__ = ["Watched", "cancel_request", "cancel_sweep", "cancelled_by", "watch_read", "watching"]
+__all__ = ["Watched", "cancel_request", "cancel_sweep", "cancelled_by", "watch_read", "watch_sweep", "watching"]
 
 # Seconds between two looks of the thread: at what is new, and at whether somebody wants the operation cancelled.
 PERIOD = 0.5
@@ -147,6 +148,23 @@ def cancel_sweep() -> None:
     """Remove the wishes that dead operations left. The operation's lock must be held, so that none of them is alive."""
     for path in (conf.state_dir / "cancel").glob("*"):
         path.unlink(missing_ok=True)
+
+
+def watch_sweep() -> None:
+    """Remove from a cache of files what is past its time, and what a process left that died while it wrote.
+
+    Django removes an expired file only when its key is read again, and nobody reads the progress of an operation of last week.
+    """
+    cache = caches[CACHE_ALIAS]
+    if not isinstance(cache, FileBasedCache):
+        return
+    for path in Path(cache._dir).glob("*"):  # type: ignore[attr-defined]  # Django has no public name for either
+        with suppress(FileNotFoundError):
+            if path.suffix == cache.cache_suffix:
+                with path.open("rb") as file:
+                    cache._is_expired(file)  # type: ignore[attr-defined]
+            elif time.time() - path.stat().st_mtime > KEPT:
+                path.unlink()
 
 
 # --- the operation itself -------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from backups.services.carry_over import carry_over_pending
 from backups.services.recover import backup_recover, interrupted
 from backups.services.request import progress_logged, requests_run
 from backups.services.schedule import schedules_run
+from backups.watch import watch_sweep
 
 __all__ = ["backup_tick", "tick_recover"]
 
@@ -34,6 +35,7 @@ def backup_tick() -> None:
         "run what was asked for": requests_run,
         "carry over what a restore has left": carry_over_pending,
         "make the scheduled backups": lambda: schedules_run(progress_logged()),
+        "sweep the cache": watch_sweep,
     }
     for name, step in steps.items():
         _step(name, step)

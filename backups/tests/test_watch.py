@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from backups.interrupts import interruptible, too_late, uninterrupted
 from backups.journal import Journal, journal_find, journal_queued
 from backups.progress import Progress
 from backups.tests.workers import wait_until
-from backups.watch import cancel_request, cancel_sweep, cancelled_by, watch_read, watching
+from backups.watch import KEPT, cancel_request, cancel_sweep, cancelled_by, watch_read, watch_sweep, watching
 
 
 @pytest.fixture(autouse=True)
@@ -213,3 +214,23 @@ def test_wishes_that_dead_operations_left_are_swept(running: Journal) -> None:
     cancel_sweep()
     assert cancelled_by(running.id) == ""
     assert not seen(running).is_finished
+
+
+# --- what is left of it ---------------------------------------------------------------------------------------------------
+
+
+def test_a_cache_of_files_does_not_keep_the_progress_of_every_operation_that_ever_was(tmp_path: Path) -> None:
+    cache, folder = caches["backups"], tmp_path / "gate"
+    cache.set("progress.old", {"stage": "load"}, timeout=-1)
+    cache.set("progress.new", {"stage": "load"}, timeout=KEPT)
+    cache.set("gate", {"state": "closed"}, timeout=None)
+    half_written, being_written = folder / "tmp_of_a_dead_process", folder / "tmp_of_a_live_one"
+    half_written.touch()
+    os.utime(half_written, (0, 0))
+    being_written.touch()
+    watch_sweep()
+    assert len(list(folder.glob("*.djcache"))) == 2
+    assert cache.get("progress.new") == {"stage": "load"}
+    assert cache.get("gate") == {"state": "closed"}
+    assert not half_written.exists()
+    assert being_written.exists()
