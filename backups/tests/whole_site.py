@@ -134,7 +134,13 @@ class WholeSite:
 
 @contextlib.contextmanager
 def whole_site(server: SiteProcesses, folder: Path, *, redis: RedisServer | None = None) -> Iterator[WholeSite]:
-    """All processes of a site for the length of the block; they are there when it begins."""
+    """All processes of a site for the length of the block; they are there when it begins.
+
+    Temporary files of theirs lie in ``DATA_DIR/tmp``, where a test can count what is left of them.
+    """
+    temporary = server.site.data_dir / "tmp"
+    temporary.mkdir(exist_ok=True)
+    server.site.extra_env["TMPDIR"] = str(temporary)
     with server.running(), gate_watched(server.site, folder) as watch, asker(server.site) as ask:
         server.pid("worker")
         server.pid("beat")
