@@ -25,6 +25,7 @@ import uuid
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any, Literal
 
 from django.core.cache import caches
@@ -74,6 +75,10 @@ MAINTENANCE_FILE = "maintenance"
 MAINTENANCE = "maintenance"
 # Seconds between two writes of the same state.
 HEARTBEAT_SECONDS = 0.5
+# A cache whose server takes longer than this to fail (it hangs, or packets are lost) is not asked again for the pause,
+# so that not every page waits for its timeout, twice.
+SILENT_SECONDS = 0.5
+PAUSE_SECONDS = 1.0
 
 State = Literal["open", "read_only", "closed"]
 STATES: tuple[State, ...] = ("open", "read_only", "closed")  # from the mildest to the strictest
@@ -117,6 +122,8 @@ _held: GateState | None = None
 _lock = threading.Lock()
 _heart: threading.Event | None = None  # set, it stops the thread of the heartbeat
 _seen = threading.local()
+_silent_until = 0.0
+_was_reachable = True  # so that one line in the log tells of a failing cache, and not one for each page
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -346,11 +353,23 @@ def connections_close() -> None:
 
 def _ask_cache() -> tuple[dict[str, Any], bool]:
     """What the cache holds under the gate's keys, and whether it could be asked."""
-    try:
-        return caches[CACHE_ALIAS].get_many([KEY, MAINTENANCE_KEY]), True
-    except Exception as error:  # each cache backend has errors of its own
-        logger.warning("The gate's cache cannot be read: %s", error)
+    global _silent_until, _was_reachable
+    begun = monotonic()
+    if begun < _silent_until:
         return {}, False
+    try:
+        found = caches[CACHE_ALIAS].get_many([KEY, MAINTENANCE_KEY])
+    except Exception as error:  # each cache backend has errors of its own
+        if monotonic() - begun > SILENT_SECONDS:
+            _silent_until = monotonic() + PAUSE_SECONDS
+        if _was_reachable:
+            logger.warning("The gate's cache cannot be read: %s", error)
+        _was_reachable = False
+        return {}, False
+    if not _was_reachable:
+        logger.info("The gate's cache can be read again.")
+    _was_reachable = True
+    return found, True
 
 
 def _of_operation(cached: dict[str, Any]) -> GateState:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.conf import settings as django_settings
@@ -78,6 +78,18 @@ class UnreachableCache:
 
     def close(self) -> None:
         """Called by Django when settings change."""
+
+
+class HangingCache(UnreachableCache):
+    """A cache backend whose server takes two seconds not to answer, on a clock of its own; ``asked``: when."""
+
+    clock: ClassVar[float] = 0.0
+    asked: ClassVar[list[float]] = []
+
+    def get_many(self, keys: list[str]) -> dict[str, object]:
+        self.asked.append(self.clock)
+        HangingCache.clock += 2
+        raise TimeoutError("Timeout reading from socket.")
 
 
 class ForgetfulCache(UnreachableCache):
@@ -455,6 +467,36 @@ def test_with_no_cache_the_marker_keeps_this_host_closed(settings: Settings, dou
     use_double(settings, double)
     assert is_database_closed()
     assert gate_read().operation == OPERATION
+
+
+def test_a_cache_that_hangs_is_not_waited_for_at_every_page(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HangingCache, "clock", 1000.0)
+    monkeypatch.setattr(HangingCache, "asked", [])
+    monkeypatch.setattr("backups.gate.monotonic", lambda: HangingCache.clock)
+    monkeypatch.setattr("backups.gate._silent_until", 0.0)
+    use_double(settings, HangingCache)
+    for _ in range(3):
+        assert not gate_read().reachable
+    assert HangingCache.asked == [1000.0]
+    HangingCache.clock += 1.5
+    gate_read()
+    assert HangingCache.asked == [1000.0, 1003.5]
+
+
+def test_a_cache_that_fails_at_once_is_logged_once(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    gate_read()
+    caplog.clear()
+    before = settings.CACHES
+    use_double(settings, UnreachableCache)
+    for _ in range(3):
+        gate_read()
+    settings.CACHES = before
+    with caplog.at_level("INFO"):
+        gate_read()
+    assert [record.message for record in caplog.records] == [
+        "The gate's cache cannot be read: Connection refused.",
+        "The gate's cache can be read again.",
+    ]
 
 
 def test_a_damaged_marker_closes_all_the_same(tmp_path: Path) -> None:

@@ -287,7 +287,9 @@ def test_programs_get_json() -> None:
     assert response["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("accept", ["*/*", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "image/png", ""])
+@pytest.mark.parametrize(
+    "accept", ["*/*", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "image/png", "", "garbage;q=x,,/"]
+)
 def test_everybody_else_gets_html(accept: str) -> None:
     maintenance_on(message="We are moving.")
     assert Pages().ask(HTTP_ACCEPT=accept)["Content-Type"] == "text/html; charset=utf-8"
