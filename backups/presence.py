@@ -57,7 +57,7 @@ def worker_seen() -> WorkerSeen | None:
     try:
         value = caches[CACHE_ALIAS].get(WORKER_KEY)
     except Exception as error:  # each cache backend has errors of its own
-        logger.warning("Whether a worker is there cannot be asked: %s", error)
+        logger.debug("Whether a worker is there cannot be asked: %s", error)
         return None
     try:
         return WorkerSeen(str(value["node"]), int(value["pid"]), datetime.fromisoformat(value["time"])) if value else None

@@ -7,6 +7,7 @@ late, finds that the request waits no more.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -63,8 +64,8 @@ def operation_request(
     withdrawn and will not be run; ``UsageError`` for what cannot be asked, PreflightRefused where it cannot be written.
     """
     journal = Journal(kind=kind, archive=archive, arguments=_arguments(kind, archive, arguments or {}), requested_by=requested_by)
-    heard = worker_seen()
     deadline = time.monotonic() + patience
+    heard = worker_seen()
     try:
         journal.save()
     except OSError as error:
@@ -72,10 +73,8 @@ def operation_request(
             f"The request cannot be written: {error.strerror} ({journal.path.parent}).",
             next_step="Free some space there, or make it writable, then ask again.",
         ) from error
-    try:
-        wake(journal.id)
-    except Exception as error:  # each broker has errors of its own
-        log.warning("The workers could not be woken for %s %s: %s", kind, journal.short_id, error)
+    # Beside the looking: a broker that is silent instead of gone must not keep whoever asks.
+    threading.Thread(target=_wake, args=(wake, journal), name=f"wake {journal.short_id}", daemon=True).start()
     while True:
         now = journal_find(journal.id) or journal
         if now.status != "queued":
@@ -87,6 +86,13 @@ def operation_request(
         if time.monotonic() >= deadline:
             return now if is_alive else _withdrawn(journal, patience)
         time.sleep(POLL_SECONDS)
+
+
+def _wake(wake: Callable[[str], None], journal: Journal) -> None:
+    try:
+        wake(journal.id)
+    except Exception as error:  # each broker has errors of its own
+        log.warning("The workers could not be woken for %s %s: %s", journal.kind, journal.short_id, error)
 
 
 def _arguments(kind: str, archive: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

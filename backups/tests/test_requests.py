@@ -16,7 +16,7 @@ from pytest_django import Settings
 from backups.exceptions import NoWorker, PreflightRefused, RequestTaken, UsageError
 from backups.journal import Journal, journal_find, journal_load_all, journal_queued
 from backups.presence import tick_note, tick_seen, worker_announce, worker_seen, worker_withdraw
-from backups.services.request import operation_request, operation_work, requests_run
+from backups.services.request import _withdrawn, operation_request, operation_work, requests_run
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +114,10 @@ def test_a_broker_that_fails_is_passed_over_where_a_worker_is_there(caplog: pyte
 
 
 def test_a_request_that_is_begun_at_the_last_moment_is_not_withdrawn() -> None:
-    assert operation_request("create", wake=beginning, patience=0).status == "running"
+    journal = Journal(kind="create")
+    journal.save()
+    beginning(journal.id)
+    assert _withdrawn(journal, 4.0).status == "running"
 
 
 @pytest.mark.parametrize(
