@@ -17,9 +17,9 @@ def own_host() -> str:
     return first or urlsplit(os.environ.get("SITE_URL", "")).hostname or "localhost"
 
 
-def main() -> int:
+def main(port: int = PORT) -> int:
     """0 where the server answers 200, else 1 and why."""
-    connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=SECONDS)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
     try:
         connection.request("GET", "/healthz", headers={"Host": own_host()})
         status = connection.getresponse().status

@@ -1,4 +1,4 @@
-"""What health says of each state, and who is told. Real processes, servers that are stopped, and torn schemas: test_health_in_every_state.py."""
+"""What health says of each state, and who is told. Stopped servers and torn schemas: test_health_in_every_state.py."""
 
 from __future__ import annotations
 

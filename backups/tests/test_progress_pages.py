@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from django.core.signing import TimestampSigner, b62_encode
-from django.http import HttpResponse
 from django.test import Client
 from pytest_django import Settings
 
@@ -53,13 +52,13 @@ def started(journal: Journal, stage: str = "") -> Journal:
     return journal
 
 
-def text_of(response: HttpResponse) -> str:
+def text_of(response: Any) -> str:
     """What a person reads: no tags, single spaces."""
     body = response.content.decode()
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body[body.index("<body") :] if "<body" in body else body))
 
 
-def refreshes(response: HttpResponse) -> bool:
+def refreshes(response: Any) -> bool:
     """Whether the page asks for itself again, with and without JavaScript."""
     body = response.content.decode()
     found = {'http-equiv="refresh"' in body, 'hx-trigger="every 1s"' in body, "htmx" in body[body.index("<link") :]}
