@@ -95,7 +95,7 @@ class BackupScheduleAdmin(admin.ModelAdmin):
         ("Record", {"fields": ("key",)}),
     )
 
-    @admin.display(description="does", ordering="at")
+    @admin.display(description="what it does", ordering="at")
     def does(self, schedule: BackupSchedule) -> str:
         """The schedule in words."""
         return sentence(schedule) if schedule.pk else "What you choose below, once it is saved."
