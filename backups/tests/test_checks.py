@@ -168,6 +168,8 @@ WRONG_VALUES: dict[str, list[Any]] = {
     "restore_jobs": [0, "2"],
     "max_ratio": [0, "1500"],
     "max_members": [0, None],
+    "keep_safety": 0,
+    "retry_minutes": "five",
     "max_bytes": [0, 1e12],
     "hold_seconds": [-1, 0.5, None],
     "hold_waiters": [-1, "6"],
