@@ -9,16 +9,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 from django.conf import settings as django_settings
 from django.core.cache import caches
 from pytest_django import Settings
 
-from backups.exceptions import BackupError, PreflightRefused, RestoreFailed
+from backups.engines import Engine
+from backups.exceptions import BackupError, PreflightRefused, RestoreFailed, RestoreNotUndone
 from backups.gate import (
     GateState,
     gate_close,
@@ -35,6 +37,7 @@ from backups.gate import (
     maintenance_on,
     maintenance_publish,
 )
+from backups.services.lock import lock_taken
 from backups.tests.servers import RedisServer
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -232,6 +235,18 @@ def test_a_stage_brings_a_flushed_state_back() -> None:
 # --- a cache that loses what it had -----------------------------------------------------------------------------------
 
 
+def test_what_the_gate_says_does_not_expire(settings: Settings, tmp_path: Path) -> None:
+    use_cache(settings, "django.core.cache.backends.filebased.FileBasedCache", str(tmp_path / "gate"), TIMEOUT=0)
+    gate_raise(OPERATION, "restore")
+    assert caches["backups"].get("gate")["operation"] == OPERATION
+    gate_stage("shadow")
+    assert caches["backups"].get("gate")["stage"] == "shadow"
+    heartbeat = caches["backups"].get("gate")["heartbeat"]
+    wait_until(lambda: caches["backups"].get("gate")["heartbeat"] != heartbeat)
+    maintenance_on(message="We are moving.")
+    assert caches["backups"].get("gate.maintenance")["message"] == "We are moving."
+
+
 def test_a_flushed_state_is_read_from_this_hosts_record_at_once(ask_other: Callable[[], list[object]]) -> None:
     gate_raise(OPERATION, "restore")
     gate_read_only()
@@ -293,6 +308,28 @@ def test_a_process_that_has_let_go_does_not_speak_against_the_one_that_recovers(
     gate_stage("too late")
     assert not heart.is_alive()
     assert gate_read() == GateState()
+
+
+class FreeEngine:
+    """An engine whose lock nobody else wants."""
+
+    @contextmanager
+    def lock(self, operation: str, *, wait: float = 0) -> Iterator[None]:
+        try:
+            yield
+        finally:  # from here on another process may hold it
+            for heart in hearts():
+                heart.join(10)
+                assert not heart.is_alive()
+
+
+def test_an_operation_that_could_not_be_undone_lets_go_with_its_lock() -> None:
+    with pytest.raises(RestoreNotUndone), lock_taken(cast(Engine, FreeEngine()), OPERATION):
+        gate_raise(OPERATION, "restore")
+        gate_close()
+        raise RestoreNotUndone
+    assert is_database_closed()
+    assert gate_read().operation == OPERATION
 
 
 def test_the_heartbeat_leaves_the_gate_to_a_later_holder(caplog: pytest.LogCaptureFixture) -> None:
