@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfoNotFoundError
 
 from django.core.mail import mail_admins
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from backups.conf import conf
@@ -23,7 +23,7 @@ from backups.journal import Journal, journal_load_all
 from backups.models import BackupSchedule
 from backups.progress import Progress
 from backups.schedules import due_between, next_runs, sentence
-from backups.services.carry_over import carry_over_pending
+from backups.services.carry_over import carry_over_finish, carry_over_pending
 from backups.services.create import backup_create
 from backups.services.lock import lock_taken
 from backups.services.prune import backup_prune
@@ -63,7 +63,7 @@ def _due(schedule: BackupSchedule, now: datetime) -> datetime | None:
     """The due time that is to be run now, or None."""
     if schedule.last_due_at > now + CLOCK_SET_BACK:
         log.warning("The schedule %s was last due in the future (%s): it begins anew.", schedule.key, schedule.last_due_at)
-        BackupSchedule.objects.filter(pk=schedule.pk).update(last_due_at=now, attempts=0, next_attempt_at=None)
+        BackupSchedule.objects.filter(key=schedule.key).update(last_due_at=now, attempts=0, next_attempt_at=None)
         return None
     due = due_between(schedule, schedule.last_due_at, now)
     is_pausing = schedule.next_attempt_at is not None and now < schedule.next_attempt_at <= now + _pause(ATTEMPTS)
@@ -78,17 +78,21 @@ def _pause(attempts: int) -> timedelta:
 def _run(schedule: BackupSchedule, progress: Progress) -> None:
     try:
         with lock_taken(engine_for(), "schedule", wait=LOCK_SECONDS):
-            due = _claim(schedule)
+            # A restore may have held it until now: other connections, other rows, and perhaps not yet today's.
+            connections.close_all()
+            carry_over_finish()
+            claimed = _claim(schedule.key)
     except OperationLocked as error:
         log.info("The schedule %s is due and waits: %s", schedule.key, error.message)
         return
     except BackupError as error:
         # Nothing to lock with, and nobody else has: without this, such a night would never count as failed.
-        if due := _claim(schedule):
-            _failed(schedule, due, error)
+        if claimed := _claim(schedule.key):
+            _failed(*claimed, error)
         return
-    if due is None:
+    if claimed is None:
         return
+    schedule, due = claimed
     log.info("The scheduled backup of %s begins (schedule %s).", _instant(due), schedule.key)
     try:
         made = backup_create(
@@ -110,15 +114,15 @@ def _run(schedule: BackupSchedule, progress: Progress) -> None:
         _prune(schedule, Progress(sinks=list(progress.sinks)))
 
 
-def _claim(schedule: BackupSchedule) -> datetime | None:
-    """Count an attempt at what is due, and refresh ``schedule``; None where it has been made, given up or changed meanwhile.
+def _claim(key: str) -> tuple[BackupSchedule, datetime] | None:
+    """Count an attempt at what is due; None where it has been made, given up or changed meanwhile.
 
     The lock is held, so that no backup is at work: what began has ended, and its journal says how.
     """
     now = timezone.now()
-    schedule.refresh_from_db()
-    due = _due(schedule, now) if schedule.enabled else None
-    if due is None:
+    schedule = BackupSchedule.objects.filter(key=key, enabled=True).first()
+    due = _due(schedule, now) if schedule else None
+    if schedule is None or due is None:
         return None
     runs = _runs_since(schedule, due)
     if any(journal.status == "done" for journal in runs):
@@ -130,8 +134,8 @@ def _claim(schedule: BackupSchedule) -> datetime | None:
         return None
     schedule.attempts += 1
     schedule.next_attempt_at = now + _pause(schedule.attempts)
-    BackupSchedule.objects.filter(pk=schedule.pk).update(attempts=schedule.attempts, next_attempt_at=schedule.next_attempt_at)
-    return due
+    BackupSchedule.objects.filter(key=key).update(attempts=schedule.attempts, next_attempt_at=schedule.next_attempt_at)
+    return schedule, due
 
 
 def _runs_since(schedule: BackupSchedule, due: datetime) -> list[Journal]:
@@ -148,7 +152,7 @@ def _runs_since(schedule: BackupSchedule, due: datetime) -> list[Journal]:
 
 def _settle(schedule: BackupSchedule, due: datetime) -> None:
     """Note that the backup due then is made; a schedule whose times were changed meanwhile has begun anew and stays so."""
-    BackupSchedule.objects.filter(pk=schedule.pk, last_due_at__lt=due).update(
+    BackupSchedule.objects.filter(key=schedule.key, last_due_at__lt=due).update(
         last_due_at=due, attempts=0, next_attempt_at=None, last_error=""
     )
 
@@ -156,7 +160,7 @@ def _settle(schedule: BackupSchedule, due: datetime) -> None:
 def _release(schedule: BackupSchedule) -> None:
     """Take back an attempt that another operation has kept from beginning."""
     before = schedule.attempts - 1
-    BackupSchedule.objects.filter(pk=schedule.pk, attempts=schedule.attempts).update(
+    BackupSchedule.objects.filter(key=schedule.key, attempts=schedule.attempts).update(
         attempts=before, next_attempt_at=timezone.now() if before else None
     )
 
@@ -177,7 +181,7 @@ def _failed(schedule: BackupSchedule, due: datetime, error: Exception) -> None:
 
 def _give_up(schedule: BackupSchedule, due: datetime, reason: str) -> None:
     """Report that there is no backup of ``due``: in the row (for the health page), in the log and by mail."""
-    BackupSchedule.objects.filter(pk=schedule.pk, last_due_at__lt=due).update(
+    BackupSchedule.objects.filter(key=schedule.key, last_due_at__lt=due).update(
         last_due_at=due, attempts=0, next_attempt_at=None, last_error=reason
     )
     following = _instant(next_runs(schedule, timezone.now(), count=1)[0])

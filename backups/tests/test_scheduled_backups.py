@@ -181,7 +181,7 @@ def test_failure_is_retried_with_growing_pauses_and_then_reported(scheduled_on_e
     assert found["last_error"].startswith(f"Nothing can be written in the folder {scheduled_on_each.backups}")
     (mail,) = mails(tmp_path)
     assert "To: ann@example.org" in mail
-    assert "Subject: [TimeTracker] A scheduled_on_each backup failed" in mail
+    assert "Subject: [TimeTracker] A scheduled backup failed" in mail
     assert f"due at {due:%Y-%m-%d %H:%M} UTC was not made, in 4 attempts" in mail
     assert f"Last attempt: {found['last_error']}" in mail
     # The next night is a new one, and its success clears the error.
