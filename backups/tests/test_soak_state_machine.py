@@ -7,16 +7,18 @@ run of the machine; the site goes on from round to round, as a site does. A fail
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, Phase, note, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from backups.tests.halting import Halted, halted
 from backups.tests.ledger import ledger_generation, ledger_notes, ledger_site
@@ -28,6 +30,7 @@ from backups.tests.whole_site import WholeSite, whole_site
 
 STAGES = ("preflight", "extract", "shadow", "rows", "migrate", "analyze", "drain", "swap", "closed", "switched")
 UNDO_STAGES = ("shadow", "migrate", "analyze", "drain", "swap", "closed", "switched")
+UNDO_STAGES_IN_PLACE = ("extract", "dump", "drain", "load", "closed", "rows", "migrate")
 CREATE_STAGES = ("preflight", "dump", "verify", "store")
 
 Fault = Callable[[Halted], object]
@@ -43,7 +46,10 @@ class Data:
 
 @dataclass
 class World:
-    """A whole site, and what is known of it."""
+    """A whole site, and what is known of it; ``told`` are the steps of the round, in sentences.
+
+    It goes on from round to round, so nothing that hypothesis draws may depend on it: rules work on whatever there is.
+    """
 
     whole: WholeSite
     live: Data
@@ -52,12 +58,28 @@ class World:
     archives: dict[str, Data] = field(default_factory=dict)
     rounds: int = 0
     steps: int = 0
-    broken: str = ""
+    told: list[str] = field(default_factory=list)
+    broken: Exception | None = None
 
     def __post_init__(self) -> None:
         """Open a browser."""
         self.record = Record()
         self.person = Visitor(self.whole.server.port, 0, self.record, random.Random(1), threading.Event())
+
+    @contextlib.contextmanager
+    def step(self, sentence: str) -> Iterator[WholeSite]:
+        """Take a step. A site that is broken once is not asked again: what came next would hide what was first."""
+        if self.broken is not None:
+            raise AssertionError("broken before") from self.broken
+        self.steps += 1
+        began, first = time.monotonic(), len(self.told)
+        self.told.append(sentence)
+        try:
+            yield self.whole
+        except Exception as error:
+            self.broken = error
+            raise
+        print(f"{self.steps}. {' - '.join(self.told[first:])} ({time.monotonic() - began:.1f} s)")
 
     def look(self) -> Data:
         """What is live, from the database and the uploads."""
@@ -78,6 +100,12 @@ class World:
         whole.nothing_left_over()
         whole.nothing_ran_twice()
 
+    def created(self, operation: str) -> None:
+        """A backup is there, and holds what is live."""
+        journal = self.whole.ended(operation)
+        assert journal["status"] == "done", journal
+        self.archives[journal["archive"]] = self.live
+
 
 def _differ(found: Data, expected: Data) -> str:
     return (
@@ -94,130 +122,120 @@ class Life(RuleBasedStateMachine):
     def __init__(self) -> None:
         """Begin a round."""
         super().__init__()
-        if self.world.broken:
-            raise AssertionError(f"broken before: {self.world.broken}")
         self.world.rounds += 1
-
-    def step(self, sentence: str) -> WholeSite:
-        """Begin a step; what happens is told when the round fails."""
-        note(sentence)
-        self.world.steps += 1
-        return self.world.whole
-
-    @invariant()
-    def holds(self) -> None:
-        """After each step; a site that is broken once is not asked again, since no other round could tell why."""
-        try:
-            self.world.check()
-        except BaseException as error:
-            self.world.broken = str(error)
-            raise
+        if self.world.broken is None:
+            self.world.told.clear()
 
     # --- people ---------------------------------------------------------------------------------------------------
 
     @rule(count=st.integers(1, 3))
     def write_notes(self, count: int) -> None:
         """Somebody writes."""
-        self.step(f"write {count} notes")
         world = self.world
-        for _ in range(count):
-            known = len(world.record.seen.notes)
-            world.person.try_for(world.person.write_logged_in)
-            assert len(world.record.seen.notes) == known + 1, world.record.seen.faults
-            world.live = Data(world.live.generation, world.live.notes | {world.record.seen.notes[-1].id})
+        with world.step(f"write {count} notes"):
+            for _ in range(count):
+                known = len(world.record.seen.notes)
+                world.person.try_for(world.person.write_logged_in)
+                assert len(world.record.seen.notes) == known + 1, world.record.seen.faults
+                world.live = Data(world.live.generation, world.live.notes | {world.record.seen.notes[-1].id})
+            world.check()
 
     @rule(generation=st.integers(1, 9))
     def turn_the_page(self, generation: int) -> None:
         """The ledger changes, in the database and the uploads."""
-        site = self.step(f"bring the ledger to generation {generation}").site
-        ledger_generation(site, generation)
-        self.world.live = Data(generation, self.world.live.notes)
+        with self.world.step(f"bring the ledger to generation {generation}") as whole:
+            ledger_generation(whole.site, generation)
+            self.world.live = Data(generation, self.world.live.notes)
+            self.world.check()
 
     # --- operations -----------------------------------------------------------------------------------------------
 
     @rule()
     def create(self) -> None:
         """A backup."""
-        whole = self.step("create")
-        journal = whole.ended(whole.take_on("create"))
-        assert journal["status"] == "done", journal
-        self.world.archives[journal["archive"]] = self.world.live
+        with self.world.step("create") as whole:
+            self.world.created(whole.take_on("create"))
+            self.world.check()
 
-    @precondition(lambda self: self.world.archives)
     @rule(which=st.integers(0, 99), in_place=st.booleans())
     def restore(self, which: int, in_place: bool) -> None:
         """A restore, by swap or, where there is such a thing, in place."""
+        world = self.world
         name, data = self._archive(which)
-        strategy = "in-place" if in_place and self.world.whole.site.cluster else "auto"
-        whole = self.step(f"restore {name} ({strategy}): generation {data.generation}")
-        journal = whole.ended(whole.take_on("restore", archive=name, strategy=strategy))
-        assert journal["status"] == "done", journal
-        self.world.kept, self.world.live = self.world.live, data
-        self.world.is_kept_in_place = strategy == "in-place"
+        strategy = "in-place" if in_place and world.whole.site.cluster else "auto"
+        with world.step(f"restore {name} ({strategy}): generation {data.generation}") as whole:
+            journal = whole.ended(whole.take_on("restore", archive=name, strategy=strategy))
+            assert journal["status"] == "done", journal
+            world.kept, world.live, world.is_kept_in_place = world.live, data, strategy == "in-place"
+            world.check()
 
-    @precondition(lambda self: self.world.kept)
     @rule()
     def undo(self) -> None:
-        """An undo, or the undo of one."""
-        whole = self.step("undo")
-        journal = whole.ended(whole.take_on("undo"))
-        assert journal["status"] == "done", journal
-        assert self.world.kept, "the precondition"
-        self.world.kept, self.world.live = self.world.live, self.world.kept
+        """An undo, or the undo of one; without anything to undo it is refused, and changes nothing."""
+        world = self.world
+        with world.step("undo") as whole:
+            journal = whole.ended(whole.take_on("undo"))
+            if world.kept is None:
+                assert journal["status"] == "failed", journal
+                assert "nothing to undo" in journal["error"], journal
+            else:
+                assert journal["status"] == "done", journal
+                world.kept, world.live = world.live, world.kept
+            world.check()
 
     # --- faults ---------------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.world.archives)
-    @rule(which=st.integers(0, 99), stage=st.sampled_from(STAGES), fault=st.integers(0, 99))
-    def restore_with_a_fault(self, which: int, stage: str, fault: int) -> None:
+    @rule(which=st.integers(0, 99), stage=st.integers(0, 99), fault=st.integers(0, 99))
+    def restore_with_a_fault(self, which: int, stage: int, fault: int) -> None:
         """Something dies in the middle of a restore."""
         name, data = self._archive(which)
-        self._with_a_fault("restore", stage, fault, data, archive=name)
+        self._with_a_fault("restore", STAGES[stage % len(STAGES)], fault, data, archive=name)
 
-    # Back from a load in place is another load, with other stages.
-    @precondition(lambda self: self.world.kept and not self.world.is_kept_in_place)
-    @rule(stage=st.sampled_from(UNDO_STAGES), fault=st.integers(0, 99))
-    def undo_with_a_fault(self, stage: str, fault: int) -> None:
-        """Something dies in the middle of an undo."""
-        assert self.world.kept, "the precondition"
-        self._with_a_fault("undo", stage, fault, self.world.kept)
+    @rule(stage=st.integers(0, 99), fault=st.integers(0, 99))
+    def undo_with_a_fault(self, stage: int, fault: int) -> None:
+        """Something dies in the middle of an undo, where there is one."""
+        stages = UNDO_STAGES_IN_PLACE if self.world.is_kept_in_place else UNDO_STAGES
+        if self.world.kept is not None:
+            self._with_a_fault("undo", stages[stage % len(stages)], fault, self.world.kept)
 
     @rule(stage=st.sampled_from(CREATE_STAGES), fault=st.integers(0, 99))
     def create_with_a_fault(self, stage: str, fault: int) -> None:
         """Something dies in the middle of a backup: it is there, and then it is good, or it is not."""
-        operation = self._with_a_fault("create", stage, fault, self.world.live)
-        journal = self.world.whole.journals()[operation]
-        if journal["status"] == "done":
-            self.world.archives[journal["archive"]] = self.world.live
+        self._with_a_fault("create", stage, fault, self.world.live)
 
     @rule(name=st.sampled_from(["web", "worker", "beat"]))
     def kill(self, name: str) -> None:
         """A process dies while nothing is done."""
-        whole = self.step(f"kill {name}")
-        whole.server.kill(name)
-        whole.server.wait_until_up()
+        with self.world.step(f"kill {name}") as whole:
+            whole.server.kill(name)
+            whole.server.wait_until_up()
+            self.world.check()
 
     @rule()
     def clear_the_cache(self) -> None:
         """The gate's cache is emptied."""
-        self.step("clear the cache").flush()
+        with self.world.step("clear the cache") as whole:
+            whole.flush()
+            self.world.check()
 
     @precondition(lambda self: self.world.whole.site.cluster)
     @rule()
     def stop_the_database(self) -> None:
         """The database server crashes and comes back."""
-        cluster = self.step("crash the database").site.cluster
-        assert cluster, "the precondition"
-        cluster.restart("immediate")
+        with self.world.step("crash the database") as whole:
+            assert whole.site.cluster, "the precondition"
+            whole.site.cluster.restart("immediate")
+            self.world.check()
 
     @precondition(lambda self: self.world.whole.redis)
     @rule()
     def stop_redis(self) -> None:
         """Redis dies and comes back empty."""
-        redis = self.step("kill redis").redis
-        assert redis, "the precondition"
-        redis.stop()
-        redis.start()
+        with self.world.step("kill redis") as whole:
+            assert whole.redis, "the precondition"
+            whole.redis.stop()
+            whole.redis.start()
+            self.world.check()
 
     # --- within ---------------------------------------------------------------------------------------------------
 
@@ -226,37 +244,41 @@ class Life(RuleBasedStateMachine):
         name = names[which % len(names)]
         return name, self.world.archives[name]
 
-    def _with_a_fault(self, kind: str, stage: str, fault: int, after: Data, *, archive: str = "") -> str:
+    def _with_a_fault(self, kind: str, stage: str, fault: int, after: Data, *, archive: str = "") -> None:
         """Ask for an operation, let something die at ``stage``, and find out whether ``after`` is live or what was before."""
-        faults = self._faults()
+        world, faults = self.world, self._faults()
         name = sorted(faults)[fault % len(faults)]
-        whole, before = self.step(f"{kind} {archive}; at {stage} {name}"), self.world.live
-        with halted(whole.site, stage) as stopped:
-            operation = whole.take_on(kind, archive=archive)
-            stopped.process()
-            faults[name](stopped)
-        whole.settled()
-        found = self.world.look()
-        assert found in (before, after), f"neither what was nor what should be: {_differ(found, before)}; or {_differ(found, after)}"
-        status = whole.journals()[operation]["status"]
-        assert found == after or status != "done", f"the {kind} is said to be done, and is not"
-        note(f"the {kind} is {status}")
-        # Data may be the same before and after; then what was kept tells.
-        if kind != "create" and (whole.journals()[operation]["kept"] or found != before):
-            self.world.kept, self.world.live, self.world.is_kept_in_place = before, after, False
-        whole.server.wait_until_up()
-        return operation
+        with world.step(f"{kind} {archive}; at {stage} {name}") as whole:
+            before = world.live
+            with halted(whole.site, stage) as stopped:
+                operation = whole.take_on(kind, archive=archive)
+                stopped.process()
+                faults[name](stopped)
+            whole.settled()
+            found, journal = world.look(), whole.journals()[operation]
+            assert found in (before, after), f"neither what was nor what should be: {_differ(found, before)}; or {_differ(found, after)}"
+            assert found == after or journal["status"] != "done", f"the {kind} is said to be done, and is not"
+            world.told.append(f"the {kind} is {journal['status']}")
+            if kind == "create" and journal["status"] == "done":
+                world.created(operation)
+            # The data may be the same before and after; what the operation keeps tells then whether it has succeeded.
+            if kind != "create" and journal["kept"]:
+                world.kept, world.live = before, after
+                world.is_kept_in_place = journal["kept"]["strategy"] == "in-place"
+            whole.server.wait_until_up()
+            world.check()
 
     def _faults(self) -> dict[str, Fault]:
+        whole = self.world.whole
         faults: dict[str, Fault] = {
-            "the worker is killed": self._kill_worker,
-            "the web server is killed": lambda stopped: self.world.whole.server.kill("web"),
-            "the beat is killed": lambda stopped: self.world.whole.server.kill("beat"),
-            "the cache is emptied": lambda stopped: self.world.whole.flush(),
+            "the worker is killed": lambda stopped: whole.server.kill("worker"),
+            "the web server is killed": lambda stopped: whole.server.kill("web"),
+            "the beat is killed": lambda stopped: whole.server.kill("beat"),
+            "the cache is emptied": lambda stopped: whole.flush(),
         }
-        if cluster := self.world.whole.site.cluster:
+        if cluster := whole.site.cluster:
             faults["the database crashes"] = lambda stopped: cluster.restart("immediate")
-        if redis := self.world.whole.redis:
+        if redis := whole.redis:
 
             def restart(stopped: Halted) -> None:
                 redis.stop()
@@ -264,10 +286,6 @@ class Life(RuleBasedStateMachine):
 
             faults["redis is killed"] = restart
         return faults
-
-    def _kill_worker(self, stopped: Halted) -> None:
-        self.world.whole.server.kill("worker")
-        stopped.go_on()
 
 
 def lived(site: Site, folder: Path, *, shape: tuple[int, int], redis: RedisServer | None, rounds: int, steps: int, chosen: int) -> None:
@@ -278,19 +296,27 @@ def lived(site: Site, folder: Path, *, shape: tuple[int, int], redis: RedisServe
         site.extra_env["REDIS_URL"] = redis.url
     with whole_site(SiteProcesses(site, *shape), folder, redis=redis) as whole:
         world = World(whole, Data(1, frozenset()))
+        world.created(whole.take_on("create"))
         machine = seed(chosen)(type("Life", (Life,), {"world": world}))
-        run_state_machine_as_test(
-            machine,
-            settings=settings(
-                max_examples=rounds,
-                stateful_step_count=steps,
-                # A site cannot be set back, so a failing round is not tried again with less.
-                phases=[Phase.generate],
-                database=None,
-                deadline=None,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+        try:
+            run_state_machine_as_test(
+                machine,
+                settings=settings(
+                    max_examples=rounds,
+                    stateful_step_count=steps,
+                    # A site cannot be set back, so a failing round is not tried again with less.
+                    phases=[Phase.generate],
+                    database=None,
+                    deadline=None,
+                    suppress_health_check=list(HealthCheck),
+                ),
+            )
+        except Exception:
+            if world.broken is None:
+                raise
+            # What hypothesis made of it speaks of its second try.
+            told = "\n".join(world.told)
+            raise AssertionError(f"seed {chosen}, round {world.rounds}:\n{told}\n{world.broken}") from world.broken
     assert world.rounds >= rounds
     print(f"{site.vendor}: {world.rounds} rounds of {world.steps} steps in all; settled after {whole.longest:.1f} s at most")
 
