@@ -11,6 +11,7 @@ import logging
 import socket
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from billiard.process import active_children
@@ -62,10 +63,9 @@ def work(operation_id: str) -> None:
     """Run one request, and those that have come meanwhile."""
     connections.close_all()
     try:
-        if operation_work(operation_id):
-            requests_run()
-    except Interrupted as error:
-        log.warning("The operation was interrupted by signal %s.", error.signum)
+        with suppress(Interrupted):
+            if operation_work(operation_id):
+                requests_run()
     finally:
         connections.close_all()
 

@@ -14,7 +14,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from backups.conf import conf
-from backups.exceptions import BackupError, NoWorker, OperationLocked, PreflightRefused, RequestTaken, UsageError, reason_of
+from backups.exceptions import (
+    BackupError,
+    Interrupted,
+    NoWorker,
+    OperationLocked,
+    PreflightRefused,
+    RequestTaken,
+    UsageError,
+    reason_of,
+)
 from backups.interrupts import interruptible
 from backups.journal import Journal, journal_find, journal_load_all, journal_queued
 from backups.presence import worker_seen
@@ -143,6 +152,12 @@ def operation_work(operation_id: str) -> bool:
         return False
     except RequestTaken:
         return True
+    except Interrupted:
+        ended = journal_find(operation_id) or journal
+        log.warning(
+            "The %s %s was ended early: %s", journal.kind, journal.short_id, ended.error or "it had not begun, and goes on waiting."
+        )
+        raise
     except BackupError as error:
         log.error("The %s %s failed: %s", journal.kind, journal.short_id, error)  # noqa: TRY400 - a person's sentence, no trace
         _give_up(journal, error.message)

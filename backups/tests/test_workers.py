@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -113,6 +114,7 @@ def test_whoever_asks_where_no_worker_is_is_told_within_five_seconds_and_nothing
     assert not list(site.backups.glob("*.zip"))
 
 
+@pytest.mark.parametrize("site", ["sqlite, files"], indirect=True)
 def test_a_request_whose_message_was_lost_is_done_by_the_tick_and_one_that_is_too_old_is_given_up(site: Site) -> None:
     late, waiting = queue(site, "create", minutes_ago=16), queue(site, "create", minutes_ago=14)
     with Worker(site).running():
@@ -137,9 +139,10 @@ def test_a_message_that_comes_several_times_to_several_workers_is_done_once(site
     assert operations_started(site) == [operation, after]
 
 
+@pytest.mark.parametrize("site", ["sqlite, files"], indirect=True)
 def test_a_request_waits_behind_another_operation_and_is_done_after_it(site: Site) -> None:
     with Worker(site).running():
-        holding = site.run_python("-m", "backups.tests.holding", stdin=-1)
+        holding = site.run_python("-m", "backups.tests.holding", stdin=subprocess.PIPE)
         assert holding.stdin
         assert holding.stdout
         running = holding.stdout.readline().strip()
@@ -153,6 +156,7 @@ def test_a_request_waits_behind_another_operation_and_is_done_after_it(site: Sit
         assert ended(site, answer["id"])["status"] == "done"
 
 
+@pytest.mark.parametrize("site", ["sqlite, files"], indirect=True)
 def test_a_request_that_fails_before_it_begins_tells_why(site: Site) -> None:
     with Worker(site).running():
         journal = ended(site, ask(site, "restore", "backup_20200101_000000_01234567.zip")["id"])
@@ -164,6 +168,7 @@ def test_a_request_that_fails_before_it_begins_tells_why(site: Site) -> None:
 # --- cancelling and ending ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("site", ["sqlite, files"], indirect=True)
 def test_a_running_restore_is_watched_and_cancelled_from_another_process(wrecked: tuple[Site, str, Any, Any]) -> None:
     site, archive, old, _ = wrecked
     with Worker(site).running() as worker, halted(site, "shadow") as stopped:
@@ -198,7 +203,16 @@ def test_a_worker_that_is_told_to_end_takes_its_restore_back_first(wrecked: tupl
 # --- dying ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("stage", "kill"), [("shadow", Worker.kill_main), ("closed", Worker.kill), ("switched", Worker.kill)])
+@pytest.mark.parametrize(
+    ("site", "stage", "kill"),
+    [
+        ("sqlite, files", "shadow", Worker.kill_main),
+        ("sqlite, files", "switched", Worker.kill),
+        ("postgresql, redis", "closed", Worker.kill),
+        ("postgresql, redis", "switched", Worker.kill),
+    ],
+    indirect=["site"],
+)
 def test_a_restore_whose_worker_is_killed_is_recovered_by_the_next_worker(
     wrecked: tuple[Site, str, Any, Any], stage: str, kill: Callable[[Worker], None]
 ) -> None:
@@ -218,6 +232,7 @@ def test_a_restore_whose_worker_is_killed_is_recovered_by_the_next_worker(
     assert_tidy(site)
 
 
+@pytest.mark.parametrize("site", ["sqlite, files"], indirect=True)
 def test_a_restore_whose_process_is_killed_is_recovered_by_the_tick_of_the_same_worker(wrecked: tuple[Site, str, Any, Any]) -> None:
     site, archive, old, _ = wrecked
     with Worker(site).running() as worker, halted(site, "shadow") as stopped:
