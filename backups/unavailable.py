@@ -59,7 +59,7 @@ def retry_after(gate: GateState) -> int:
 def unavailable(request: WSGIRequest, gate: GateState) -> HttpResponse:
     """The answer to ``request`` while ``gate`` does not let it through, or while the database cannot be reached."""
     seconds = retry_after(gate)
-    context = {
+    context: dict[str, object] = {
         "heading": "Closed for a while" if gate.kind == MAINTENANCE else "One moment, please",
         "reason": _reason(gate),
         "wait": _wait(seconds),
