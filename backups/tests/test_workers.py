@@ -20,7 +20,7 @@ from backups.tests.halting import halted, operations_started
 from backups.tests.servers import RedisServer
 from backups.tests.site import Site, populate
 from backups.tests.test_killed import assert_tidy
-from backups.tests.workers import SECONDS, Beat, Worker, ask, journal_of, journals, queue, send, wait_until
+from backups.tests.workers import SECONDS, Beat, Worker, ask, journal_of, journals, queue, send, site_cache, wait_until
 from backups.tests.wrecking import wreck
 
 FINISHED = ("done", "failed", "recovered")
@@ -294,6 +294,20 @@ def test_messages_that_nobody_took_are_thrown_away_at_the_start_of_a_worker(site
     assert in_the_site(site, size) == "200"
     with Worker(site).running():
         assert int(in_the_site(site, size)) < 2
+
+
+@pytest.mark.parametrize("site", ["postgresql, redis"], indirect=True)
+def test_a_worker_goes_on_after_its_broker_was_killed_and_started_again(site: Site, redis_server: RedisServer) -> None:
+    with Worker(site).running() as worker:
+        redis_server.stop()
+        assert ask(site, "create")["error"] == "NoWorker", "nobody can be heard"
+        redis_server.start()
+        cache = site_cache(site)
+        wait_until(lambda: (cache.get("worker") or {}).get("pid") == worker.pid, "its sign of life")
+        operation = ask(site, "create")["id"]
+        assert ended(site, operation)["status"] == "done"
+        # The request from before is over, and stays so.
+        assert sorted(journal["status"] for journal in journals(site)) == ["done", "failed"]
 
 
 def test_the_folders_of_the_broker_are_private(sqlite_site: Site) -> None:
