@@ -39,8 +39,9 @@ def assert_golden(site: WarmSite) -> None:
     """What the golden archives hold, however old they are, as today's code sees it."""
     code = f"""
 from django.contrib.auth import authenticate
+from django.http import HttpRequest
 from timetracker.tracking.models import TimeEntry
-user = authenticate(username='golden', password={PASSWORD!r})
+user = authenticate(HttpRequest(), username='golden', password={PASSWORD!r})
 print(user.is_superuser)
 for entry in TimeEntry.objects.order_by('started_at'):
     print(entry.notes, entry.project.client.name, entry.project.name, entry.task.name, entry.started_at.isoformat())
