@@ -46,9 +46,7 @@ class Battered:
         journal = whole.journals()[operation]
         is_new = journal["status"] == "done" or (journal["status"] == "recovered" and not journal["error"])
         assert found == (wanted if is_new else self.generation), f"generation {found} is live after {journal}"
-        print(
-            f"{whole.site.vendor}: {victim} killed at {stage}: the restore is {journal['status']}, generation {self.generation} -> {found}"
-        )
+        print(f"{whole.site.vendor}: {victim} at {stage}: the restore is {journal['status']}, generation {self.generation} -> {found}")
         self.generation = found
         return found
 
