@@ -13,6 +13,7 @@ import os
 import sys
 from typing import Any
 
+from backups.conf import conf
 from backups.exceptions import reason_of
 
 __all__ = ["main", "shadow_prepare"]
@@ -78,6 +79,26 @@ def shadow_prepare(*, lenient: bool) -> dict[str, Any]:
     return {"migrated": [f"{migration.app_label}.{migration.name}" for migration, _ in plan], "warnings": warnings}
 
 
+# Django's own options of a connection; all others are libpq's, and of the address that they stand in.
+DJANGO_OPTIONS = ("assume_role", "isolation_level", "server_side_binding")
+
+
+def past_the_pooler(default: dict[str, Any]) -> None:
+    """Let the settings ``default`` lead to the server that ``BACKUPS_MAINTENANCE_URL`` names, as the engine does.
+
+    A pooler in between knows no shadow, and refuses a connection that sets options.
+    """
+    if not conf.maintenance_url:
+        return
+    from psycopg2.extensions import parse_dsn
+
+    given = parse_dsn(conf.maintenance_url)
+    given.pop("dbname", None)
+    role = {"USER": given.pop("user"), "PASSWORD": given.pop("password", "")} if "user" in given else {}
+    kept = {name: value for name, value in default.get("OPTIONS", {}).items() if name in (*DJANGO_OPTIONS, "options")}
+    default |= {**role, "HOST": given.pop("host", ""), "PORT": given.pop("port", ""), "OPTIONS": {**kept, **given}}
+
+
 def main(argv: list[str]) -> int:
     """Run for the database named in ``argv``; 0 when it is fit, 1 with one line of reason on stderr when not."""
     lenient = "--lenient" in argv
@@ -93,6 +114,7 @@ def main(argv: list[str]) -> int:
     default["NAME"] = names[0]
     operation = os.environ.get("BACKUPS_OPERATION", "")
     if default["ENGINE"].endswith("postgresql"):
+        past_the_pooler(default)
         options = default.setdefault("OPTIONS", {})
         options["application_name"] = f"backups:{operation}"
         # libpq takes the variable only where no options are given.
