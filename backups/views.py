@@ -6,6 +6,7 @@ None of them touches session, user or context processors; but for the readiness 
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -235,7 +236,8 @@ def _sentence(error: LinkInvalid) -> str:
 
 def _page(template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
     """A page made without the request, so that no context processor runs; its address is a secret, so none is told it."""
-    response = _unstored(HttpResponse(render_to_string(template, context), status=status))
+    words = {"manage_command": os.environ.get("MANAGE_COMMAND") or "manage.py"}
+    response = _unstored(HttpResponse(render_to_string(template, words | context), status=status))
     response.headers["Referrer-Policy"] = "no-referrer"
     response.headers["X-Robots-Tag"] = "noindex"
     return response
