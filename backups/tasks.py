@@ -35,7 +35,7 @@ TICK_EXPIRES = 55
 # Seconds between two signs of life of a worker.
 PRESENCE_SECONDS = 1.0
 
-log = logging.getLogger("backups")
+logger = logging.getLogger(__name__)
 
 
 def task_request(kind: str, *, archive: str = "", arguments: Mapping[str, Any] | None = None, requested_by: str = "") -> Journal:
@@ -77,7 +77,7 @@ def tick() -> None:
     try:
         backup_tick()
     except Interrupted as error:
-        log.warning("The tick was interrupted by signal %s.", error.signum)
+        logger.warning("The tick was interrupted by signal %s.", error.signum)
     finally:
         connections.close_all()
 
@@ -96,14 +96,14 @@ def recover_first(sender: str, instance: Any, **kwargs: Any) -> None:
     except Interrupted:
         raise SystemExit(143) from None
     except Exception as error:
-        log.error("The start of the worker could not recover what was interrupted: %s", error)  # noqa: TRY400
+        logger.error("The start of the worker could not recover what was interrupted: %s", error)  # noqa: TRY400
     finally:
         connections.close_all()
     try:
         with instance.app.connection_for_write() as connection:
             connection.default_channel.queue_purge(QUEUE)
     except Exception as error:  # each broker has errors of its own
-        log.warning("Old messages could not be thrown away: %s", error)
+        logger.warning("Old messages could not be thrown away: %s", error)
 
 
 @worker_ready.connect
@@ -129,7 +129,7 @@ def _tick_now() -> None:
     try:
         tick.apply_async(retry=False)
     except Exception as error:
-        log.warning("The first tick could not be sent: %s", error)
+        logger.warning("The first tick could not be sent: %s", error)
 
 
 class _Presence:
@@ -153,7 +153,7 @@ class _Presence:
                 is_told = False
             except Exception as error:  # each cache backend has errors of its own
                 if not is_told:
-                    log.warning("The worker cannot show that it is there: %s", error)
+                    logger.warning("The worker cannot show that it is there: %s", error)
                 is_told = True
             self.is_leaving.wait(PRESENCE_SECONDS)
         while True:
@@ -166,7 +166,7 @@ class _Presence:
             _cancel_own_operations()
             worker_withdraw(node)
         except Exception as error:
-            log.warning("What the worker was at could not be stopped: %s", error)
+            logger.warning("What the worker was at could not be stopped: %s", error)
 
 
 _presence = _Presence()

@@ -38,7 +38,7 @@ PLAIN_PAGE = (
     '<!doctype html><html lang="en"><title>TimeTracker</title><p>The site cannot answer just now. Please try again in a moment.</p>'
 )
 
-log = logging.getLogger("backups")
+logger = logging.getLogger(__name__)
 
 
 def retry_after(gate: GateState) -> int:
@@ -111,5 +111,5 @@ def _rendered(template: str, context: dict[str, object]) -> str:
     try:
         return render_to_string(template, context)
     except Exception:  # the project's base template, or static files that were not collected
-        log.exception("The page %s could not be rendered.", template)
+        logger.exception("The page %s could not be rendered.", template)
         return PLAIN_PAGE

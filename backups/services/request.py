@@ -40,7 +40,7 @@ __all__ = ["operation_request", "operation_work", "progress_logged", "requests_r
 PATIENCE = 4.0
 POLL_SECONDS = 0.05
 
-log = logging.getLogger("backups")
+logger = logging.getLogger(__name__)
 
 # What may be asked for, and with which arguments beside the archive.
 ARGUMENTS: Mapping[str, frozenset[str]] = {
@@ -101,7 +101,7 @@ def _wake(wake: Callable[[str], None], journal: Journal) -> None:
     try:
         wake(journal.id)
     except Exception as error:  # each broker has errors of its own
-        log.warning("The workers could not be woken for %s %s: %s", journal.kind, journal.short_id, error)
+        logger.warning("The workers could not be woken for %s %s: %s", journal.kind, journal.short_id, error)
 
 
 def _arguments(kind: str, archive: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def operation_work(operation_id: str) -> bool:
     if _is_late(journal):
         _give_up(journal, f"Not started in time: no worker has begun it within {conf.queue_minutes} minutes.")
         return True
-    log.info("The %s %s begins%s.", journal.kind, journal.short_id, f" for {journal.requested_by}" if journal.requested_by else "")
+    logger.info("The %s %s begins%s.", journal.kind, journal.short_id, f" for {journal.requested_by}" if journal.requested_by else "")
     try:
         with interruptible():
             _run(journal, progress_logged())
@@ -154,18 +154,18 @@ def operation_work(operation_id: str) -> bool:
         return True
     except Interrupted:
         ended = journal_find(operation_id) or journal
-        log.warning(
+        logger.warning(
             "The %s %s was ended early: %s", journal.kind, journal.short_id, ended.error or "it had not begun, and goes on waiting."
         )
         raise
     except BackupError as error:
-        log.error("The %s %s failed: %s", journal.kind, journal.short_id, error)  # noqa: TRY400 - a person's sentence, no trace
+        logger.error("The %s %s failed: %s", journal.kind, journal.short_id, error)  # noqa: TRY400 - a person's sentence, no trace
         _give_up(journal, error.message)
     except Exception as error:
-        log.exception("The %s %s failed.", journal.kind, journal.short_id)
+        logger.exception("The %s %s failed.", journal.kind, journal.short_id)
         _give_up(journal, f"{type(error).__name__}: {reason_of(error)}")
     else:
-        log.info("The %s %s is done.", journal.kind, journal.short_id)
+        logger.info("The %s %s is done.", journal.kind, journal.short_id)
     return True
 
 
@@ -189,7 +189,7 @@ def progress_logged() -> Progress:
 
 def _log_event(event: Event) -> None:
     if event.kind in ("note", "warning"):
-        log.log(logging.WARNING if event.kind == "warning" else logging.INFO, "%s", event.message)
+        logger.log(logging.WARNING if event.kind == "warning" else logging.INFO, "%s", event.message)
 
 
 def _queued() -> list[Journal]:
@@ -208,7 +208,7 @@ def _give_up(journal: Journal, error: str) -> None:
     except RequestTaken:
         return
     except OSError as failure:
-        log.error("The end of the %s %s could not be recorded: %s", journal.kind, journal.short_id, failure)
+        logger.error("The end of the %s %s could not be recorded: %s", journal.kind, journal.short_id, failure)
 
 
 def _run(journal: Journal, progress: Progress) -> None:

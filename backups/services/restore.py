@@ -53,7 +53,7 @@ from backups.uploads import (
 
 __all__ = ["RestoreReport", "backup_restore"]
 
-log = logging.getLogger("backups")
+logger = logging.getLogger(__name__)
 
 
 def backup_restore(

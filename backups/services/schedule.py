@@ -37,7 +37,7 @@ LOCK_SECONDS = 5.0
 # A due time is never in the future, but where the clock was once set far ahead: such a one must not silence a schedule.
 CLOCK_SET_BACK = timedelta(days=1)
 
-log = logging.getLogger("backups")
+logger = logging.getLogger(__name__)
 
 
 def schedules_run(progress: Progress | None = None) -> None:
@@ -54,15 +54,15 @@ def schedules_run(progress: Progress | None = None) -> None:
                 with interruptible():
                     _run(schedule, Progress(sinks=list(progress.sinks)) if progress else Progress())
         except (BackupError, DatabaseError, OSError, ZoneInfoNotFoundError) as error:
-            log.error("The schedule %s could not be looked after: %s", schedule.key, reason_of(error))  # noqa: TRY400 - no trace needed
+            logger.error("The schedule %s could not be looked after: %s", schedule.key, reason_of(error))  # noqa: TRY400 - no trace needed
         except Exception:
-            log.exception("The schedule %s could not be looked after.", schedule.key)
+            logger.exception("The schedule %s could not be looked after.", schedule.key)
 
 
 def _due(schedule: BackupSchedule, now: datetime) -> datetime | None:
     """The due time that is to be run now, or None."""
     if schedule.last_due_at > now + CLOCK_SET_BACK:
-        log.warning("The schedule %s was last due in the future (%s): it begins anew.", schedule.key, schedule.last_due_at)
+        logger.warning("The schedule %s was last due in the future (%s): it begins anew.", schedule.key, schedule.last_due_at)
         BackupSchedule.objects.filter(key=schedule.key).update(last_due_at=now, attempts=0, next_attempt_at=None)
         return None
     due = due_between(schedule, schedule.last_due_at, now)
@@ -83,7 +83,7 @@ def _run(schedule: BackupSchedule, progress: Progress) -> None:
             carry_over_finish()
             claimed = _claim(schedule.key)
     except OperationLocked as error:
-        log.info("The schedule %s is due and waits: %s", schedule.key, error.message)
+        logger.info("The schedule %s is due and waits: %s", schedule.key, error.message)
         return
     except BackupError as error:
         # Nothing to lock with, and nobody else has: without this, such a night would never count as failed.
@@ -93,7 +93,7 @@ def _run(schedule: BackupSchedule, progress: Progress) -> None:
     if claimed is None:
         return
     schedule, due = claimed
-    log.info("The scheduled backup of %s begins (schedule %s).", _instant(due), schedule.key)
+    logger.info("The scheduled backup of %s begins (schedule %s).", _instant(due), schedule.key)
     try:
         made = backup_create(
             trigger=schedule.trigger,
@@ -104,13 +104,13 @@ def _run(schedule: BackupSchedule, progress: Progress) -> None:
             progress=progress,
         )
     except OperationLocked as error:
-        log.info("The schedule %s is due and waits: %s", schedule.key, error.message)
+        logger.info("The schedule %s is due and waits: %s", schedule.key, error.message)
         _release(schedule)
     except Exception as error:
         _failed(schedule, due, error)
     else:
         _settle(schedule, due)
-        log.info("The scheduled backup of %s is made: %s", _instant(due), made.location)
+        logger.info("The scheduled backup of %s is made: %s", _instant(due), made.location)
         _prune(schedule, Progress(sinks=list(progress.sinks)))
 
 
@@ -169,7 +169,7 @@ def _failed(schedule: BackupSchedule, due: datetime, error: Exception) -> None:
     if schedule.attempts >= ATTEMPTS:
         _give_up(schedule, due, reason_of(error))
         return
-    log.warning(
+    logger.warning(
         "The scheduled backup of %s failed (attempt %d of %d, the next in %d minutes): %s",
         _instant(due),
         schedule.attempts,
@@ -185,7 +185,7 @@ def _give_up(schedule: BackupSchedule, due: datetime, reason: str) -> None:
         last_due_at=due, attempts=0, next_attempt_at=None, last_error=reason
     )
     following = _instant(next_runs(schedule, timezone.now(), count=1)[0])
-    log.error("The scheduled backup of %s was given up after %d attempts: %s", _instant(due), ATTEMPTS, reason)
+    logger.error("The scheduled backup of %s was given up after %d attempts: %s", _instant(due), ATTEMPTS, reason)
     text = (
         f"The backup that was due at {_instant(due)} was not made, in {ATTEMPTS} attempts.\n\n"
         f"Last attempt: {reason}\n"
@@ -197,17 +197,17 @@ def _give_up(schedule: BackupSchedule, due: datetime, reason: str) -> None:
     try:
         mail_admins("A scheduled backup failed", text)
     except Exception as error:  # each mail backend has errors of its own
-        log.error("The mail to the admins could not be sent: %s", reason_of(error))  # noqa: TRY400 - no trace needed
+        logger.error("The mail to the admins could not be sent: %s", reason_of(error))  # noqa: TRY400 - no trace needed
 
 
 def _prune(schedule: BackupSchedule, progress: Progress) -> None:
     try:
         backup_prune(requested_by=f"schedule {schedule.key}", wait=LOCK_SECONDS, progress=progress)
     except OperationLocked as error:
-        log.info("Pruning waits for the next backup: %s", error.message)
+        logger.info("Pruning waits for the next backup: %s", error.message)
     except Exception as error:
         # The backup is made; the failure is in the history, where the health page finds it.
-        log.error("Pruning after the scheduled backup failed: %s", reason_of(error))  # noqa: TRY400 - no trace needed
+        logger.error("Pruning after the scheduled backup failed: %s", reason_of(error))  # noqa: TRY400 - no trace needed
 
 
 def _instant(moment: datetime) -> str:
