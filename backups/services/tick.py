@@ -8,7 +8,7 @@ from collections.abc import Callable
 from django.db import DatabaseError, connections
 
 from backups.exceptions import BackupError, OperationLocked
-from backups.gate import gate_read, maintenance_publish
+from backups.gate import is_database_restore_in_progress, maintenance_publish
 from backups.interrupts import interruptible
 from backups.presence import tick_note
 from backups.services.carry_over import carry_over_pending
@@ -19,7 +19,7 @@ from backups.watch import watch_sweep
 
 __all__ = ["backup_tick", "tick_recover"]
 
-log = logging.getLogger("backups")
+logger = logging.getLogger(__name__)
 
 
 def backup_tick() -> None:
@@ -46,8 +46,7 @@ def tick_recover() -> None:
 
     Without either sign nothing is touched: the lock is left to those who need it.
     """
-    state = gate_read()
-    if not interrupted() and not (state.operation and state.kind != "maintenance"):
+    if not interrupted() and not is_database_restore_in_progress():
         return
     try:
         with interruptible():
@@ -63,8 +62,8 @@ def _step(name: str, step: Callable[[], object]) -> None:
         step()
     except (BackupError, DatabaseError, OSError) as error:
         # The cause is outside, and its sentence says it; a trace would not add anything.
-        log.error("The tick could not %s: %s", name, error)  # noqa: TRY400
+        logger.error("The tick could not %s: %s", name, error)  # noqa: TRY400
     except Exception:
-        log.exception("The tick could not %s.", name)
+        logger.exception("The tick could not %s.", name)
     finally:
         connections.close_all()
