@@ -9,16 +9,14 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.cache import caches
 from django.core.cache.backends.base import InvalidCacheBackendError
-from django.core.cache.backends.filebased import FileBasedCache
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 from django.core.files.storage import FileSystemStorage, InvalidStorageError, storages
 from django.db import connections
 
 from backups.conf import conf
-from backups.gate import CACHE_ALIAS, gate_cache_fault
+from backups.gate import CACHE_ALIAS, cache_folder, gate_cache_fault
 
 __all__ = ["ENGINE_VENDORS", "SETTING_IDS"]
 
@@ -150,9 +148,6 @@ def _private_folders() -> Iterator[tuple[str, Path, str]]:
         yield "The store", Path(store.location), "backups.E004"
     with suppress(ImproperlyConfigured):
         yield "BACKUPS_STATE_DIR", conf.state_dir, "backups.E005"
-    try:
-        cache = caches[CACHE_ALIAS]
-    except InvalidCacheBackendError:
-        return
-    if isinstance(cache, FileBasedCache):
-        yield "The gate's cache", Path(cache._dir), "backups.E006"  # type: ignore[attr-defined]  # no public name
+    with suppress(InvalidCacheBackendError):
+        if folder := cache_folder():
+            yield "The gate's cache", folder, "backups.E006"

@@ -13,38 +13,47 @@ database is closed, torn or gone. Small files in ``BACKUPS_STATE_DIR`` stand bes
 Reading is one ``get_many`` of the cache and one ``stat``; it never raises and never makes a query. Only the process that
 runs an operation writes the operation's key; it holds the operation's lock, and says the same again twice a second until
 the end, so that a cache that has lost everything has it back within a second, on every host.
+
+Other modules use this one alone; what a state is stands in :mod:`backups.gate_state`, how the cache is asked in
+:mod:`backups.gate_cache`.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
-import uuid
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
-from time import monotonic
 from typing import Any, Literal
 
-from django.core.cache import caches
-from django.core.cache.backends.base import BaseCache, InvalidCacheBackendError
-from django.core.cache.backends.db import BaseDatabaseCache
-from django.core.cache.backends.dummy import DummyCache
-from django.core.cache.backends.filebased import FileBasedCache
-from django.core.cache.backends.locmem import LocMemCache
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
 from backups.conf import conf
 from backups.exceptions import BackupError, PreflightRefused, RestoreFailed
 from backups.files import sync_folder, write_durably
+from backups.gate_cache import (
+    CACHE_ALIAS,
+    MAINTENANCE_KEY,
+    OPERATION_KEY,
+    cache_ask,
+    cache_folder,
+    cache_get,
+    cache_put,
+    cache_set,
+    cache_withdraw,
+    gate_cache_fault,
+    gate_require,
+)
+from backups.gate_state import MAINTENANCE, STATES, GateState, state_decode, state_to_bytes
 
 __all__ = [
     "CACHE_ALIAS",
     "MAINTENANCE",
+    "STATES",
     "GateState",
+    "cache_folder",
     "connections_close",
     "connections_refresh",
     "gate_cache_fault",
@@ -63,58 +72,15 @@ __all__ = [
     "maintenance_publish",
 ]
 
-CACHE_ALIAS = "backups"
-KEY = "gate"
-MAINTENANCE_KEY = "gate.maintenance"
 # Files in BACKUPS_STATE_DIR.
 EPOCH = "epoch"
 MARKER = "gate_closed"
 RECORD = "gate_raised"
 MAINTENANCE_FILE = "maintenance"
-# The kind of a state that a person has set.
-MAINTENANCE = "maintenance"
 # Seconds between two writes of the same state.
 HEARTBEAT_SECONDS = 0.5
-# A cache whose server takes longer than this to fail (it hangs, or packets are lost) is not asked again for the pause,
-# so that not every page waits for its timeout, twice.
-SILENT_SECONDS = 0.5
-PAUSE_SECONDS = 1.0
-
-State = Literal["open", "read_only", "closed"]
-STATES: tuple[State, ...] = ("open", "read_only", "closed")  # from the mildest to the strictest
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class GateState:
-    """What the gate says.
-
-    ``state`` is ``open``, ``read_only`` (a shadow is being built: pages work, changes would be lost) or ``closed`` (the
-    live data is being replaced). ``operation`` is the id of the running restore, undo or recovery, else empty; ``kind``
-    names which. Where a person has closed the gate and nothing runs, ``kind`` is ``maintenance``, ``by`` says who, and
-    ``operation`` is empty. ``stage`` and ``percent`` (0 to 100) are for display, and so are the times, aware UTC:
-    ``since`` it is so, the last ``heartbeat`` of an operation (with the gate open again: when it was opened), and ``eta``,
-    when it should be over. ``epoch`` is the id of the last swap: a connection made under another epoch is to be closed.
-    ``message`` is a sentence for people.
-
-    ``reachable`` is not part of what is stored: False where the cache could not be asked, so that this is what the files
-    of this host say.
-    """
-
-    state: State = "open"
-    operation: str = ""
-    kind: str = ""
-    stage: str = ""
-    percent: float | None = None
-    since: datetime | None = None
-    heartbeat: datetime | None = None
-    eta: datetime | None = None
-    epoch: str = ""
-    message: str = ""
-    by: str = ""
-    reachable: bool = True
-
 
 # What this process has written last, while it runs an operation. Progress is reported from several threads; each write
 # starts from this and not from the cache, so that a late report of progress can never take a state back.
@@ -122,8 +88,6 @@ _held: GateState | None = None
 _lock = threading.Lock()
 _heart: threading.Event | None = None  # set, it stops the thread of the heartbeat
 _seen = threading.local()
-_silent_until = 0.0
-_was_reachable = True  # so that one line in the log tells of a failing cache, and not one for each page
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -131,7 +95,7 @@ _was_reachable = True  # so that one line in the log tells of a failing cache, a
 
 def gate_read() -> GateState:
     """The gate's state. Never raises: with the cache out of reach it is what this host's files say, and open without them."""
-    cached, reachable = _ask_cache()
+    cached, reachable = cache_ask()
     state = replace(_of_operation(cached), reachable=reachable)
     by_hand = _by_hand(cached)
     if by_hand.state == "open":
@@ -155,55 +119,12 @@ def is_database_closed() -> bool:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def gate_cache_fault() -> str:
-    """A sentence that says why the configured cache cannot carry the gate; empty where it can."""
-    try:
-        cache = caches[CACHE_ALIAS]
-    except InvalidCacheBackendError as error:
-        return f"CACHES has no usable entry {CACHE_ALIAS!r}: {error}"
-    for kind, reason in (
-        (LocMemCache, "is kept in each process alone, so no other process would see the gate"),
-        (DummyCache, "keeps nothing, so nobody would see the gate"),
-        (BaseDatabaseCache, "is kept in the database, which is what the gate closes"),
-    ):
-        if isinstance(cache, kind):
-            return f"CACHES[{CACHE_ALIAS!r}] {reason}."
-    return ""
-
-
-def gate_require() -> None:
-    """Refuse to start where the gate would not be seen.
-
-    Raises :class:`~backups.exceptions.PreflightRefused` where the cache is unfit, out of reach, loses what is written,
-    or is a folder whose owner (the user that the site runs as) could not read what this process writes.
-    """
-    next_step = f"Set CACHES[{CACHE_ALIAS!r}] to a file-based, Redis or Valkey cache (REDIS_URL), and run: manage.py check"
-    if fault := gate_cache_fault():
-        raise PreflightRefused(fault, next_step=next_step)
-    cache = caches[CACHE_ALIAS]
-    _refuse_foreign_folder(cache)
-    # A key of its own: two processes that begin at once must not read each other's probe.
-    value = uuid.uuid4().hex
-    probe = f"{KEY}.probe.{value}"
-    try:
-        cache.set(probe, value, timeout=60)
-        found = cache.get(probe)
-        cache.delete(probe)
-    except Exception as error:
-        raise PreflightRefused(
-            f"The gate's cache is out of reach: {error}.",
-            next_step="Start its server (REDIS_URL), or free some space for its files (DATA_DIR/gate). Then run the command again.",
-        ) from error
-    if found != value:
-        raise PreflightRefused("The gate's cache loses what is written to it.", next_step=next_step)
-
-
 def gate_raise(operation: str, kind: str, *, message: str = "") -> None:
     """Raise the flag: ``operation`` begins. Raises :class:`~backups.exceptions.PreflightRefused`.
 
     The gate stays as it is: open, or as a dead operation left it, whose recovery this is.
     """
-    now, found = datetime.now(UTC), _of_operation(_ask_cache()[0])
+    now, found = datetime.now(UTC), _of_operation(cache_ask()[0])
     state = GateState(found.state, operation, kind, since=now, heartbeat=now, epoch=found.epoch, message=message)
     _publish(state, PreflightRefused)
     _heart_start()
@@ -222,7 +143,7 @@ def gate_close(*, local_marker: bool = False) -> None:
     """
     state = _raised("closed")
     if local_marker:
-        write_durably(conf.state_dir / MARKER, _to_bytes(state))
+        write_durably(conf.state_dir / MARKER, state_to_bytes(state))
     _publish(state, RestoreFailed)
 
 
@@ -234,7 +155,7 @@ def gate_open(epoch: str | None = None) -> None:
     """
     if epoch is None:
         # The file first: it is written before the cache, which may have been out of reach then.
-        epoch = _read_epoch() or _of_operation(_ask_cache()[0]).epoch
+        epoch = _read_epoch() or _of_operation(cache_ask()[0]).epoch
     else:
         write_durably(conf.state_dir / EPOCH, epoch.encode())
     (conf.state_dir / MARKER).unlink(missing_ok=True)
@@ -243,7 +164,7 @@ def gate_open(epoch: str | None = None) -> None:
     try:
         _publish(GateState(epoch=epoch, heartbeat=datetime.now(UTC)), BackupError)
     except BackupError as error:
-        if _withdrawn():
+        if cache_withdraw():
             return
         error.state = "The data is whole, but the site goes on waiting for the gate."
         error.next_step = "Bring the cache back and run: manage.py backup_status --recover"
@@ -274,7 +195,7 @@ def gate_stage(stage: str, percent: float | None = None, eta: datetime | None = 
             return
         _held = replace(_held, stage=stage, percent=percent, eta=eta or _held.eta, heartbeat=datetime.now(UTC))
         try:
-            caches[CACHE_ALIAS].set(KEY, _encode(_held), timeout=None)
+            cache_set(OPERATION_KEY, _held)
         except Exception as error:
             logger.warning("The gate's cache does not take the stage %s: %s", stage, error)
 
@@ -290,7 +211,7 @@ def maintenance_on(*, message: str, read_only: bool = False, by: str = "") -> No
     """
     state = GateState("read_only" if read_only else "closed", kind=MAINTENANCE, since=datetime.now(UTC), message=message, by=by)
     try:
-        write_durably(conf.state_dir / MAINTENANCE_FILE, _to_bytes(state))
+        write_durably(conf.state_dir / MAINTENANCE_FILE, state_to_bytes(state))
     except OSError as error:
         raise BackupError(
             f"The maintenance cannot be written down: {error.strerror} ({conf.state_dir / MAINTENANCE_FILE}).",
@@ -324,8 +245,8 @@ def maintenance_publish() -> None:
     Raises :class:`~backups.exceptions.BackupError` where the cache does not take it.
     """
     written = _from_file(MAINTENANCE_FILE)
-    cached, reachable = _ask_cache()
-    known = _decode(cached.get(MAINTENANCE_KEY))
+    cached, reachable = cache_ask()
+    known = state_decode(cached.get(MAINTENANCE_KEY))
     if written is None or not reachable or (known and known.since and written.since and known.since >= written.since):
         return
     _publish_maintenance(written)
@@ -351,30 +272,9 @@ def connections_close() -> None:
 # --- within -----------------------------------------------------------------------------------------------------------
 
 
-def _ask_cache() -> tuple[dict[str, Any], bool]:
-    """What the cache holds under the gate's keys, and whether it could be asked."""
-    global _silent_until, _was_reachable
-    begun = monotonic()
-    if begun < _silent_until:
-        return {}, False
-    try:
-        found = caches[CACHE_ALIAS].get_many([KEY, MAINTENANCE_KEY])
-    except Exception as error:  # each cache backend has errors of its own
-        if monotonic() - begun > SILENT_SECONDS:
-            _silent_until = monotonic() + PAUSE_SECONDS
-        if _was_reachable:
-            logger.warning("The gate's cache cannot be read: %s", error)
-        _was_reachable = False
-        return {}, False
-    if not _was_reachable:
-        logger.info("The gate's cache can be read again.")
-    _was_reachable = True
-    return found, True
-
-
 def _of_operation(cached: dict[str, Any]) -> GateState:
     """What operations say: the cache, else this host's record; and the marker above both."""
-    state = _decode(cached.get(KEY)) or _from_file(RECORD)
+    state = state_decode(cached.get(OPERATION_KEY)) or _from_file(RECORD)
     marker = _read_marker()
     if marker is not None:
         return replace(state, state="closed") if state and state.operation else marker
@@ -383,7 +283,7 @@ def _of_operation(cached: dict[str, Any]) -> GateState:
 
 def _by_hand(cached: dict[str, Any]) -> GateState:
     """What a person says; open where nobody has said anything."""
-    return _decode(cached.get(MAINTENANCE_KEY)) or _from_file(MAINTENANCE_FILE) or GateState()
+    return state_decode(cached.get(MAINTENANCE_KEY)) or _from_file(MAINTENANCE_FILE) or GateState()
 
 
 def _raised(state: Literal["read_only", "closed"]) -> GateState:
@@ -399,31 +299,19 @@ def _publish(state: GateState, error_class: type[BackupError]) -> None:
     with _lock:
         if state.operation:
             _write_record(state)
-        _put(KEY, state, error_class)
+        cache_put(OPERATION_KEY, state, error_class)
         _held = state
 
 
 def _publish_maintenance(state: GateState) -> None:
     with _lock:
-        _put(MAINTENANCE_KEY, state, BackupError)
-
-
-def _put(key: str, state: GateState, error_class: type[BackupError]) -> None:
-    value = _encode(state)
-    try:
-        cache = caches[CACHE_ALIAS]
-        cache.set(key, value, timeout=None)
-        found = cache.get(key)
-    except Exception as error:
-        raise error_class(f"The gate cannot be set to {state.state}: its cache is out of reach: {error}.") from error
-    if found != value:
-        raise error_class(f"The gate cannot be set to {state.state}: its cache loses what is written to it.")
+        cache_put(MAINTENANCE_KEY, state, BackupError)
 
 
 def _write_record(state: GateState) -> None:
     """Write the state for this host to read while the cache has lost it. It is the second copy: a full disk stops nothing."""
     try:
-        write_durably(conf.state_dir / RECORD, _to_bytes(state))
+        write_durably(conf.state_dir / RECORD, state_to_bytes(state))
     except OSError as error:
         logger.warning("The gate's record cannot be written: %s", error)
 
@@ -449,59 +337,12 @@ def _beat_until(stop: threading.Event) -> None:
 
 
 def _beat(held: GateState) -> None:
-    cache = caches[CACHE_ALIAS]
-    found = _decode(cache.get(KEY))
+    found = cache_get(OPERATION_KEY)
     if found and found.operation and found.since and held.since and found.since > held.since:
         # This process has lost its lock without noticing it yet, and another recovers the operation.
         logger.error("The gate is held by %s %s now; it is left alone.", found.kind, found.operation[:8])
         return
-    cache.set(KEY, _encode(replace(held, heartbeat=datetime.now(UTC))), timeout=None)
-
-
-def _withdrawn() -> bool:
-    """Take the state out of the cache, which asks for no room on a full disk; without one the gate is open."""
-    try:
-        cache = caches[CACHE_ALIAS]
-        cache.delete(KEY)
-        return cache.get(KEY) is None
-    except Exception as error:
-        logger.warning("The gate's cache does not give up its state: %s", error)
-        return False
-
-
-def _refuse_foreign_folder(cache: BaseCache) -> None:
-    if not isinstance(cache, FileBasedCache):
-        return
-    folder = Path(cache._dir)  # type: ignore[attr-defined]  # Django has no public name for it
-    if folder.is_dir() and folder.stat().st_uid != os.geteuid():
-        raise PreflightRefused(
-            f"The gate's folder {folder} belongs to the user with the id {folder.stat().st_uid}, who could not read what "
-            f"this process (user id {os.geteuid()}) writes there.",
-            next_step=f"Run the command as the user that the site runs as: sudo -u '#{folder.stat().st_uid}' …",
-        )
-
-
-def _encode(state: GateState) -> dict[str, Any]:
-    stored = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(state).items()}
-    del stored["reachable"]
-    return stored
-
-
-def _to_bytes(state: GateState) -> bytes:
-    return json.dumps(_encode(state)).encode()
-
-
-def _decode(value: object) -> GateState | None:
-    """The state of a stored dict. Keys of another version are dropped; anything that is no state is None."""
-    if not isinstance(value, dict) or value.get("state") not in STATES:
-        return None
-    known = {field.name: value[field.name] for field in fields(GateState) if field.name in value and field.name != "reachable"}
-    try:
-        for name in ("since", "heartbeat", "eta"):
-            known[name] = datetime.fromisoformat(known[name]) if known.get(name) else None
-    except (TypeError, ValueError):
-        return None
-    return GateState(**known)
+    cache_set(OPERATION_KEY, replace(held, heartbeat=datetime.now(UTC)))
 
 
 def _read_marker() -> GateState | None:
@@ -524,7 +365,7 @@ def _has_marker() -> bool:
 def _from_file(name: str) -> GateState | None:
     """The state in one of the files beside the cache; None where there is none, or it cannot be read."""
     try:
-        return _decode(json.loads((conf.state_dir / name).read_bytes()))
+        return state_decode(json.loads((conf.state_dir / name).read_bytes()))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, ImproperlyConfigured) as error:

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from backups.gate import STATES
 from backups.services.health import Health
 
 __all__ = ["CONTENT_TYPE", "metrics_text"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-GATE_STATES = ("open", "read_only", "closed")
 
 
 class _Sample(NamedTuple):
@@ -41,7 +41,7 @@ def _gauges(health: Health) -> Iterator[tuple[str, str, Sequence[_Sample]]]:
     failed = [_Sample(failure.ended_at.timestamp(), {"kind": failure.kind})] if failure else []
     yield "last_failure_timestamp_seconds", "When an operation last failed, and its kind.", failed
     yield "archives", "Archives in the store.", [] if health.archives is None else [_Sample(health.archives)]
-    states = [_Sample(health.gate.state == state, {"state": state}) for state in GATE_STATES]
+    states = [_Sample(health.gate.state == state, {"state": state}) for state in STATES]
     yield "gate_state", "1 for the state in which the gate is.", states
     yield "gate_reachable", "1 where the gate's cache answers, else 0.", [_Sample(health.gate.reachable)]
     yield "database_up", "1 where the database answers and is whole, else 0; absent while it is closed.", _database(health)

@@ -18,15 +18,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import caches
-from django.core.cache.backends.filebased import FileBasedCache
 from django.core.handlers.wsgi import WSGIRequest
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
 from django.http.response import HttpResponseBase
 
 from backups.conf import conf
-from backups.gate import CACHE_ALIAS, GateState, connections_close, connections_refresh, gate_read
+from backups.gate import GateState, cache_folder, connections_close, connections_refresh, gate_read
 from backups.unavailable import BRIEF_STAGES, SAFE_METHODS, unavailable
 
 __all__ = ["MaintenanceMiddleware"]
@@ -101,7 +99,7 @@ class MaintenanceMiddleware:
         gate = gate_read()
         if not _is_brief(gate):
             return gate
-        poll = POLL_FILES if isinstance(caches[CACHE_ALIAS], FileBasedCache) else POLL_SERVER
+        poll = POLL_FILES if cache_folder() else POLL_SERVER
         with self._waiting() as seconds:
             deadline = time.monotonic() + seconds
             while _is_brief(gate) and time.monotonic() < deadline:

@@ -509,8 +509,8 @@ def test_with_no_cache_the_marker_keeps_this_host_closed(settings: Settings, dou
 def test_a_cache_that_hangs_is_not_waited_for_at_every_page(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HangingCache, "clock", 1000.0)
     monkeypatch.setattr(HangingCache, "asked", [])
-    monkeypatch.setattr("backups.gate.monotonic", lambda: HangingCache.clock)
-    monkeypatch.setattr("backups.gate._silent_until", 0.0)
+    monkeypatch.setattr("backups.gate_cache.monotonic", lambda: HangingCache.clock)
+    monkeypatch.setattr("backups.gate_cache._silent_until", 0.0)
     use_double(settings, HangingCache)
     for _ in range(3):
         assert not gate_read().reachable
