@@ -1,5 +1,9 @@
 """Rows as an index of the store: written after each operation, rebuilt from the store after a restore.
 
+What people and verifications have noted of an archive is in its row alone. So when an archive is gone from the store, that goes
+into the file ``vanished`` in ``BACKUPS_STATE_DIR``, and is put back when it is there again: a disk that was not mounted, or a
+store that was named wrong for a day, must not cost a pin.
+
 Every function here takes the database as it finds it: the caller decides whether a database error matters.
 """
 
@@ -7,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,7 +20,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from backups.archive import ArchiveReader
+from backups.conf import conf
 from backups.exceptions import BackupError
+from backups.files import write_durably
 from backups.journal import Journal, journal_load_all
 from backups.manifest import Manifest
 from backups.models import Backup, Operation
@@ -31,6 +38,12 @@ __all__ = [
     "history_record",
 ]
 
+# File in BACKUPS_STATE_DIR: what was noted of archives that are gone from the store, by their names; the newest so many.
+VANISHED = "vanished"
+MOST_VANISHED = 10_000
+# What a row knows of an archive that the archive itself does not.
+NOTED = ("pinned", "note", "verified_at", "problem")
+
 
 @dataclass
 class Reconciled:
@@ -43,10 +56,9 @@ class Reconciled:
 
 def catalogue_remembered() -> dict[str, dict[str, Any]]:
     """What people and verifications have noted of each archive, JSON-ready: a restore would rewind it."""
-    fields = ("pinned", "note", "verified_at", "problem")
     return {
         name: {"pinned": pinned, "note": note, "verified_at": verified_at.isoformat() if verified_at else None, "problem": problem}
-        for name, pinned, note, verified_at, problem in Backup.objects.values_list("name", *fields)
+        for name, pinned, note, verified_at, problem in Backup.objects.values_list("name", *NOTED)
     }
 
 
@@ -109,9 +121,10 @@ def catalogue_reconcile(store: ArchiveStore, *, remembered: Mapping[str, Mapping
 
     ``remembered`` (of :func:`catalogue_remembered`, before a restore) is put back on the rows of the same names. Only archives
     that have no row are opened (their manifest is read by ranges). An archive or a record of the history that cannot be
-    read gets no row and is named in the result.
+    read gets no row and is named in the result. Raises BackupError where what is noted of vanished archives cannot be kept.
     """
     found = Reconciled()
+    vanished = _vanished_read()
     stored = {archive.name: archive for archive in store.list()}
     known = set(Backup.objects.values_list("name", flat=True))
     for name in sorted(stored.keys() - known):
@@ -123,16 +136,42 @@ def catalogue_reconcile(store: ArchiveStore, *, remembered: Mapping[str, Mapping
         else:
             found.added.append(name)
     found.removed = sorted(known - stored.keys())
+    noted = {name: vanished[name] for name in found.added if name in vanished} | dict(remembered or {})
+    if gone := {name: about for name, about in (catalogue_remembered() | noted).items() if name not in stored}:
+        _vanished_write(vanished | gone)
     # Before the transaction: while it is open, nobody else could write to a SQLite database.
     ended = _ended_operations(store, found)
     with transaction.atomic():
         Backup.objects.filter(name__in=found.removed).delete()
-        for name, noted in (remembered or {}).items():
-            Backup.objects.filter(name=name).update(**noted)
+        for name, about in noted.items():
+            Backup.objects.filter(name=name).update(**about)
         recorded = set(Operation.objects.values_list("operation_id", flat=True))
         for operation_id in ended.keys() - recorded:
             history_record(ended[operation_id])
+    if back := vanished.keys() & stored.keys() - found.unreadable.keys():
+        _vanished_write({name: about for name, about in vanished.items() if name not in back} | gone)
     return found
+
+
+def _vanished_read() -> dict[str, dict[str, Any]]:
+    with suppress(OSError, ValueError):
+        data = json.loads((conf.state_dir / VANISHED).read_bytes())
+        if isinstance(data, dict):
+            return {name: about for name, about in data.items() if isinstance(about, dict) and about.keys() <= set(NOTED)}
+    return {}
+
+
+def _vanished_write(vanished: Mapping[str, Mapping[str, Any]]) -> None:
+    # Names begin with the time: those that are too many are the oldest.
+    kept = {name: vanished[name] for name in sorted(vanished)[-MOST_VANISHED:]}
+    try:
+        write_durably(conf.state_dir / VANISHED, json.dumps(kept, indent=1).encode())
+    except OSError as error:
+        raise BackupError(
+            f"What is noted of archives that are gone from the store cannot be kept: {error.strerror} ({conf.state_dir / VANISHED}).",
+            state="The catalogue is as it was.",
+            next_step="Free some space there, or make it writable, then run: manage.py backup_list --reconcile",
+        ) from error
 
 
 def _ended_operations(store: ArchiveStore, found: Reconciled) -> dict[str, Journal]:

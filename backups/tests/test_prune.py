@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -327,3 +328,20 @@ def test_prune_waits_for_no_lock_and_says_who_holds_it(pruned: WarmSite) -> None
         assert reasons(pruned)[names[0]] == [], "the dry run takes no lock"
     finally:
         holder.communicate("\n", timeout=60)
+
+
+def test_a_store_that_is_away_for_a_while_costs_no_pin(pruned: WarmSite) -> None:
+    first, second, third, fourth = make(pruned, 4)
+    note(pruned, [first], "pinned = 1, note = 'before the audit'")
+    # Its disk is not mounted, and the folder below is empty.
+    away = pruned.backups.rename(pruned.data_dir / "away")
+    pruned.backups.mkdir(mode=0o700)
+    pruned.manage("backup_prune", "--no-input")
+    assert listed(pruned) == set()
+    shutil.rmtree(pruned.backups)
+    away.rename(pruned.backups)
+    pruned.manage("backup_prune", "--no-input")
+    assert stored(pruned) == {first, third, fourth}, f"and not {second}, which no rule keeps"
+    assert reasons(pruned)[first] == ["pinned"]
+    assert reasons(pruned)[fourth] == ["newest", "last verified", "last 1 of 2"], "it is as verified as it was"
+    assert pruned.fetch(f"SELECT note FROM backups_backup WHERE name = '{first}'") == [("before the audit",)]
