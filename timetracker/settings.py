@@ -146,7 +146,8 @@ _default: dict[str, Any] = (
 )
 DATABASES = {"default": _default}
 _default["CONN_HEALTH_CHECKS"] = True
-_default["CONN_MAX_AGE"] = _number("CONN_MAX_AGE", 60)
+# Seconds; None: for ever.
+_default["CONN_MAX_AGE"] = None if env.str("CONN_MAX_AGE", default="").lower() == "none" else _number("CONN_MAX_AGE", 60)
 if _default["ENGINE"].endswith("sqlite3"):
     _default["NAME"] = str(BASE_DIR / _default["NAME"])
     _default["OPTIONS"] = {

@@ -154,6 +154,18 @@ def test_backups_settings_come_from_the_environment(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(("given", "seconds"), [({}, 60), ({"CONN_MAX_AGE": "0"}, 0), ({"CONN_MAX_AGE": "none"}, None)])
+def test_connections_are_kept_as_long_as_wanted_and_checked_before_use(tmp_path: Path, given: dict[str, str], seconds: int | None) -> None:
+    default = read_settings(tmp_path, "DATABASES", **given)["DATABASES"]["default"]
+    assert (default["CONN_MAX_AGE"], default["CONN_HEALTH_CHECKS"]) == (seconds, True)
+
+
+def test_passwords_are_hashed_with_argon2(tmp_path: Path) -> None:
+    code = "from django.contrib.auth.hashers import make_password; print(make_password('a password'))"
+    completed = start(tmp_path, "shell", "--verbosity", "0", "-c", code, SECRET_KEY=KEY)
+    assert completed.stdout.startswith("argon2$argon2id$"), completed.stderr
+
+
 def test_sqlite_runs_in_wal_mode_and_commits_survive_a_power_cut(tmp_path: Path) -> None:
     code = (
         "from django.db import connection as c; k = c.cursor(); "
