@@ -1,4 +1,4 @@
-"""Error pages and the admin's login page render whatever state the database is in: stopped, emptied, closed."""
+"""Error pages, both login pages and the progress page render whatever state the database is in: stopped, emptied, closed."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ PAGES = {
     404: "There is no such page",
     500: "Something went wrong here",
 }
+LOGINS = ("/admin/login/", "/portal/login/")
 # Of a session that there is none of, which has to be looked up all the same.
 COOKIE = {"Cookie": f"sessionid={'0' * 32}"}
 ERRORS: dict[str, Exception] = {
@@ -87,15 +88,17 @@ def test_a_form_without_its_token_is_answered_without_a_query() -> None:
     assert b"Please send it again" in response.content
 
 
-def test_the_login_page_needs_no_query_of_a_visitor_without_a_session() -> None:
-    response = Client().get("/admin/login/?next=/admin/")
+@pytest.mark.parametrize("login", LOGINS)
+def test_a_login_page_needs_no_query_of_a_visitor_without_a_session(login: str) -> None:
+    response = Client().get(f"{login}?next=/admin/")
     assert response.status_code == 200
     assert b'name="password"' in response.content
 
 
-def test_the_login_page_needs_no_query_during_a_restore(visitor: Client) -> None:
+@pytest.mark.parametrize("login", LOGINS)
+def test_a_login_page_needs_no_query_during_a_restore(visitor: Client, login: str) -> None:
     gate_raise("0" * 32, "restore")
-    response = visitor.get("/admin/login/")
+    response = visitor.get(login)
     assert response.status_code == 200
     assert b'name="password"' in response.content
     gate_open()
@@ -135,16 +138,33 @@ def asked(web: WebServer, method: str, path: str, headers: dict[str, str]) -> tu
         return answer.status, answer.read().decode()
 
 
+def link_to_a_backup(site: Site) -> str:
+    """Make a backup; the path of the page that shows how it went."""
+    site.manage("backup_create")
+    code = (
+        "import sys, django; django.setup()\n"
+        "from backups.journal import journal_load_all\nfrom backups.links import progress_link\n"
+        "print(progress_link(journal_load_all()[-1].id))"
+    )
+    stdout, stderr = site.run_python("-c", code).communicate(timeout=60)
+    assert stdout.startswith("/"), stderr
+    return stdout.strip()
+
+
 def check_pages(site: Site, break_database: Callable[[], None]) -> None:
     """Ask a real web server for everything that must render, before and after the database is broken."""
     site.extra_env["DJANGO_SETTINGS_MODULE"] = "backups.tests.pages_settings"
+    progress = link_to_a_backup(site)
     with WebServer(site).running() as web:
         for is_broken in (False, True):
             if is_broken:
                 break_database()
             for headers in ({}, COOKIE):
-                status, text = asked(web, "GET", "/admin/login/", headers)
-                assert (status, 'name="password"' in text) == (200, True), text
+                for login in LOGINS:
+                    status, text = asked(web, "GET", login, headers)
+                    assert (status, 'name="password"' in text) == (200, True), text
+                status, text = asked(web, "GET", progress, headers)
+                assert (status, "Backup" in text and "done" in text.lower()) == (200, True), text
                 status, text = asked(web, "GET", "/no-such-page/", headers)
                 assert (status, PAGES[404] in text) == (404, True), text
                 status, text = asked(web, "POST", "/admin/login/", headers)
