@@ -3,16 +3,23 @@
 The rules count archives and periods in which there are archives, never days on a calendar: where backups have stopped, nothing goes.
 Only verified archives count. One that is not verified, or was found damaged, evicts no other; it stays as long as a rule would
 keep it if it counted, since a damaged archive may be the only one that holds some of the data.
+
+An archive whose time has not come yet was made while the clock was wrong. It stays, and does not count until then: as "the newest"
+of months it would let each new backup go as soon as it is made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-__all__ = ["Candidate", "Decision", "KeepRules", "retention_decide"]
+__all__ = ["CLOCKS_DIFFER", "Candidate", "Decision", "KeepRules", "retention_decide"]
+
+# Clocks of several hosts may differ by so much.
+CLOCKS_DIFFER = timedelta(hours=1)
+FUTURE = "made while the clock was ahead"
 
 
 @dataclass(frozen=True)
@@ -58,16 +65,17 @@ PERIODS: dict[str, Callable[[datetime], object]] = {
 }
 
 
-def retention_decide(archives: Iterable[Candidate], rules: KeepRules) -> list[Decision]:
-    """Decide for each of ``archives`` (those of one schedule), newest first.
+def retention_decide(archives: Iterable[Candidate], rules: KeepRules, now: datetime) -> list[Decision]:
+    """Decide for each of ``archives`` (those of one schedule), newest first; ``now`` is aware.
 
-    Never let go: what is pinned, the newest one, the newest verified one, and what a rule keeps.
+    Never let go: what is pinned, the newest one, the newest verified one, what a rule keeps, and what comes from the future.
     """
-    newest_first = sorted(archives, key=lambda archive: (archive.created_at, archive.name), reverse=True)
+    ordered = sorted(archives, key=lambda archive: (archive.created_at, archive.name), reverse=True)
+    newest_first = [archive for archive in ordered if archive.created_at <= now + CLOCKS_DIFFER]
     verified = [archive for archive in newest_first if archive.is_verified]
     by_rule = _kept_by_rules(verified, rules)
     if_it_counted = _kept_by_rules(newest_first, rules)
-    decisions = []
+    decisions = [Decision(archive, (FUTURE,)) for archive in ordered if archive.created_at > now + CLOCKS_DIFFER]
     for archive in newest_first:
         reasons = []
         if archive.is_pinned:

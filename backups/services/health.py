@@ -26,6 +26,7 @@ from backups.gate import GateState, gate_read
 from backups.journal import Journal, journal_load_all, journals_damaged
 from backups.models import Backup, BackupSchedule
 from backups.presence import WorkerSeen, tick_seen, worker_seen
+from backups.retention import CLOCKS_DIFFER
 from backups.schedules import next_runs, sentence
 from backups.services.kept import kept_current, kept_describe, kept_usable
 from backups.storage import archive_store, is_archive_name
@@ -294,8 +295,12 @@ def _look_at_store(health: Health, stored: Future[list[str]], rows: _Rows) -> No
     good = []
     for name in archives:
         verified_at, problem = rows.archives.get(name, (None, ""))
+        made_at = _made_at(name) or health.checked_at
+        if made_at > health.checked_at + CLOCKS_DIFFER:
+            # Made while the clock was ahead. As the newest it would hide for months that no other is made.
+            continue
         if not problem:
-            good.append(LastBackup(name, _made_at(name) or health.checked_at, verified_at))
+            good.append(LastBackup(name, made_at, verified_at))
         elif name == archives[-1]:
             health.problems.append(f"The newest archive {name} is not good: {problem}")
     health.last_backup = good[-1] if good else None

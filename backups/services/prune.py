@@ -136,7 +136,7 @@ def _judged() -> list[JudgedArchive]:
     reasons: dict[str, tuple[str, ...]] = {}
     for trigger, archives in by_trigger.items():
         if trigger in rules:
-            decisions = retention_decide(map(_candidate, archives), rules[trigger])
+            decisions = retention_decide(map(_candidate, archives), rules[trigger], timezone.now())
             reasons.update({decision.archive.name: decision.kept_by for decision in decisions})
         else:
             reasons.update({archive.name: (_without_rules(archive),) for archive in archives})

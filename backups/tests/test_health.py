@@ -24,11 +24,8 @@ TOKEN = "a-token-for-tests-0123456789"
 
 
 @pytest.fixture(autouse=True)
-def own_site(tmp_path: Path, settings: Settings) -> None:
+def own_site(own_gate: None, tmp_path: Path, settings: Settings) -> None:
     """State, gate and store of the test's own."""
-    settings.BACKUPS_STATE_DIR = tmp_path / "state"
-    backend = "django.core.cache.backends.filebased.FileBasedCache"
-    settings.CACHES = {**settings.CACHES, "backups": {"BACKEND": backend, "LOCATION": str(tmp_path / "gate")}}
     store = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": str(tmp_path / "store")}}
     settings.STORAGES = {**settings.STORAGES, "backups": store}
     (tmp_path / "store").mkdir(mode=0o700)
@@ -105,6 +102,15 @@ def test_the_newest_backup_must_not_be_older_than_the_threshold(settings: Settin
     health = backup_health()
     assert health.is_healthy == is_healthy
     assert health.problems == ([] if is_healthy else ["The last good backup is 3 hours old, more than 2."])
+
+
+@pytest.mark.usefixtures("well")
+def test_an_archive_from_the_future_does_not_hide_that_none_is_made(settings: Settings) -> None:
+    stored(settings, name_of(-24 * 365, "0000000f"))
+    settings.BACKUPS_MAX_AGE_HOURS = 2
+    health = backup_health()
+    assert health.problems == ["The last good backup is 3 hours old, more than 2."]
+    assert health.archives == 3
 
 
 @pytest.mark.usefixtures("well")

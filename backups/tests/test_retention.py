@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from backups.retention import PERIODS, Candidate, KeepRules, retention_decide
 
 START = datetime(2026, 1, 1, 2, 30, tzinfo=UTC)
+# After all archives of these tests.
+NOW = datetime(2028, 1, 1, tzinfo=UTC)
 
 
 def candidate(created_at: datetime, *, verified: bool = True, pinned: bool = False) -> Candidate:
@@ -24,11 +26,11 @@ def nightly(count: int) -> list[Candidate]:
 
 def kept(archives: list[Candidate], rules: KeepRules) -> list[str]:
     """Days of those that stay, oldest first."""
-    return sorted(f"{decision.archive.created_at:%m-%d}" for decision in retention_decide(archives, rules) if decision.kept_by)
+    return sorted(f"{decision.archive.created_at:%m-%d}" for decision in retention_decide(archives, rules, NOW) if decision.kept_by)
 
 
 def reasons(archives: list[Candidate], rules: KeepRules) -> dict[str, tuple[str, ...]]:
-    return {decision.archive.name: decision.kept_by for decision in retention_decide(archives, rules)}
+    return {decision.archive.name: decision.kept_by for decision in retention_decide(archives, rules, NOW)}
 
 
 def test_days_weeks_and_months_keep_the_newest_of_each() -> None:
@@ -80,6 +82,26 @@ def test_damaged_archive_stays_as_long_as_a_good_one_would() -> None:
     assert reasons(later, KeepRules(daily=3))[archives[3].name] == ()
 
 
+def test_archives_from_the_future_keep_no_other_from_staying() -> None:
+    # A clock that was a year ahead for three nights; after it was set right, nothing newer than those would be made for a year.
+    ahead = [candidate(START + timedelta(days=365 + night)) for night in range(3)]
+    archives = [*nightly(4), *ahead]
+    decisions = retention_decide(archives, KeepRules(last=2), START + timedelta(days=3, minutes=5))
+    assert {decision.archive: decision.kept_by for decision in decisions} == {
+        **dict.fromkeys(ahead, ("made while the clock was ahead",)),
+        archives[3]: ("newest", "last verified", "last 1 of 2"),
+        archives[2]: ("last 2 of 2",),
+        archives[1]: (),
+        archives[0]: (),
+    }
+
+
+def test_an_archive_of_a_host_whose_clock_is_a_little_ahead_counts() -> None:
+    archive = candidate(START + timedelta(minutes=10))
+    (decision,) = retention_decide([archive], KeepRules(last=1), START)
+    assert decision.kept_by == ("newest", "last verified", "last 1 of 1")
+
+
 instants = st.datetimes(datetime(2020, 1, 1), datetime(2027, 1, 1)).map(lambda moment: moment.replace(tzinfo=UTC))
 candidates = st.lists(
     st.builds(
@@ -97,7 +119,7 @@ all_rules = st.builds(
 @settings(max_examples=400, deadline=None)
 @given(archives=candidates, rules=all_rules)
 def test_newest_last_verified_and_pinned_are_never_let_go(archives: list[Candidate], rules: KeepRules) -> None:
-    decisions = retention_decide(archives, rules)
+    decisions = retention_decide(archives, rules, NOW)
     assert sorted(decision.archive.name for decision in decisions) == sorted(archive.name for archive in archives)
     stay = {decision.archive for decision in decisions if decision.kept_by}
     assert all(archive in stay for archive in archives if archive.is_pinned)
@@ -132,14 +154,14 @@ def test_every_rule_keeps_as_many_verified_ones_as_it_says(archives: list[Candid
 @settings(max_examples=300, deadline=None)
 @given(archives=candidates, rules=all_rules)
 def test_deciding_again_lets_nothing_more_go(archives: list[Candidate], rules: KeepRules) -> None:
-    stay = [decision.archive for decision in retention_decide(archives, rules) if decision.kept_by]
-    assert all(decision.kept_by for decision in retention_decide(stay, rules))
+    stay = [decision.archive for decision in retention_decide(archives, rules, NOW) if decision.kept_by]
+    assert all(decision.kept_by for decision in retention_decide(stay, rules, NOW))
 
 
 @settings(max_examples=300, deadline=None)
 @given(archives=candidates, rules=all_rules)
 def test_rules_bound_what_stays(archives: list[Candidate], rules: KeepRules) -> None:
     most = rules.last + rules.daily + rules.weekly + rules.monthly + rules.yearly
-    stay = [decision for decision in retention_decide(archives, rules) if decision.kept_by and not decision.archive.is_pinned]
+    stay = [decision for decision in retention_decide(archives, rules, NOW) if decision.kept_by and not decision.archive.is_pinned]
     assert len([decision for decision in stay if decision.archive.is_verified]) <= most + 1
     assert len([decision for decision in stay if not decision.archive.is_verified]) <= most + 1
