@@ -165,17 +165,16 @@ def admin_ensure() -> str:
     return password
 
 
-def refuse_lost_database(*, anew: str) -> None:
+def refuse_lost_database(*, restore: str, anew: str) -> None:
     """Stop where an installation that has been in use meets an empty database: starting anew would hide the loss.
 
-    ``anew`` is what to type to do that all the same.
+    ``restore`` is what to type before an archive's name to bring the data back, ``anew`` what to type to begin anew all the same.
     """
     if not (settings.STATE_DIR / "first_start").exists() or connection.introspection.table_names():
         return
-    manage_command = os.environ["MANAGE_COMMAND"]
     say(
         f"This installation had data, but its database ({connection.settings_dict['NAME']}) is empty. Nothing was changed.\n"
-        f"Bring the data back: {manage_command} backup_list, then {manage_command} backup_restore NAME. To begin anew without it: {anew}"
+        f"Bring the data back: {os.environ['MANAGE_COMMAND']} backup_list, then {restore} NAME. To begin anew without it: {anew}"
     )
     raise SystemExit(1)
 
@@ -212,7 +211,7 @@ def prepare(*, empty: bool) -> None:
         django.setup()
         recover()
         if not empty:
-            refuse_lost_database(anew="docker compose run --rm prepare --empty")
+            refuse_lost_database(restore=f"{os.environ['MANAGE_COMMAND']} backup_restore", anew="docker compose run --rm prepare --empty")
         migrate()
         collect_static()
         fill_first_time(empty=True)
@@ -233,7 +232,7 @@ def start(*, empty: bool) -> NoReturn:
         django.setup()
         recover()
         if not empty:
-            refuse_lost_database(anew="./run --empty")
+            refuse_lost_database(restore="./run restore", anew="./run --empty")
         migrate()
         collect_static()
         client_view = fill_first_time(empty=empty)
