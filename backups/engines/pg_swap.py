@@ -19,6 +19,7 @@ from backups.engines.pg_catalog import DatabaseFacts, database_facts, end_sessio
 from backups.engines.pg_database import allow_connections
 from backups.engines.pg_server import Connection, Server
 from backups.exceptions import RestoreFailed, RestoreNotUndone
+from backups.journal import Journal
 
 __all__ = ["Swap", "settle_new", "settle_old", "swap_databases"]
 
@@ -34,6 +35,17 @@ class Swap:
     shadow: str
     shadow_oid: int
     kept: str
+
+    @classmethod
+    def of(cls, journal: Journal) -> Swap:
+        """The swap that the journal speaks of."""
+        data = journal.database
+        return cls(str(data["live"]), data["live_oid"], str(data["shadow"]), int(data["shadow_oid"]), str(data["kept"]))
+
+    @property
+    def for_undo(self) -> dict[str, object]:
+        """What undo would use; nothing where there was no live database."""
+        return {} if self.live_oid is None else {"database": self.kept, "oid": self.live_oid}
 
 
 def swap_databases(

@@ -14,7 +14,6 @@ from time import monotonic, sleep
 
 import psycopg2
 from django.db import DEFAULT_DB_ALIAS
-from psycopg2 import sql
 
 from backups.conf import conf
 from backups.engines.base import Engine, LiveState, Plan, Snapshot, Which
@@ -22,16 +21,15 @@ from backups.engines.pg_catalog import (
     DatabaseFacts,
     count_rows,
     database_facts,
-    end_sessions,
     execute,
     fetch,
     major_of,
     migrations_applied,
     present_extensions,
     server_version,
-    sessions_named,
     user_tables,
 )
+from backups.engines.pg_contents import contents_inspect, contents_read, contents_rows
 from backups.engines.pg_database import (
     close_database,
     copy_access,
@@ -42,24 +40,22 @@ from backups.engines.pg_database import (
     sibling_name,
 )
 from backups.engines.pg_in_place import load_in_place, mark_of, remaining_schemas
-from backups.engines.pg_load import SizeWatch, listed, load_shadow
+from backups.engines.pg_load import SizeWatch, load_shadow
 from backups.engines.pg_lock import Lock, is_locked, lock_hold
 from backups.engines.pg_plan import plan_make
-from backups.engines.pg_server import Connection, Server, application_name, failing_as, server_for
+from backups.engines.pg_recovery import leftovers_end, outcome_judge, outcome_settle
+from backups.engines.pg_server import Connection, Server, failing_as, server_for
 from backups.engines.pg_snapshot import MEMBER, one_instant, snapshot_open
-from backups.engines.pg_swap import Swap, settle_new, settle_old, swap_databases
-from backups.engines.pg_toc import Contents, copied_rows, parse_contents
-from backups.engines.pg_tools import Tools, find_tools, list_command, script_command
-from backups.engines.process import child_output, end_children
-from backups.exceptions import ArchiveRejected, BackupError, DatabaseDamaged, PreflightRefused, RestoreFailed, RestoreNotUndone
+from backups.engines.pg_swap import Swap, swap_databases
+from backups.engines.pg_tools import Tools, find_tools
+from backups.engines.process import end_children
+from backups.exceptions import BackupError, DatabaseDamaged, PreflightRefused, RestoreFailed, RestoreNotUndone
 from backups.journal import Journal
 from backups.manifest import DatabaseInfo
 from backups.progress import Progress
 
 __all__ = ["PostgresEngine"]
 
-# Seconds in which the sessions of a dead operation must end after they were told to.
-LEFTOVER_SECONDS = 30.0
 DRAIN_POLL_SECONDS = 0.02
 READ_LOCK_MILLISECONDS = 10_000
 # SQLSTATE classes 58 (system error: a file is gone, the disk fails) and XX (damaged data or catalogues); manual, appendix A.
@@ -196,41 +192,18 @@ class PostgresEngine(Engine):
             self._tools, _ = find_tools(major_of(server_version(connection)))
         return self._tools
 
-    def _contents(self, tools: Tools, dump: Path) -> Contents:
-        args, env = list_command(tools, dump)
-        return parse_contents(child_output(args, env, operation=self._operation))
-
     def inspect_dump(self, dump: Path, plan: Plan) -> None:
         """Read the dump's table of contents."""
         with self._maintenance() as connection:
             tools, version = self._tools_for(connection), server_version(connection)
-        try:
-            contents = self._contents(tools, dump)
-        except BackupError as error:
-            if "unsupported version" in error.message:
-                raise PreflightRefused(
-                    f"pg_restore {tools.version} is too old for the dump: {error.message}",
-                    next_step="Install the newest postgresql-client package, or name its folder in BACKUPS_PG_BIN_DIRS.",
-                ) from error
-            raise ArchiveRejected(f"The dump cannot be read: {error.message}") from error
-        if contents.server_major > major_of(version):
-            raise PreflightRefused(
-                f"The dump comes from PostgreSQL {contents.server_major}, and this server is {version}.",
-                next_step=f"Install PostgreSQL {contents.server_major} or newer (package postgresql-{contents.server_major}).",
-            )
+        contents = contents_inspect(tools, dump, server_version=version, operation=self._operation)
         plan.warnings.extend(f"Left out: {what}. Make it anew after the restore, where it is needed." for what in contents.left_out())
 
     def archived_rows(self, dump: Path, table: str) -> Iterator[dict[str, str | None]]:
         """Rows of one table from the dump, through ``pg_restore`` printing that table's COPY block."""
         with self._maintenance() as connection:
             tools = self._tools_for(connection)
-        entries = list(self._contents(tools, dump).table_data(table))
-        if not entries:
-            return
-        with listed(dump, iter(entries)) as path:
-            args, env = script_command(tools, dump, path)
-            script = child_output(args, env, operation=self._operation)
-        yield from copied_rows(script)
+        return contents_rows(tools, dump, table, operation=self._operation)
 
     # --- restore: the shadow ------------------------------------------------------------------------------------
 
@@ -249,7 +222,7 @@ class PostgresEngine(Engine):
             shadow = self._require(connection, name=name)
             journal.database["shadow_oid"] = shadow.oid
             journal.save()
-            contents = self._contents(tools, dump)
+            contents = contents_read(tools, dump, operation=self._operation)
             expected = self._dump_info.size if self._dump_info else 0
             with SizeWatch(self._server, name, expected=expected, total=dump.stat().st_size, operation=journal.id, progress=progress):
                 warnings = load_shadow(self._server, tools, dump, contents, name, server_major=major, jobs=plan.jobs, operation=journal.id)
@@ -323,7 +296,7 @@ class PostgresEngine(Engine):
         """Swap on the connection that holds the lock."""
         if self._lock is None:
             raise RestoreFailed("The swap needs the lock.")
-        swap = _swap_of(journal)
+        swap = Swap.of(journal)
         with failing_as(RestoreFailed, self._server):
             connection = self._lock.require()
             shadow = self._require(connection, name=swap.shadow)
@@ -338,7 +311,7 @@ class PostgresEngine(Engine):
             milliseconds = swap_databases(
                 connection, self._server, swap, operation=journal.id, on_close=on_close, switch_uploads=switch_uploads
             )
-        return {"milliseconds_closed": milliseconds, "kept": _kept_of(swap)}
+        return {"milliseconds_closed": milliseconds, "kept": swap.for_undo}
 
     def load_in_place(self, journal: Journal, dump: Path, plan: Plan, progress: Progress, *, on_close: Callable[[], None]) -> None:
         """One transaction on the live database.
@@ -355,7 +328,7 @@ class PostgresEngine(Engine):
                 journal.database["comment"] = live.comment
             journal.database.update(strategy="in-place", live=live.name, live_oid=live.oid)
             journal.save()
-            contents = self._contents(tools, dump)
+            contents = contents_read(tools, dump, operation=self._operation)
             with self._reading(None) as inside:
                 extensions, schemas = set(present_extensions(inside)), remaining_schemas(inside)
             on_close()
@@ -404,73 +377,18 @@ class PostgresEngine(Engine):
     def end_leftovers(self, journal: Journal) -> None:
         """End the operation's children here, then its sessions on the server, whatever machine they come from."""
         end_children(journal.id)
-        prefix = application_name(journal.id)
         with failing_as(RestoreNotUndone, self._server), self._maintenance() as connection:
-            left = end_sessions(connection, lambda: sessions_named(connection, prefix), seconds=LEFTOVER_SECONDS)
-            if left:
-                raise RestoreNotUndone(f"Sessions of the interrupted operation do not end: {'; '.join(map(str, left))}.")
+            leftovers_end(connection, journal)
 
     def judge(self, journal: Journal) -> Which:
         """By the OID of the database that bears the live name; in place, by the mark on it."""
         with failing_as(RestoreNotUndone, self._server), self._maintenance() as connection:
-            live = database_facts(connection, name=self._server.live)
-        if live is None:
-            return "old"
-        if journal.database.get("strategy") == "in-place":
-            settled: Which | None = journal.database.get("settled")
-            return settled or ("new" if live.comment == mark_of(journal.id) else "old")
-        if live.oid == journal.database.get("shadow_oid"):
-            return "new"
-        if live.oid != journal.database.get("live_oid") and "live" in journal.uploads:
-            # Another host has swapped since, or an administrator: to switch these uploads back would tear what is live now.
-            raise RestoreNotUndone(
-                f"The database {live.name} is neither the one before this {journal.kind} nor the restored one: "
-                "another host or an administrator has put it there since.",
-                state="Nothing was changed by this attempt.",
-                next_step="Look at the data; where it is right: manage.py backup_status --force-open",
-            )
-        return "old"
+            return outcome_judge(database_facts(connection, name=self._server.live), journal)
 
     def settle(self, journal: Journal, which: Which) -> dict[str, object]:
         """Open the database that bears the live name, after swapping back where ``which`` asks for it."""
         with failing_as(RestoreNotUndone, self._server), self._maintenance() as connection:
-            if journal.database.get("strategy") == "in-place":
-                self._settle_in_place(connection, journal, which)
-                return {}
-            if not journal.database.get("shadow_oid"):
-                return {}
-            swap = _swap_of(journal)
-            if which == "old":
-                settle_old(connection, swap)
-                return {}
-            settle_new(connection, swap)
-            return _kept_of(swap)
-
-    def _settle_in_place(self, connection: Connection, journal: Journal, which: Which) -> None:
-        """Give the database the comment back that it had before."""
-        live = database_facts(connection, name=self._server.live)
-        # Recorded first: without the mark the database itself no longer tells.
-        journal.database["settled"] = which
-        journal.save()
-        if live is not None and live.comment == mark_of(journal.id):
-            comment = journal.database.get("comment")
-            execute(connection, sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(live.name), sql.Literal(comment)))
-
-
-def _swap_of(journal: Journal) -> Swap:
-    data = journal.database
-    return Swap(
-        live=str(data["live"]),
-        live_oid=data["live_oid"],
-        shadow=str(data["shadow"]),
-        shadow_oid=int(data["shadow_oid"]),
-        kept=str(data["kept"]),
-    )
-
-
-def _kept_of(swap: Swap) -> dict[str, object]:
-    """What undo would use; nothing where there was no live database."""
-    return {} if swap.live_oid is None else {"database": swap.kept, "oid": swap.live_oid}
+            return outcome_settle(connection, self._server, journal, which)
 
 
 def _kept_facts(connection: Connection, kept: dict[str, object]) -> DatabaseFacts | None:
