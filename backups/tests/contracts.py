@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import pytest
-from pytest_django import Settings
 
 from backups.engines.base import BATCH, Engine, Plan
 from backups.exceptions import ArchiveRejected, BackupError, DumpFailed, OperationLocked, PreflightRefused
@@ -76,17 +75,13 @@ class ScratchDatabase(Protocol):
         """Damage a good dump so that its head is whole and loading it fails in the middle."""
 
 
+@pytest.mark.usefixtures("own_state")
 class EngineContract:
     """The tests. Each operation uses an engine of its own, as each process does."""
 
     # Which data is live after the process was killed at a point of the swap. Whether the uploads are switched before the
     # commit or after it is the vendor's; recovery switches them the same way as the data.
     live_if_killed_at = {"built": "old", "on_close": "old", "switch_uploads": "new", "swapped": "new"}
-
-    @pytest.fixture(autouse=True)
-    def state_dir(self, tmp_path: Path, settings: Settings) -> None:
-        """Journals of the test go to a folder of its own."""
-        settings.BACKUPS_STATE_DIR = tmp_path / "state"
 
     @pytest.fixture
     def filled(self, database: ScratchDatabase) -> ScratchDatabase:

@@ -1,14 +1,28 @@
-"""Fixtures of real servers and scratch sites. Servers start when first asked for and end with the session."""
+"""Fixtures that several modules share: real servers, scratch sites and databases, and folders of the test's own.
+
+Servers start when first asked for and end with the session.
+"""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
+from pytest_django import Settings
 
+from backups.gate import gate_release
+from backups.tests.contracts import CONTENT
+from backups.tests.faults import FaultProxy
+from backups.tests.scratch_postgres import ScratchPostgres, scratch_postgres
 from backups.tests.servers import PgCluster, RedisServer, S3Server, oldest_pg_major, running
 from backups.tests.site import Site, SiteTemplates
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +65,59 @@ def s3_server() -> Iterator[S3Server]:
     """An S3-protocol server."""
     with running(S3Server()) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def s3_client(s3_server: S3Server) -> S3Client:
+    """A client of the S3 server itself, past proxy and store."""
+    import boto3
+
+    return boto3.client(
+        "s3",
+        endpoint_url=s3_server.endpoint_url,
+        region_name=s3_server.region,
+        aws_access_key_id=s3_server.access_key,
+        aws_secret_access_key=s3_server.secret_key,
+    )
+
+
+@pytest.fixture
+def bucket(s3_client: S3Client) -> str:
+    """A bucket of the test's own; its name."""
+    name = f"backups-{uuid4().hex}"
+    s3_client.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def s3_proxy(s3_server: S3Server) -> Iterator[FaultProxy]:
+    """What can go wrong on the way to the S3 server."""
+    with FaultProxy(s3_server.endpoint_url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def scratch(pg: PgCluster, settings: Settings) -> Iterator[ScratchPostgres]:
+    """A PostgreSQL database with content, owned by a role that may create databases and nothing more."""
+    settings.BACKUPS_PG_BIN_DIRS = [str(pg.bin_dir)]
+    with scratch_postgres(pg) as scratch:
+        scratch.execute(CONTENT)
+        yield scratch
+
+
+@pytest.fixture
+def own_state(tmp_path: Path, settings: Settings) -> None:
+    """Journals of the test go to a folder of its own."""
+    settings.BACKUPS_STATE_DIR = tmp_path / "state"
+
+
+@pytest.fixture
+def own_gate(own_state: None, tmp_path: Path, settings: Settings) -> Iterator[None]:
+    """Journals and gate, on files, of the test's own."""
+    folder = {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": str(tmp_path / "gate")}
+    settings.CACHES = {**settings.CACHES, "backups": folder}
+    yield
+    gate_release()
 
 
 @pytest.fixture(scope="session")

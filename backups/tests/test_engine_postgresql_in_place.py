@@ -38,9 +38,8 @@ from backups.tests.servers import PgCluster
 
 
 @pytest.fixture(autouse=True)
-def own_state(tmp_path: Path, settings: Settings, pg: PgCluster) -> None:
-    """Journals of the test go to a folder of its own."""
-    settings.BACKUPS_STATE_DIR = tmp_path / "state"
+def own_programs(own_state: None, settings: Settings, pg: PgCluster) -> None:
+    """The programs of the server, and journals of the test's own."""
     settings.BACKUPS_PG_BIN_DIRS = [str(pg.bin_dir)]
 
 

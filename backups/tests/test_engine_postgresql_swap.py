@@ -36,20 +36,7 @@ from backups.tests.contracts import (
 from backups.tests.scratch_postgres import ScratchPostgres, scratch_postgres
 from backups.tests.servers import PgCluster
 
-
-@pytest.fixture(autouse=True)
-def own_state(tmp_path: Path, settings: Settings) -> None:
-    """Journals of the test go to a folder of its own."""
-    settings.BACKUPS_STATE_DIR = tmp_path / "state"
-
-
-@pytest.fixture
-def scratch(pg: PgCluster, settings: Settings) -> Iterator[ScratchPostgres]:
-    """A database with content, owned by a role that may create databases and nothing more."""
-    settings.BACKUPS_PG_BIN_DIRS = [str(pg.bin_dir)]
-    with scratch_postgres(pg) as scratch:
-        scratch.execute(CONTENT)
-        yield scratch
+pytestmark = pytest.mark.usefixtures("own_state")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,20 +34,7 @@ from backups.tests.contracts import (
 from backups.tests.scratch_postgres import ScratchPostgres, registered, scratch_postgres
 from backups.tests.servers import PgCluster
 
-
-@pytest.fixture(autouse=True)
-def own_state(tmp_path: Path, settings: Settings) -> None:
-    """Journals of the test go to a folder of its own."""
-    settings.BACKUPS_STATE_DIR = tmp_path / "state"
-
-
-@pytest.fixture
-def scratch(pg: PgCluster, settings: Settings) -> Iterator[ScratchPostgres]:
-    """A database with content on the oldest server."""
-    settings.BACKUPS_PG_BIN_DIRS = [str(pg.bin_dir)]
-    with scratch_postgres(pg) as scratch:
-        scratch.execute(CONTENT)
-        yield scratch
+pytestmark = pytest.mark.usefixtures("own_state")
 
 
 # --- connections ------------------------------------------------------------------------------------------------------

@@ -48,6 +48,8 @@ from backups.tests.contracts import (
     undo,
 )
 
+pytestmark = pytest.mark.usefixtures("own_state")
+
 
 class SqliteScratch:
     """A SQLite file of the test's own, in WAL mode as the site's."""
@@ -118,12 +120,6 @@ class TestSqliteContract(EngineContract):
     """The contract; the uploads are switched right before the commit."""
 
     live_if_killed_at = EngineContract.live_if_killed_at | {"switch_uploads": "old"}
-
-
-@pytest.fixture(autouse=True)
-def state_dir(tmp_path: Path, settings: Settings) -> None:
-    """Journals of the test go to a folder of its own."""
-    settings.BACKUPS_STATE_DIR = tmp_path / "state"
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -31,26 +31,17 @@ from backups.gate import (
     gate_raise,
     gate_read,
     gate_read_only,
-    gate_release,
     gate_stage,
     maintenance_on,
 )
 from backups.middleware import MaintenanceMiddleware
 from backups.unavailable import retry_after
 
+pytestmark = pytest.mark.usefixtures("own_gate")
+
 OPERATION = "0123456789abcdef0123456789abcdef"
 
 View = Callable[[WSGIRequest], HttpResponseBase]
-
-
-@pytest.fixture(autouse=True)
-def own_gate(tmp_path: Path, settings: Settings) -> Iterator[None]:
-    """A gate of the test's own, on files."""
-    settings.BACKUPS_STATE_DIR = tmp_path / "state"
-    folder = {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": str(tmp_path / "gate")}
-    settings.CACHES = {**settings.CACHES, "backups": folder}
-    yield
-    gate_release()
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,13 +20,7 @@ from backups.links import PROGRESS_SALT, cancel_link, progress_link
 from backups.progress import Progress
 from backups.watch import cancelled_by, watch_read, watching
 
-
-@pytest.fixture(autouse=True)
-def own_state(tmp_path: Path, settings: Settings) -> None:
-    """Journals and gate of the test's own."""
-    settings.BACKUPS_STATE_DIR = tmp_path / "state"
-    backend = "django.core.cache.backends.filebased.FileBasedCache"
-    settings.CACHES = {**settings.CACHES, "backups": {"BACKEND": backend, "LOCATION": str(tmp_path / "gate")}}
+pytestmark = pytest.mark.usefixtures("own_gate")
 
 
 @pytest.fixture

@@ -18,14 +18,7 @@ from backups.journal import Journal, journal_find, journal_load_all, journal_que
 from backups.presence import tick_note, tick_seen, worker_announce, worker_seen, worker_withdraw
 from backups.services.request import _withdrawn, operation_request, operation_work, requests_run
 
-
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, settings: Settings) -> None:
-    """Journals and cache of the test's own."""
-    settings.BACKUPS_STATE_DIR = tmp_path / "state"
-    settings.CACHES = settings.CACHES | {
-        "backups": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": tmp_path / "gate"}
-    }
+pytestmark = pytest.mark.usefixtures("own_gate")
 
 
 def nobody(operation_id: str) -> None:

@@ -7,13 +7,11 @@ import io
 import random
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
-import boto3
 import pytest
 from botocore.config import Config
 
@@ -46,31 +44,6 @@ SENT, FINAL = rf"/{NAME}\.partial", rf"/{NAME}($|\?)"
 MakeStore = Callable[..., S3Store]
 
 
-@pytest.fixture(scope="module")
-def client(s3_server: S3Server) -> S3Client:
-    """A client of the server itself, past proxy and store."""
-    return boto3.client(
-        "s3",
-        endpoint_url=s3_server.endpoint_url,
-        region_name=s3_server.region,
-        aws_access_key_id=s3_server.access_key,
-        aws_secret_access_key=s3_server.secret_key,
-    )
-
-
-@pytest.fixture
-def bucket(client: S3Client) -> str:
-    name = f"backups-{uuid4().hex}"
-    client.create_bucket(Bucket=name)
-    return name
-
-
-@pytest.fixture
-def proxy(s3_server: S3Server) -> Iterator[FaultProxy]:
-    with FaultProxy(s3_server.endpoint_url) as proxy:
-        yield proxy
-
-
 @pytest.fixture
 def make_store(bucket: str, s3_server: S3Server, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch) -> MakeStore:
     """Makes the store as a site would, from STORAGES; options add to those of the test server."""
@@ -98,13 +71,13 @@ def make_store(bucket: str, s3_server: S3Server, tmp_path: Path, settings: Any, 
 
 
 @pytest.fixture
-def store(make_store: MakeStore, proxy: FaultProxy) -> S3Store:
+def store(make_store: MakeStore, s3_proxy: FaultProxy) -> S3Store:
     """A store behind the proxy, in a folder of the bucket."""
-    return make_store(endpoint_url=proxy.endpoint_url, location="site/archives")
+    return make_store(endpoint_url=s3_proxy.endpoint_url, location="site/archives")
 
 
-def keys(client: S3Client, bucket: str) -> list[str]:
-    return [item["Key"] for item in client.list_objects_v2(Bucket=bucket).get("Contents", [])]
+def keys(s3_client: S3Client, bucket: str) -> list[str]:
+    return [item["Key"] for item in s3_client.list_objects_v2(Bucket=bucket).get("Contents", [])]
 
 
 class TestS3Store(StoreContract):
@@ -116,61 +89,63 @@ class TestS3Store(StoreContract):
 # --- saving ---------------------------------------------------------------------------------------------------------
 
 
-def test_archive_carries_type_and_hash_and_lies_in_the_folder(store: S3Store, client: S3Client, bucket: str) -> None:
+def test_archive_carries_type_and_hash_and_lies_in_the_folder(store: S3Store, s3_client: S3Client, bucket: str) -> None:
     content = content_of(1000)
     save(store, content)
-    head = client.head_object(Bucket=bucket, Key=f"site/archives/{NAME}")
+    head = s3_client.head_object(Bucket=bucket, Key=f"site/archives/{NAME}")
     assert head["ContentType"] == "application/zip"
     assert head["Metadata"] == {"sha256": hashlib.sha256(content).hexdigest()}
-    assert keys(client, bucket) == [f"site/archives/{NAME}"]
+    assert keys(s3_client, bucket) == [f"site/archives/{NAME}"]
 
 
-def test_options_of_the_backend_reach_the_final_object(make_store: MakeStore, client: S3Client, bucket: str) -> None:
+def test_options_of_the_backend_reach_the_final_object(make_store: MakeStore, s3_client: S3Client, bucket: str) -> None:
     store = make_store(object_parameters={"StorageClass": "STANDARD_IA", "Metadata": {"owner": "ops"}, "ServerSideEncryption": "AES256"})
     save(store, content_of(1000))
-    head = client.head_object(Bucket=bucket, Key=NAME)
+    head = s3_client.head_object(Bucket=bucket, Key=NAME)
     assert head["StorageClass"] == "STANDARD_IA"
     assert head["ServerSideEncryption"] == "AES256"
     assert head["Metadata"]["owner"] == "ops"
 
 
-def test_archive_above_the_limit_of_one_copy_is_copied_in_parts(store: S3Store, proxy: FaultProxy, client: S3Client, bucket: str) -> None:
+def test_archive_above_the_limit_of_one_copy_is_copied_in_parts(
+    store: S3Store, s3_proxy: FaultProxy, s3_client: S3Client, bucket: str
+) -> None:
     store.copy_at_once = 6 * 1024 * 1024
     store.copy_part = 5 * 1024 * 1024
     content = content_of(16_000_000)
     save(store, content)
     copies = [
-        request for request in proxy.requests if request.method == "PUT" and f"{NAME}?" in request.path and "partNumber" in request.path
+        request for request in s3_proxy.requests if request.method == "PUT" and f"{NAME}?" in request.path and "partNumber" in request.path
     ]
     assert len(copies) == 4
     with store.open(NAME) as file:
         assert hashlib.sha256(file.read()).digest() == hashlib.sha256(content).digest()
-    assert keys(client, bucket) == [f"site/archives/{NAME}"]
+    assert keys(s3_client, bucket) == [f"site/archives/{NAME}"]
     with pytest.raises(NameTaken):
         save(store, content)
 
 
 def test_name_that_is_taken_while_the_archive_is_sent_is_left_alone(
-    store: S3Store, proxy: FaultProxy, client: S3Client, bucket: str
+    store: S3Store, s3_proxy: FaultProxy, s3_client: S3Client, bucket: str
 ) -> None:
     store.copy_at_once = 1
 
     def take_the_name() -> None:
-        client.put_object(Bucket=bucket, Key=f"site/archives/{NAME}", Body=b"a stranger's")
+        s3_client.put_object(Bucket=bucket, Key=f"site/archives/{NAME}", Body=b"a stranger's")
 
-    proxy.fail("POST", rf"{NAME}\?uploads", Call(take_the_name))
+    s3_proxy.fail("POST", rf"{NAME}\?uploads", Call(take_the_name))
     with pytest.raises(NameTaken):
         save(store, content_of(1000))
-    assert proxy.unused == 0
-    assert client.get_object(Bucket=bucket, Key=f"site/archives/{NAME}")["Body"].read() == b"a stranger's"
-    assert keys(client, bucket) == [f"site/archives/{NAME}"]
-    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+    assert s3_proxy.unused == 0
+    assert s3_client.get_object(Bucket=bucket, Key=f"site/archives/{NAME}")["Body"].read() == b"a stranger's"
+    assert keys(s3_client, bucket) == [f"site/archives/{NAME}"]
+    assert "Uploads" not in s3_client.list_multipart_uploads(Bucket=bucket)
 
 
-def test_service_without_conditional_copies_is_asked_without_the_condition(store: S3Store, proxy: FaultProxy) -> None:
-    proxy.fail("PUT", FINAL, Answer(501, "NotImplemented"))
+def test_service_without_conditional_copies_is_asked_without_the_condition(store: S3Store, s3_proxy: FaultProxy) -> None:
+    s3_proxy.fail("PUT", FINAL, Answer(501, "NotImplemented"))
     save(store, content_of(1000))
-    assert proxy.unused == 0
+    assert s3_proxy.unused == 0
     assert store.exists(NAME)
 
 
@@ -185,80 +160,84 @@ def test_service_without_conditional_copies_is_asked_without_the_condition(store
 )
 @pytest.mark.parametrize("size", [50_000, 20_000_000], ids=["one request", "in parts"])
 def test_failed_upload_leaves_nothing_that_looks_like_an_archive(
-    store: S3Store, proxy: FaultProxy, client: S3Client, bucket: str, fault: Fault, cause: str, size: int
+    store: S3Store, s3_proxy: FaultProxy, s3_client: S3Client, bucket: str, fault: Fault, cause: str, size: int
 ) -> None:
-    proxy.fail("PUT", SENT, fault)
+    s3_proxy.fail("PUT", SENT, fault)
     with pytest.raises(ArchiveNotSaved, match=cause) as caught:
         save(store, content_of(size))
-    assert proxy.unused == 0
+    assert s3_proxy.unused == 0
     assert caught.value.exit_code == 8
     assert bucket in str(caught.value)
-    assert keys(client, bucket) == []
-    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+    assert keys(s3_client, bucket) == []
+    assert "Uploads" not in s3_client.list_multipart_uploads(Bucket=bucket)
     assert (store.folder() / "0123abcd.partial").stat().st_size == size
 
 
-def test_bit_that_flips_on_the_way_to_the_store_is_found(store: S3Store, proxy: FaultProxy, client: S3Client, bucket: str) -> None:
-    proxy.fail("PUT", SENT, FlipRequest(at=25_000))
+def test_bit_that_flips_on_the_way_to_the_store_is_found(store: S3Store, s3_proxy: FaultProxy, s3_client: S3Client, bucket: str) -> None:
+    s3_proxy.fail("PUT", SENT, FlipRequest(at=25_000))
     with pytest.raises(ArchiveNotSaved) as caught:
         save(store, content_of(50_000))
-    assert proxy.unused == 0
+    assert s3_proxy.unused == 0
     assert caught.value.exit_code == 8
-    assert keys(client, bucket) == []
+    assert keys(s3_client, bucket) == []
     assert (store.folder() / "0123abcd.partial").exists()
 
 
-def test_bit_that_flips_inside_the_store_is_found_by_reading_back(store: S3Store, proxy: FaultProxy, client: S3Client, bucket: str) -> None:
+def test_bit_that_flips_inside_the_store_is_found_by_reading_back(
+    store: S3Store, s3_proxy: FaultProxy, s3_client: S3Client, bucket: str
+) -> None:
     content = content_of(50_000)
 
     def rot() -> None:
-        client.put_object(Bucket=bucket, Key=f"site/archives/{NAME}.partial", Body=content[:-1] + b"!")
+        s3_client.put_object(Bucket=bucket, Key=f"site/archives/{NAME}.partial", Body=content[:-1] + b"!")
 
-    proxy.fail("HEAD", SENT, Call(rot))
+    s3_proxy.fail("HEAD", SENT, Call(rot))
     with pytest.raises(ArchiveNotSaved, match="Other bytes came back"):
         save(store, content)
-    assert proxy.unused == 0
-    assert keys(client, bucket) == []
+    assert s3_proxy.unused == 0
+    assert keys(s3_client, bucket) == []
 
 
-def test_store_that_returns_fewer_bytes_than_it_was_sent_is_found(store: S3Store, proxy: FaultProxy, client: S3Client, bucket: str) -> None:
+def test_store_that_returns_fewer_bytes_than_it_was_sent_is_found(
+    store: S3Store, s3_proxy: FaultProxy, s3_client: S3Client, bucket: str
+) -> None:
     def shrink() -> None:
-        client.put_object(Bucket=bucket, Key=f"site/archives/{NAME}.partial", Body=b"short")
+        s3_client.put_object(Bucket=bucket, Key=f"site/archives/{NAME}.partial", Body=b"short")
 
-    proxy.fail("HEAD", SENT, Call(shrink))
+    s3_proxy.fail("HEAD", SENT, Call(shrink))
     with pytest.raises(ArchiveNotSaved, match="5 of 50000 bytes"):
         save(store, content_of(50_000))
-    assert keys(client, bucket) == []
+    assert keys(s3_client, bucket) == []
 
 
 def test_object_that_changes_between_reading_back_and_copying_is_not_copied(
-    store: S3Store, proxy: FaultProxy, client: S3Client, bucket: str
+    store: S3Store, s3_proxy: FaultProxy, s3_client: S3Client, bucket: str
 ) -> None:
     def change() -> None:
-        client.put_object(Bucket=bucket, Key=f"site/archives/{NAME}.partial", Body=b"changed")
+        s3_client.put_object(Bucket=bucket, Key=f"site/archives/{NAME}.partial", Body=b"changed")
 
-    proxy.fail("PUT", FINAL, Call(change))
+    s3_proxy.fail("PUT", FINAL, Call(change))
     with pytest.raises(ArchiveNotSaved, match="Other bytes were copied|412"):
         save(store, content_of(1000))
-    assert proxy.unused == 0
-    assert keys(client, bucket) == []
+    assert s3_proxy.unused == 0
+    assert keys(s3_client, bucket) == []
 
 
 @pytest.mark.parametrize("fault", [Answer(403, "AccessDenied"), Answer(503, "SlowDown"), CutRequest(after=0)], ids=["403", "503", "lost"])
-def test_failed_copy_leaves_nothing(store: S3Store, proxy: FaultProxy, client: S3Client, bucket: str, fault: Fault) -> None:
-    proxy.fail("PUT", FINAL, fault)
+def test_failed_copy_leaves_nothing(store: S3Store, s3_proxy: FaultProxy, s3_client: S3Client, bucket: str, fault: Fault) -> None:
+    s3_proxy.fail("PUT", FINAL, fault)
     with pytest.raises(ArchiveNotSaved):
         save(store, content_of(1000))
-    assert proxy.unused == 0
-    assert keys(client, bucket) == []
+    assert s3_proxy.unused == 0
+    assert keys(s3_client, bucket) == []
 
 
 @pytest.mark.parametrize(("copy_at_once", "method"), [(1024**3, "PUT"), (1, "POST")], ids=["at once", "in parts"])
-def test_copy_whose_answer_was_lost_counts_as_saved(store: S3Store, proxy: FaultProxy, copy_at_once: int, method: str) -> None:
+def test_copy_whose_answer_was_lost_counts_as_saved(store: S3Store, s3_proxy: FaultProxy, copy_at_once: int, method: str) -> None:
     store.copy_at_once = copy_at_once
-    proxy.fail(method, FINAL if method == "PUT" else rf"{NAME}\?uploadId", LoseAnswer())
+    s3_proxy.fail(method, FINAL if method == "PUT" else rf"{NAME}\?uploadId", LoseAnswer())
     save(store, content_of(1000))
-    assert proxy.unused == 0
+    assert s3_proxy.unused == 0
     with store.open(NAME) as file:
         assert file.read() == content_of(1000)
     assert not (store.folder() / "0123abcd.partial").exists()
@@ -270,35 +249,35 @@ def test_copy_whose_answer_was_lost_counts_as_saved(store: S3Store, proxy: Fault
     ids=["403", "503", "lost"],
 )
 def test_archive_that_cannot_be_read_back_is_not_saved(
-    store: S3Store, proxy: FaultProxy, client: S3Client, bucket: str, fault: Fault
+    store: S3Store, s3_proxy: FaultProxy, s3_client: S3Client, bucket: str, fault: Fault
 ) -> None:
-    proxy.fail("GET", SENT, fault, times=S3Reader.attempts)
+    s3_proxy.fail("GET", SENT, fault, times=S3Reader.attempts)
     with pytest.raises(ArchiveNotSaved, match="read back") as caught:
         save(store, content_of(50_000))
     assert caught.value.exit_code == 8
-    assert keys(client, bucket) == []
+    assert keys(s3_client, bucket) == []
 
 
 def test_partial_object_that_cannot_be_deleted_now_does_not_undo_the_success(
-    store: S3Store, proxy: FaultProxy, client: S3Client, bucket: str
+    store: S3Store, s3_proxy: FaultProxy, s3_client: S3Client, bucket: str
 ) -> None:
-    proxy.fail("DELETE", SENT, Answer(503))
+    s3_proxy.fail("DELETE", SENT, Answer(503))
     save(store, content_of(1000))
-    assert proxy.unused == 0
+    assert s3_proxy.unused == 0
     assert [archive.name for archive in store.list()] == [NAME]
     assert store.sweep_partials(OPERATION) == (f"{NAME}.partial",)
-    assert keys(client, bucket) == [f"site/archives/{NAME}"]
+    assert keys(s3_client, bucket) == [f"site/archives/{NAME}"]
 
 
-def test_single_hiccup_is_ridden_out_by_the_default_settings(make_store: MakeStore, proxy: FaultProxy) -> None:
-    store = make_store(endpoint_url=proxy.endpoint_url, client_config=None, addressing_style="path")
-    proxy.fail("PUT", SENT, Answer(503, "SlowDown"))
+def test_single_hiccup_is_ridden_out_by_the_default_settings(make_store: MakeStore, s3_proxy: FaultProxy) -> None:
+    store = make_store(endpoint_url=s3_proxy.endpoint_url, client_config=None, addressing_style="path")
+    s3_proxy.fail("PUT", SENT, Answer(503, "SlowDown"))
     save(store, content_of(1000))
-    assert proxy.unused == 0
+    assert s3_proxy.unused == 0
     assert store.exists(NAME)
 
 
-def test_interruption_while_sending_leaves_nothing(store: S3Store, client: S3Client, bucket: str) -> None:
+def test_interruption_while_sending_leaves_nothing(store: S3Store, s3_client: S3Client, bucket: str) -> None:
     # Signals reach the main thread, which waits for those that send.
     def interrupted(number: int, frame: object) -> None:
         raise Interrupted(number)
@@ -315,69 +294,69 @@ def test_interruption_while_sending_leaves_nothing(store: S3Store, client: S3Cli
             )
     finally:
         signal.signal(signal.SIGUSR1, before)
-    assert keys(client, bucket) == []
-    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+    assert keys(s3_client, bucket) == []
+    assert "Uploads" not in s3_client.list_multipart_uploads(Bucket=bucket)
     assert (store.folder() / "0123abcd.partial").exists()
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
 
 
-def ranges(proxy: FaultProxy) -> list[str]:
-    return [request.range for request in proxy.requests if request.method == "GET" and request.range]
+def ranges(s3_proxy: FaultProxy) -> list[str]:
+    return [request.range for request in s3_proxy.requests if request.method == "GET" and request.range]
 
 
-def test_sequential_reading_takes_few_requests_and_little_memory(store: S3Store, proxy: FaultProxy) -> None:
+def test_sequential_reading_takes_few_requests_and_little_memory(store: S3Store, s3_proxy: FaultProxy) -> None:
     content = content_of(48 * 1024 * 1024)
     save(store, content)
-    proxy.requests.clear()
+    s3_proxy.requests.clear()
     digest = hashlib.sha256()
     with store.open(NAME) as file:
         while data := file.read(1024 * 1024):
             digest.update(data)
     assert digest.digest() == hashlib.sha256(content).digest()
     # 256 KiB, 1, 4, 16 and 64 MiB: what is left.
-    assert len(ranges(proxy)) == 5
+    assert len(ranges(s3_proxy)) == 5
 
 
-def test_tail_and_a_jump_cost_one_small_request_each(store: S3Store, proxy: FaultProxy) -> None:
+def test_tail_and_a_jump_cost_one_small_request_each(store: S3Store, s3_proxy: FaultProxy) -> None:
     content = content_of(20_000_000)
     save(store, content)
-    proxy.requests.clear()
+    s3_proxy.requests.clear()
     with store.open(NAME) as file:
         file.seek(-100, io.SEEK_END)
         assert file.read() == content[-100:]
         file.seek(5_000_000)
         assert file.read(50) == content[5_000_000:5_000_050]
         assert file.read(50) == content[5_000_050:5_000_100]
-    assert ranges(proxy) == ["bytes=19999900-19999999", f"bytes=5000000-{5_000_000 + S3Reader.first_window - 1}"]
+    assert ranges(s3_proxy) == ["bytes=19999900-19999999", f"bytes=5000000-{5_000_000 + S3Reader.first_window - 1}"]
 
 
-def test_short_gap_is_read_over_instead_of_asked_again(store: S3Store, proxy: FaultProxy) -> None:
+def test_short_gap_is_read_over_instead_of_asked_again(store: S3Store, s3_proxy: FaultProxy) -> None:
     content = content_of(3_000_000)
     save(store, content)
-    proxy.requests.clear()
+    s3_proxy.requests.clear()
     reader = store._reader(f"site/archives/{NAME}")
     with reader:
         assert reader.read(10) == content[:10]
         reader.seek(50_000)
         assert reader.read(10) == content[50_000:50_010]
-    assert len(ranges(proxy)) == 1
+    assert len(ranges(s3_proxy)) == 1
 
 
 @pytest.mark.parametrize(
     "fault", [CutResponse(after=100_000), Answer(503, "SlowDown"), CutResponse(after=0)], ids=["lost", "503", "lost at once"]
 )
-def test_reading_goes_on_where_a_connection_was_lost(store: S3Store, proxy: FaultProxy, fault: Fault) -> None:
+def test_reading_goes_on_where_a_connection_was_lost(store: S3Store, s3_proxy: FaultProxy, fault: Fault) -> None:
     content = content_of(2_000_000)
     save(store, content)
-    proxy.requests.clear()
-    proxy.fail("GET", NAME, fault, times=S3Reader.attempts - 1)
+    s3_proxy.requests.clear()
+    s3_proxy.fail("GET", NAME, fault, times=S3Reader.attempts - 1)
     with store.open(NAME) as file:
         assert file.read() == content
-    assert proxy.unused == 0
+    assert s3_proxy.unused == 0
     if fault == CutResponse(after=100_000):
-        starts = [int(text.removeprefix("bytes=").split("-")[0]) for text in ranges(proxy)]
+        starts = [int(text.removeprefix("bytes=").split("-")[0]) for text in ranges(s3_proxy)]
         assert starts[:5] == [0, 100_000, 200_000, 300_000, 400_000]
 
 
@@ -389,9 +368,9 @@ def test_reading_goes_on_where_a_connection_was_lost(store: S3Store, proxy: Faul
         pytest.param(CutResponse(after=0), "connection", id="lost"),
     ],
 )
-def test_archive_that_stays_unreadable_is_refused_with_the_cause(store: S3Store, proxy: FaultProxy, fault: Fault, cause: str) -> None:
+def test_archive_that_stays_unreadable_is_refused_with_the_cause(store: S3Store, s3_proxy: FaultProxy, fault: Fault, cause: str) -> None:
     save(store, content_of(2_000_000))
-    proxy.fail("GET", NAME, fault, times=S3Reader.attempts)
+    s3_proxy.fail("GET", NAME, fault, times=S3Reader.attempts)
     with store.open(NAME) as file, pytest.raises(ArchiveUnreadable, match=cause) as caught:
         file.read()
     assert caught.value.exit_code == 5
@@ -399,29 +378,29 @@ def test_archive_that_stays_unreadable_is_refused_with_the_cause(store: S3Store,
 
 
 @pytest.mark.parametrize(("status", "code"), [(403, "403"), (503, "503")])
-def test_archive_that_cannot_be_opened_is_refused_with_the_cause(store: S3Store, proxy: FaultProxy, status: int, code: str) -> None:
+def test_archive_that_cannot_be_opened_is_refused_with_the_cause(store: S3Store, s3_proxy: FaultProxy, status: int, code: str) -> None:
     save(store, b"content")
-    proxy.fail("HEAD", NAME, Answer(status))
+    s3_proxy.fail("HEAD", NAME, Answer(status))
     with pytest.raises(ArchiveUnreadable, match=code) as caught:
         store.open(NAME)
     assert caught.value.exit_code == 5
 
 
-def test_flipped_bit_reaches_the_reader_whose_hashes_find_it(store: S3Store, proxy: FaultProxy) -> None:
+def test_flipped_bit_reaches_the_reader_whose_hashes_find_it(store: S3Store, s3_proxy: FaultProxy) -> None:
     content = content_of(10_000)
     save(store, content)
-    proxy.fail("GET", NAME, FlipResponse(at=5000))
+    s3_proxy.fail("GET", NAME, FlipResponse(at=5000))
     with store.open(NAME) as file:
         read = file.read()
     assert read != content
     assert read[:5000] + read[5001:] == content[:5000] + content[5001:]
 
 
-def test_archive_that_is_replaced_while_it_is_read_is_refused(store: S3Store, client: S3Client, bucket: str) -> None:
+def test_archive_that_is_replaced_while_it_is_read_is_refused(store: S3Store, s3_client: S3Client, bucket: str) -> None:
     save(store, content_of(5_000_000))
     with store.open(NAME) as file:
         file.read(1000)
-        client.put_object(Bucket=bucket, Key=f"site/archives/{NAME}", Body=content_of(5_000_000, seed=8))
+        s3_client.put_object(Bucket=bucket, Key=f"site/archives/{NAME}", Body=content_of(5_000_000, seed=8))
         with pytest.raises(ArchiveRejected, match="was replaced") as caught:
             file.read()
     assert caught.value.exit_code == 5
@@ -437,7 +416,7 @@ def test_archive_that_is_deleted_while_it_is_read_is_refused(store: S3Store) -> 
             file.read()
 
 
-def test_random_reads_through_random_faults_are_exact(store: S3Store, proxy: FaultProxy) -> None:
+def test_random_reads_through_random_faults_are_exact(store: S3Store, s3_proxy: FaultProxy) -> None:
     content = content_of(4_000_000)
     save(store, content)
     generator = random.Random(20250314)
@@ -445,7 +424,7 @@ def test_random_reads_through_random_faults_are_exact(store: S3Store, proxy: Fau
         for _ in range(60):
             if generator.random() < 0.5:
                 faults: list[Fault] = [CutResponse(after=generator.randrange(300_000)), Answer(503)]
-                proxy.fail("GET", NAME, generator.choice(faults))
+                s3_proxy.fail("GET", NAME, generator.choice(faults))
             position, size = generator.randrange(len(content)), generator.choice([10, 70_000, 600_000])
             file.seek(position)
             assert file.read(size) == content[position : position + size]
@@ -454,15 +433,15 @@ def test_random_reads_through_random_faults_are_exact(store: S3Store, proxy: Fau
 # --- the rest -------------------------------------------------------------------------------------------------------
 
 
-def test_list_goes_beyond_one_page(store: S3Store, proxy: FaultProxy, client: S3Client, bucket: str) -> None:
+def test_list_goes_beyond_one_page(store: S3Store, s3_proxy: FaultProxy, s3_client: S3Client, bucket: str) -> None:
     store.page_size = 3
     names = [f"backup_20250314_150926_{number:08x}.zip" for number in range(10)]
     for name in names:
-        client.put_object(Bucket=bucket, Key=f"site/archives/{name}", Body=b"")
-    client.put_object(Bucket=bucket, Key="site/archives/deeper/backup_20250314_150926_0123abcd.zip", Body=b"")
-    client.put_object(Bucket=bucket, Key="backup_20250314_150926_0123abcd.zip", Body=b"of another site")
+        s3_client.put_object(Bucket=bucket, Key=f"site/archives/{name}", Body=b"")
+    s3_client.put_object(Bucket=bucket, Key="site/archives/deeper/backup_20250314_150926_0123abcd.zip", Body=b"")
+    s3_client.put_object(Bucket=bucket, Key="backup_20250314_150926_0123abcd.zip", Body=b"of another site")
     listed = store.list()
-    assert len([request for request in proxy.requests if "list-type" in request.path]) == 4
+    assert len([request for request in s3_proxy.requests if "list-type" in request.path]) == 4
     assert [archive.name for archive in listed] == names[::-1]
     assert (datetime.now(UTC) - listed[0].modified).total_seconds() < 600
 
@@ -481,15 +460,15 @@ def test_missing_bucket_is_named(make_store: MakeStore) -> None:
 @pytest.mark.parametrize(
     ("method", "part"), [("GET", "list-type"), ("PUT", r"\.check\.partial"), ("HEAD", r"\.check\.partial"), ("DELETE", r"\.check\.partial")]
 )
-def test_store_that_refuses_one_thing_that_a_backup_needs_is_refused(store: S3Store, proxy: FaultProxy, method: str, part: str) -> None:
-    proxy.fail(method, part, Answer(403))
+def test_store_that_refuses_one_thing_that_a_backup_needs_is_refused(store: S3Store, s3_proxy: FaultProxy, method: str, part: str) -> None:
+    s3_proxy.fail(method, part, Answer(403))
     with pytest.raises(PreflightRefused, match="403") as caught:
         store.check_writable()
-    assert proxy.unused == 0
+    assert s3_proxy.unused == 0
     assert caught.value.exit_code == 3
 
 
-def test_server_that_is_not_there_is_named_without_its_secrets(make_store: MakeStore, client: S3Client) -> None:
+def test_server_that_is_not_there_is_named_without_its_secrets(make_store: MakeStore, s3_client: S3Client) -> None:
     store = make_store(endpoint_url="http://user:hidden@127.0.0.1:9", secret_key="also-hidden", location="deep/down")
     for refused in (
         store.check_writable,
@@ -521,32 +500,32 @@ def test_missing_credentials_are_named(make_store: MakeStore, monkeypatch: pytes
         store.check_writable()
 
 
-def test_sweep_deletes_partial_objects_and_aborts_uploads_of_that_operation_alone(store: S3Store, client: S3Client, bucket: str) -> None:
+def test_sweep_deletes_partial_objects_and_aborts_uploads_of_that_operation_alone(store: S3Store, s3_client: S3Client, bucket: str) -> None:
     other = NAME.replace("0123abcd", OTHER_OPERATION[:8])
     for name in (NAME, other):
-        client.put_object(Bucket=bucket, Key=f"site/archives/{name}.partial", Body=b"left")
-        client.put_object(Bucket=bucket, Key=f"site/archives/{name}", Body=b"whole")
-        client.create_multipart_upload(Bucket=bucket, Key=f"site/archives/{name}.partial")
-        client.create_multipart_upload(Bucket=bucket, Key=f"site/archives/{name}")
-    client.put_object(Bucket=bucket, Key="site/archives/my.partial", Body=b"a person's")
+        s3_client.put_object(Bucket=bucket, Key=f"site/archives/{name}.partial", Body=b"left")
+        s3_client.put_object(Bucket=bucket, Key=f"site/archives/{name}", Body=b"whole")
+        s3_client.create_multipart_upload(Bucket=bucket, Key=f"site/archives/{name}.partial")
+        s3_client.create_multipart_upload(Bucket=bucket, Key=f"site/archives/{name}")
+    s3_client.put_object(Bucket=bucket, Key="site/archives/my.partial", Body=b"a person's")
     assert store.sweep_partials(OPERATION) == (f"{NAME}.partial",)
-    assert f"site/archives/{NAME}.partial" not in keys(client, bucket)
-    uploads = client.list_multipart_uploads(Bucket=bucket)["Uploads"]
+    assert f"site/archives/{NAME}.partial" not in keys(s3_client, bucket)
+    uploads = s3_client.list_multipart_uploads(Bucket=bucket)["Uploads"]
     assert sorted(item["Key"] for item in uploads) == [f"site/archives/{other}", f"site/archives/{other}.partial"]
     assert store.sweep_partials(None) == (f"{other}.partial",)
-    assert sorted(keys(client, bucket)) == sorted(f"site/archives/{name}" for name in (NAME, other, "my.partial"))
-    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+    assert sorted(keys(s3_client, bucket)) == sorted(f"site/archives/{name}" for name in (NAME, other, "my.partial"))
+    assert "Uploads" not in s3_client.list_multipart_uploads(Bucket=bucket)
 
 
-def test_sweep_is_content_where_uploads_may_not_be_listed(store: S3Store, proxy: FaultProxy) -> None:
-    proxy.fail("GET", "uploads", Answer(403))
+def test_sweep_is_content_where_uploads_may_not_be_listed(store: S3Store, s3_proxy: FaultProxy) -> None:
+    s3_proxy.fail("GET", "uploads", Answer(403))
     assert store.sweep_partials(None) == ()
-    assert proxy.unused == 0
+    assert s3_proxy.unused == 0
 
 
-def test_sweep_cleans_this_machine_before_it_complains_of_the_store(store: S3Store, proxy: FaultProxy) -> None:
+def test_sweep_cleans_this_machine_before_it_complains_of_the_store(store: S3Store, s3_proxy: FaultProxy) -> None:
     partial = partial_of(store, b"left")
-    proxy.fail("GET", "list-type", Answer(503))
+    s3_proxy.fail("GET", "list-type", Answer(503))
     with pytest.raises(PreflightRefused, match="503"):
         store.sweep_partials(OPERATION)
     assert not partial.exists()

@@ -19,14 +19,7 @@ from backups.progress import Progress
 from backups.tests.workers import wait_until
 from backups.watch import KEPT, cancel_request, cancel_sweep, cancelled_by, watch_read, watch_sweep, watching
 
-
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, settings: Settings) -> None:
-    """Journals and cache of the test's own."""
-    settings.BACKUPS_STATE_DIR = tmp_path / "state"
-    settings.CACHES = settings.CACHES | {
-        "backups": {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": tmp_path / "gate"}
-    }
+pytestmark = pytest.mark.usefixtures("own_gate")
 
 
 @pytest.fixture

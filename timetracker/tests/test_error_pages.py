@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from django.core.exceptions import BadRequest, PermissionDenied
@@ -14,9 +13,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.test import Client
 from django.urls import path
-from pytest_django import Settings
 
-from backups.gate import gate_open, gate_raise, gate_release
+from backups.gate import gate_open, gate_raise
 from backups.tests.servers import PgCluster
 from backups.tests.site import Site
 from backups.tests.web import HOST, WebServer
@@ -39,6 +37,8 @@ ERRORS: dict[str, Exception] = {
     "database": DatabaseError("gone"),
 }
 
+pytestmark = pytest.mark.usefixtures("own_gate")
+
 
 def fail(request: HttpRequest, error: str) -> HttpResponse:
     """A view that ends with one of the errors."""
@@ -46,16 +46,6 @@ def fail(request: HttpRequest, error: str) -> HttpResponse:
 
 
 urlpatterns = [*site_urls, path("fail/<error>/", fail)]
-
-
-@pytest.fixture(autouse=True)
-def own_gate(tmp_path: Path, settings: Settings) -> Iterator[None]:
-    """A gate of the test's own, on files."""
-    settings.BACKUPS_STATE_DIR = tmp_path / "state"
-    folder = {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": str(tmp_path / "gate")}
-    settings.CACHES = {**settings.CACHES, "backups": folder}
-    yield
-    gate_release()
 
 
 @pytest.fixture
