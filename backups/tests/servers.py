@@ -7,6 +7,7 @@ wheels in ``requirements/test.in``; the wheels' Python code is never run.
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import ctypes
 import functools
@@ -30,7 +31,17 @@ import psycopg2
 import psycopg2.extensions
 from psycopg2 import sql
 
-__all__ = ["Account", "PgCluster", "RedisServer", "S3Server", "find_pg_bin_dir", "oldest_pg_major", "running", "unprivileged_account"]
+__all__ = [
+    "Account",
+    "PgCluster",
+    "RedisServer",
+    "S3Server",
+    "find_pg_bin_dir",
+    "free_port",
+    "oldest_pg_major",
+    "running",
+    "unprivileged_account",
+]
 
 # Seconds that a server may take to answer; the machine may be busy with other tests.
 START_SECONDS = 60
@@ -52,7 +63,8 @@ def unprivileged_account() -> Account | None:
     return 65534, 65534
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine on which nobody listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -179,7 +191,7 @@ class PgCluster:
         self.bin_dir = _executable_bin_dir(major, self.account, self.folder / "programs")
         self.data_dir = self.folder / "data"
         self.socket_dir = self.folder
-        self.port = _free_port()
+        self.port = free_port()
         # Characters that a URL must escape, so that every test over TCP tests the escaping too.
         self.passwords = {"postgres": f"p%:/@ {secrets.token_hex(8)}", self.owner: f"t%:/@ {secrets.token_hex(8)}"}
         self.options = {"fsync": "on" if fsync else "off", **(options or {})}
@@ -344,18 +356,48 @@ class PgCluster:
 # --- Redis and S3 ---------------------------------------------------------------------------------------------------
 
 
-def _plain_env() -> dict[str, str]:
-    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-class RedisServer:
-    """A Valkey server on loopback that keeps nothing on disk."""
+class _LoopbackServer(abc.ABC):
+    """A server on a port of this machine that keeps nothing: what it held is gone with it."""
 
     def __init__(self) -> None:
-        """Choose the binary, a folder and a port; nothing is started yet."""
-        self.folder = _temporary_folder("valkey-")
-        self.port = _free_port()
+        """Choose a folder and a port; nothing is started yet."""
+        self.folder = _temporary_folder(f"{type(self).__name__.lower()}-")
+        self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
+
+    @abc.abstractmethod
+    def command_line(self) -> list[str]:
+        """The program and its arguments."""
+
+    @abc.abstractmethod
+    def answers(self) -> bool:
+        """Whether it can be used."""
+
+    def env(self) -> dict[str, str]:
+        """Its whole environment."""
+        return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def start(self) -> None:
+        """Start the server; returns when it answers."""
+        log = self.folder / "server.log"
+        with log.open("ab") as stream:
+            self.process = _spawn(self.command_line(), log=stream, env=self.env(), account=None, death_signal=signal.SIGKILL)
+        _wait_until(self.answers, self.process, log)
+
+    def stop(self) -> None:
+        """End the server at once."""
+        if self.process is not None:
+            _end(self.process, signal.SIGKILL)
+            self.process = None
+
+    def remove(self) -> None:
+        """Stop the server and delete its folder."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class RedisServer(_LoopbackServer):
+    """A Valkey server."""
 
     @property
     def url(self) -> str:
@@ -374,32 +416,12 @@ class RedisServer:
                 return found_in_wheel
         raise RuntimeError("No Valkey or Redis server was found: install requirements/test.txt.")
 
-    def start(self) -> None:
-        """Start the server; returns when it answers a PING."""
-        log = self.folder / "server.log"
-        with log.open("ab") as stream:
-            self.process = _spawn(
-                [
-                    *(str(self.program()), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)),
-                    *("--save", "", "--appendonly", "no", "--daemonize", "no"),
-                ],
-                log=stream,
-                env=_plain_env(),
-                account=None,
-                death_signal=signal.SIGKILL,
-            )
-        _wait_until(self._answers, self.process, log)
-
-    def stop(self) -> None:
-        """End the server at once; what it held is gone."""
-        if self.process is not None:
-            _end(self.process, signal.SIGKILL)
-            self.process = None
-
-    def remove(self) -> None:
-        """Stop the server and delete its folder."""
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def command_line(self) -> list[str]:
+        """Nothing on disk."""
+        return [
+            *(str(self.program()), "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)),
+            *("--save", "", "--appendonly", "no", "--daemonize", "no"),
+        ]
 
     def command(self, word: str) -> str:
         """The first line of the answer to a command without arguments, such as ``FLUSHALL``. Raises OSError where none comes."""
@@ -407,56 +429,36 @@ class RedisServer:
             connection.sendall(f"{word}\r\n".encode())
             return connection.recv(4096).decode().partition("\r\n")[0]
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether it answers a PING."""
         try:
             return self.command("PING") == "+PONG"
         except OSError:
             return False
 
 
-class S3Server:
-    """moto's S3, as a process of its own behind a real socket; it keeps everything in memory."""
+class S3Server(_LoopbackServer):
+    """moto's S3, as a process of its own behind a real socket."""
 
     access_key = "test-access-key"
     secret_key = "test-secret-key"
     region = "us-east-1"
-
-    def __init__(self) -> None:
-        """Choose a folder and a port; nothing is started yet."""
-        self.folder = _temporary_folder("s3-")
-        self.port = _free_port()
-        self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint_url(self) -> str:
         """The endpoint for boto3 and django-storages."""
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
-        """Start the server; returns when it answers."""
-        log = self.folder / "server.log"
-        with log.open("ab") as stream:
-            self.process = _spawn(
-                [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)],
-                log=stream,
-                env={**_plain_env(), "AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key},
-                account=None,
-                death_signal=signal.SIGKILL,
-            )
-        _wait_until(self._answers, self.process, log)
+    def command_line(self) -> list[str]:
+        """It keeps everything in memory."""
+        return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
 
-    def stop(self) -> None:
-        """End the server at once; what it held is gone."""
-        if self.process is not None:
-            _end(self.process, signal.SIGKILL)
-            self.process = None
+    def env(self) -> dict[str, str]:
+        """With keys for moto itself."""
+        return {**super().env(), "AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
 
-    def remove(self) -> None:
-        """Stop the server and delete its folder."""
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether it listens."""
         try:
             socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
         except OSError:

@@ -11,7 +11,6 @@ import http.client
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self
 
+from backups.tests.servers import free_port
 from backups.tests.site import Site
 from timetracker.supervisor import Supervisor, site_processes
 
@@ -38,12 +38,6 @@ def web_command(port: int, processes: int, threads: int) -> list[str]:
     command[command.index("--workers") + 1] = str(processes)
     command[command.index("--threads") + 1] = str(threads)
     return command
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def processes_below(parent: int) -> dict[int, list[str]]:
@@ -69,7 +63,7 @@ class WebServer:
     site: Site
     processes: int = 1
     threads: int = 8
-    port: int = field(default_factory=_free_port)
+    port: int = field(default_factory=free_port)
     process: subprocess.Popen[str] | None = None
 
     @property

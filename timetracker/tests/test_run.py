@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from backups.tests.servers import PgCluster
+from backups.tests.servers import PgCluster, free_port
 from backups.tests.site import measured
 from timetracker.tests.test_supervisor import wait_for_end
 
@@ -86,13 +86,6 @@ class Checkout:
                 # The supervisor ends its children, which are in groups of their own, when it is asked or killed.
                 with contextlib.suppress(ProcessLookupError):
                     process.terminate()
-
-
-def free_port() -> int:
-    """A port on which nobody listens now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def read_until(process: subprocess.Popen[str], pattern: str) -> tuple[re.Match[str], str]:
