@@ -6,6 +6,7 @@ On SQLite with files, as ``./run`` starts it, and on PostgreSQL with Redis.
 from __future__ import annotations
 
 import json
+import socket
 import stat
 import subprocess
 from collections.abc import Callable
@@ -66,6 +67,15 @@ def in_the_site(site: Site, code: str, *args: str) -> str:
     return stdout.strip()
 
 
+def send_ordinary(site: Site, task: str, argument: str) -> None:
+    """Send one of the ordinary tasks to the workers."""
+    code = (
+        "from timetracker.celery import app\nfrom backups.tests import ordinary\n"
+        "app.finalize(); getattr(ordinary, sys.argv[1]).apply_async((sys.argv[2],))"
+    )
+    in_the_site(site, code, task, argument)
+
+
 # --- asking and doing -----------------------------------------------------------------------------------------------------
 
 
@@ -112,6 +122,16 @@ def test_whoever_asks_where_no_worker_is_is_told_within_five_seconds_and_nothing
         wait_until(lambda: tick.read_bytes() != before, "another tick")
     assert [journal["status"] for journal in journals(site)] == ["failed"]
     assert not list(site.backups.glob("*.zip"))
+
+
+def test_whoever_asks_while_redis_is_silent_is_told_within_five_seconds(sqlite_site: Site) -> None:
+    """It takes the connection and says nothing, neither as the broker nor as the gate's cache."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        sqlite_site.extra_env["REDIS_URL"] = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        answer = ask(sqlite_site, "create")
+    assert answer["error"] == "NoWorker"
+    assert answer["seconds"] < 5
+    assert [journal["status"] for journal in journals(sqlite_site)] == ["failed"]
 
 
 @pytest.mark.parametrize("site", ["sqlite, files"], indirect=True)
@@ -256,16 +276,30 @@ def test_an_ordinary_task_waits_until_the_gate_is_open(site: Site, tmp_path: Pat
     worker = Worker(site, env={"LOG_LEVEL": "DEBUG"}, options=("--include=backups.tests.ordinary",))
     site.manage("backup_maintenance", "on", "--message", "Back soon.")
     with worker.running():
-        in_the_site(
-            site,
-            "from timetracker.celery import app\nfrom backups.tests.ordinary import count_users\n"
-            "app.finalize(); count_users.apply_async((sys.argv[1],))",
-            str(answer),
-        )
+        send_ordinary(site, "count_users", str(answer))
         wait_until(lambda: "ordinary.count_users" in worker.log.read_text() and "ignored" in worker.log.read_text(), "its first try")
         assert not answer.exists()
         site.manage("backup_maintenance", "off")
         wait_until(answer.exists, "the task")
+
+
+def test_a_task_that_keeps_a_connection_stops_no_swap_and_the_next_one_sees_the_new_data(site: Site, tmp_path: Path) -> None:
+    """On PostgreSQL the swap ends the session of the task; on SQLite the same connection reads the new data."""
+    site.extra_env["PAGES_CONNECTION"] = json.dumps({"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": False})
+    add = "from django.contrib.auth import get_user_model\nget_user_model().objects.create_user(sys.argv[1])"
+    in_the_site(site, add, "ada")
+    archive = site.manage("backup_create").stdout.strip()
+    in_the_site(site, add, "ben")
+    with Worker(site, options=("--include=backups.tests.ordinary", "--concurrency=1")).running():
+        send_ordinary(site, "count_users_twice", str(tmp_path))
+        wait_until((tmp_path / "first").exists, "a task with a connection")
+        site.manage("backup_restore", archive, "--no-input")
+        (tmp_path / "go").touch()
+        wait_until((tmp_path / "second").exists, "the end of the task")
+        send_ordinary(site, "count_users", str(tmp_path / "next"))
+        wait_until((tmp_path / "next").exists, "the next task")
+    second = "OperationalError" if site.vendor == "postgresql" else "1"
+    assert [(tmp_path / name).read_text() for name in ("first", "second", "next")] == ["2", second, "1"]
 
 
 def test_beat_sends_a_tick_at_its_start(site: Site) -> None:
