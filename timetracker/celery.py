@@ -15,6 +15,7 @@ from celery.exceptions import Ignore
 from celery.platforms import SecurityWarning
 from celery.signals import setup_logging
 from django.conf import settings
+from kombu.transport import TRANSPORT_ALIASES
 
 from backups.gate import gate_read
 
@@ -27,6 +28,7 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 # Said of every worker that root starts; what makes that dangerous, messages that can hold code, is not accepted here.
 warnings.filterwarnings("ignore", category=SecurityWarning)
 
+TRANSPORT_ALIASES["files"] = "timetracker.broker:Transport"
 # Seconds between two looks of a task that waits for the gate.
 GATE_SECONDS = 5
 # Seconds between two ticks.
@@ -63,7 +65,7 @@ def broker_settings() -> dict[str, Any]:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
     return {
-        "broker_url": "filesystem://localhost//",
+        "broker_url": "files://localhost//",
         "broker_transport_options": {
             "data_folder_in": str(folders["messages"]),
             "data_folder_out": str(folders["messages"]),

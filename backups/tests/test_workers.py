@@ -357,3 +357,16 @@ def test_commands_import_no_celery(sqlite_site: Site) -> None:
         "print('celery' in sys.modules, 'timetracker.celery' in sys.modules)"
     )
     assert in_the_site(sqlite_site, code).splitlines()[-1] == "False False"
+
+
+def test_damaged_messages_end_neither_the_worker_nor_what_it_is_at(sqlite_site: Site) -> None:
+    with Worker(sqlite_site).running() as worker:
+        # As a disk that ran full leaves them, or a reader that is quicker than the writer finds them.
+        for number, content in enumerate((b"", b'{"body": "W1sib')):
+            (sqlite_site.data_dir / "broker" / "messages" / f"{number}_cut.backups.msg").write_bytes(content)
+        asked = queue(sqlite_site, "create")
+        send(sqlite_site, "backups.work", asked)
+        assert ended(sqlite_site, asked)["status"] == "done"
+        assert worker.process
+        assert worker.process.poll() is None
+        wait_until(lambda: worker.log.read_text().count("is damaged and was thrown away") == 2, worker.log.read_text())
