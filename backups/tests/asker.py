@@ -1,17 +1,18 @@
-"""``python -m backups.tests.asker``: a process that stays, as a web process does, and asks for operations: one JSON line each.
+"""``python -m backups.tests.asker``: a process that asks the workers for operations, as a page does.
 
-A line has ``kind``, ``archive`` and ``arguments``. It is answered with one of JSON: the ``operation``'s id, and in ``refused``
-the sentence of whoever would not take it on.
+It is told ``kind``, ``archive`` and ``arguments``, and answers with the journal, or with ``{"error": class, "message": …,
+"next_step": …}``; beside it the ``seconds`` that the asking took.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import subprocess
-import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Any
 
+from backups.tests.lines import answer_lines, answering
 from backups.tests.site import Site
 
 __all__ = ["Asker", "NobodyThere", "asker"]
@@ -24,35 +25,31 @@ class NobodyThere(AssertionError):
 class Asker:
     """That process, as a test speaks to it."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    def __init__(self, ask: Callable[[object], Any]) -> None:
+        self._ask = ask
+
+    def answer(self, kind: str, archive: str = "", **arguments: object) -> dict[str, Any]:
+        """Ask for an operation; the answer, whatever it is."""
+        answer: dict[str, Any] = self._ask({"kind": kind, "archive": archive, "arguments": arguments})
+        return answer
 
     def __call__(self, kind: str, *, archive: str = "", **arguments: object) -> str:
         """Ask for an operation; returns its id when a worker has taken it on.
 
         Raises :class:`NobodyThere` where none was there, and AssertionError where the operation was refused.
         """
-        assert self._process.stdin and self._process.stdout, "opened with pipes"
-        self._process.stdin.write(json.dumps({"kind": kind, "archive": archive, "arguments": arguments}) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        assert line, f"the process is gone: {self._process.communicate()[1]}"
-        answer = json.loads(line)
-        if answer["refused"].startswith("NoWorker"):
-            raise NobodyThere(answer["refused"])
-        assert not answer["refused"], answer["refused"]
-        return str(answer["operation"])
+        answer = self.answer(kind, archive, **arguments)
+        if answer["error"] == "NoWorker":
+            raise NobodyThere(answer["message"])
+        assert "id" in answer, f"{answer['error']}: {answer['message']}"
+        return str(answer["id"])
 
 
 @contextlib.contextmanager
 def asker(site: Site) -> Iterator[Asker]:
     """Such a process of ``site`` for the length of the block."""
-    process = site.run_python("-m", __name__, stdin=subprocess.PIPE)
-    try:
-        yield Asker(process)
-    finally:
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
+    with answering(site, __name__) as ask:
+        yield Asker(ask)
 
 
 def main() -> None:
@@ -63,14 +60,16 @@ def main() -> None:
     from backups.exceptions import BackupError
     from backups.tasks import task_request
 
-    for line in iter(sys.stdin.readline, ""):
-        asked = json.loads(line)
-        operation, refused = "", ""
+    def ask(asked: dict[str, Any]) -> dict[str, Any]:
+        answer: dict[str, Any]
+        began = time.monotonic()
         try:
-            operation = task_request(asked["kind"], archive=asked["archive"], arguments=asked["arguments"], requested_by="a visitor").id
+            answer = asdict(task_request(**asked, requested_by="a visitor"))
         except BackupError as error:
-            refused = f"{type(error).__name__}: {error.message}"
-        print(json.dumps({"operation": operation, "refused": refused}), flush=True)
+            answer = {"error": type(error).__name__, "message": error.message, "next_step": error.next_step}
+        return {**answer, "seconds": time.monotonic() - began}
+
+    answer_lines(ask)
 
 
 if __name__ == "__main__":

@@ -1,63 +1,40 @@
-"""``python -m backups.tests.gate_process``: a process that sets and reads the gate as the lines of its stdin say.
+"""``python -m backups.tests.gate_process``: a process that sets and reads the gate as it is told, word by word.
 
-``raise``, ``read_only``, ``close`` and ``open`` set it, ``read`` reads it. Each line is answered with one of JSON: ``began`` and
-``ended`` (seconds of the machine's monotonic clock) and the ``state`` of what was read or set.
+``raise``, ``read_only``, ``close`` and ``open`` set it, ``read`` reads it. The answer is that of :class:`Done`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from backups.tests.lines import answer_lines, answering
 from backups.tests.site import Site
 
-__all__ = ["Done", "GateProcess", "gate_process"]
+__all__ = ["Done", "gate_process"]
 
 
 @dataclass(frozen=True)
 class Done:
-    """What a line did, and from when to when."""
+    """What a word did, from when to when (seconds of the machine's monotonic clock), and the state of what was read or set."""
 
     began: float
     ended: float
     state: str
 
 
-class GateProcess:
-    """That process, as a test speaks to it."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
-
-    def __call__(self, word: str) -> Done:
-        """Let it set or read the gate; returns when it has."""
-        assert self._process.stdin and self._process.stdout, "opened with pipes"
-        self._process.stdin.write(word + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        assert answer, f"the process is gone: {self._process.communicate()[1]}"
-        return Done(**json.loads(answer))
-
-
 @contextlib.contextmanager
-def gate_process(site: Site) -> Iterator[GateProcess]:
-    """Such a process of ``site`` for the length of the block."""
-    process = site.run_python("-m", __name__, stdin=subprocess.PIPE)
-    try:
-        yield GateProcess(process)
-    finally:
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
+def gate_process(site: Site) -> Iterator[Callable[[str], Done]]:
+    """Such a process of ``site`` for the length of the block; call it with a word."""
+    with answering(site, __name__) as tell:
+        yield lambda word: Done(**tell(word))
 
 
 def main() -> None:
-    """Do what each line says."""
+    """Do what each word says."""
     import django
 
     django.setup()
@@ -75,11 +52,13 @@ def main() -> None:
         "open": lambda: gate_open(epoch=uuid.uuid4().hex),
         "read": lambda: None,
     }
-    for line in iter(sys.stdin.readline, ""):
+
+    def do(word: str) -> dict[str, object]:
         began = time.monotonic()
-        words[line.strip()]()
-        ended = time.monotonic()
-        print(json.dumps({"began": began, "ended": ended, "state": gate_read().state}), flush=True)
+        words[word]()
+        return asdict(Done(began, time.monotonic(), gate_read().state))
+
+    answer_lines(do)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from backups.tests.halting import halted, operations_started
 from backups.tests.servers import RedisServer
 from backups.tests.site import Site, populate
 from backups.tests.test_killed import assert_tidy
-from backups.tests.workers import SECONDS, Beat, Worker, ask, journal_of, journals, queue, send, site_cache, wait_until
+from backups.tests.workers import SECONDS, Beat, Worker, ask, in_the_site, journal_of, journals, queue, send, site_cache, wait_until
 from backups.tests.wrecking import wreck
 
 FINISHED = ("done", "failed", "recovered")
@@ -57,14 +57,6 @@ def ended(site: Site, operation: str) -> dict[str, Any]:
     """The journal of an operation, when it has come to its end."""
     wait_until(lambda: journal_of(site, operation)["status"] in FINISHED, f"the end of {operation[:8]}")
     return journal_of(site, operation)
-
-
-def in_the_site(site: Site, code: str, *args: str) -> str:
-    """What ``code`` prints in a process of the site."""
-    process = site.run_python("-c", f"import sys, django; django.setup()\n{code}", *args)
-    stdout, stderr = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, stderr
-    return stdout.strip()
 
 
 def send_ordinary(site: Site, task: str, argument: str) -> None:

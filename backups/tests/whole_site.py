@@ -7,7 +7,6 @@ live then. Nobody but the site's own processes brings that about.
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from backups.tests.servers import RedisServer
 from backups.tests.site import Site
 from backups.tests.watching import GateWatch, gate_watched
 from backups.tests.web import SiteProcesses
+from backups.tests.workers import journals
 
 __all__ = ["SETTLED_SECONDS", "WholeSite", "whole_site"]
 
@@ -48,12 +48,7 @@ class WholeSite:
 
     def journals(self) -> dict[str, dict[str, Any]]:
         """What is recorded of each operation, by its id."""
-        found = {}
-        for path in (self.site.state / "journal").glob("*.json"):
-            if not path.name.startswith("."):
-                with contextlib.suppress(FileNotFoundError):
-                    found[path.stem] = json.loads(path.read_bytes())
-        return found
+        return {journal["id"]: journal for journal in journals(self.site)}
 
     def take_on(self, kind: str, *, archive: str = "", **arguments: object) -> str:
         """Ask for an operation until a worker takes it on: one that was killed a moment ago is being started again."""

@@ -17,10 +17,11 @@ from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.filebased import FileBasedCache
 from django.core.cache.backends.redis import RedisCache
 
+from backups.tests.asker import asker
 from backups.tests.site import Site
 from timetracker.supervisor import site_processes
 
-__all__ = ["Beat", "Worker", "ask", "journal_of", "journals", "queue", "site_cache", "wait_until"]
+__all__ = ["Beat", "Worker", "ask", "in_the_site", "journal_of", "journals", "queue", "send", "site_cache", "wait_until"]
 
 # Seconds that anything here may take; the machine may be busy with other tests.
 SECONDS = 90
@@ -46,8 +47,11 @@ def site_cache(site: Site) -> BaseCache:
 
 
 def journals(site: Site) -> list[dict[str, Any]]:
-    """The journals of ``site``, oldest first."""
-    found = [json.loads(path.read_bytes()) for path in (site.state / "journal").glob("*.json")]
+    """The journals of ``site``, oldest first; those that are being written or removed just now are left out."""
+    found = []
+    for path in (site.state / "journal").glob("[!.]*.json"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append(json.loads(path.read_bytes()))
     return sorted(found, key=lambda journal: str(journal["created_at"]))
 
 
@@ -57,19 +61,24 @@ def journal_of(site: Site, operation: str) -> dict[str, Any]:
     return found
 
 
-def ask(site: Site, kind: str, archive: str = "", **arguments: Any) -> dict[str, Any]:
-    """Ask for an operation as a page does, in a process of its own; the answer of :mod:`backups.tests.asking`."""
-    process = site.run_python("-m", "backups.tests.asking", kind, archive, json.dumps(arguments))
+def in_the_site(site: Site, code: str, *args: str) -> str:
+    """What ``code`` prints in a process of the site, in which Django is set up."""
+    process = site.run_python("-c", f"import sys, django; django.setup()\n{code}", *args)
     stdout, stderr = process.communicate(timeout=SECONDS)
     assert process.returncode == 0, stderr
-    answer: dict[str, Any] = json.loads(stdout.splitlines()[-1])
-    return answer
+    return stdout.strip()
 
 
-def queue(site: Site, kind: str, archive: str = "", *, minutes_ago: float = 0, **arguments: Any) -> str:
+def ask(site: Site, kind: str, archive: str = "", **arguments: object) -> dict[str, Any]:
+    """Ask for an operation as a page does, in a process of its own; the answer of :mod:`backups.tests.asker`."""
+    with asker(site) as asks:
+        return asks.answer(kind, archive, **arguments)
+
+
+def queue(site: Site, kind: str, archive: str = "", *, minutes_ago: float = 0, **arguments: object) -> str:
     """Write a request whose message was lost, and return the operation's id."""
     code = (
-        "import json, sys, django; django.setup()\n"
+        "import json\n"
         "from datetime import UTC, datetime, timedelta\n"
         "from backups.journal import Journal\n"
         "kind, archive, arguments, minutes = sys.argv[1:]\n"
@@ -77,23 +86,18 @@ def queue(site: Site, kind: str, archive: str = "", *, minutes_ago: float = 0, *
         "journal = Journal(kind=kind, archive=archive, arguments=json.loads(arguments), created_at=created.isoformat())\n"
         "journal.save(); print(journal.id)"
     )
-    process = site.run_python("-c", code, kind, archive, json.dumps(arguments), str(minutes_ago))
-    stdout, stderr = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, stderr
-    return stdout.strip()
+    return in_the_site(site, code, kind, archive, json.dumps(arguments), str(minutes_ago))
 
 
 def send(site: Site, task: str, *args: object) -> None:
     """Send a message to the workers."""
     code = (
-        "import json, sys, django; django.setup()\n"
+        "import json\n"
         "from timetracker.celery import app\n"
         "app.loader.import_default_modules()\n"
         "app.tasks[sys.argv[1]].apply_async(json.loads(sys.argv[2]))"
     )
-    process = site.run_python("-c", code, task, json.dumps(args))
-    _, stderr = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, stderr
+    in_the_site(site, code, task, json.dumps(args))
 
 
 # --- the processes --------------------------------------------------------------------------------------------------------
