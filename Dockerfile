@@ -41,7 +41,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     DJANGO_SETTINGS_MODULE=timetracker.settings \
     DATA_DIR=/data \
-    MANAGE_COMMAND="docker compose run --rm manage"
+    MANAGE_COMMAND="docker compose run --rm manage" \
+    BACKUPS_HOLD_WAITERS=3
 COPY manage.py ./
 COPY docker/healthcheck.py docker/
 COPY static static

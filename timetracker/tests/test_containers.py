@@ -15,6 +15,7 @@ import pytest
 import yaml
 from django.conf import settings
 
+from backups.conf import SETTING_DEFAULTS
 from backups.tests.servers import PgCluster, oldest_pg_major, running
 from backups.tests.site import Site
 from backups.tests.web import WebServer
@@ -80,6 +81,15 @@ def test_gunicorn_runs_three_processes_with_four_threads_and_else_as_run_starts_
     at = args.index("--worker-tmp-dir")
     assert args[at + 1] == "/dev/shm"
     assert sorted(args[:at] + args[at + 2 :]) == sorted(ours)
+
+
+def test_one_thread_of_each_process_is_left_to_health_and_progress_while_others_wait_for_the_gate() -> None:
+    (command,) = rest_of("CMD")
+    args: list[str] = json.loads(command)
+    (waiters,) = re.findall(r"BACKUPS_HOLD_WAITERS=(\d+)", " ".join(rest_of("ENV")))
+    assert int(waiters) < int(args[args.index("--threads") + 1])
+    ours = site_processes("127.0.0.1", 8000)["web"]
+    assert SETTING_DEFAULTS["BACKUPS_HOLD_WAITERS"] < int(ours[ours.index("--threads") + 1])
 
 
 def test_the_variables_of_the_image_are_those_that_the_settings_read() -> None:
