@@ -40,7 +40,7 @@ def find_person(request: HttpRequest) -> ClientPerson | None:
     One query beside those of the session and the user. Raises what the database raises.
     """
     user = request.user
-    if not user.is_authenticated or user.is_staff or user.is_superuser:
+    if not user.is_authenticated or user.is_team:
         return None
     person = ClientPerson.objects.select_related("client").filter(user=user).order_by().first()
     if person is not None:

@@ -153,7 +153,7 @@ class ClientPersonAdmin(admin.ModelAdmin):
 
 def _delete_with_account(person: ClientPerson) -> None:
     user = person.user
-    if user.is_staff or user.is_superuser:
+    if user.is_team:
         person.delete()
     else:
         user.delete()

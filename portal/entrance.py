@@ -9,7 +9,6 @@ from typing import Any
 
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.forms import PasswordChangeForm
-from django.contrib.auth.tokens import default_token_generator
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
@@ -67,7 +66,6 @@ class NewPassword(auth_views.PasswordResetConfirmView):
 
     template_name = "portal/new_password.html"
     success_url = reverse_lazy("portal:dashboard")
-    token_generator = default_token_generator
     post_reset_login = True
     post_reset_login_backend = "django.contrib.auth.backends.ModelBackend"
 
@@ -87,7 +85,6 @@ class Invitation(NewPassword):
 
 class _ChangePassword(auth_views.PasswordChangeView):
     template_name = "portal/change_password.html"
-    form_class = PasswordChangeForm
     success_url = reverse_lazy("portal:account")
 
     def form_valid(self, form: PasswordChangeForm) -> HttpResponse:

@@ -49,7 +49,7 @@ class LoginForm(AuthenticationForm):
     def confirm_login_allowed(self, user: User) -> None:
         """Let in whoever works for a client."""
         super().confirm_login_allowed(user)
-        if user.is_staff or user.is_superuser or not hasattr(user, "client_person"):
+        if user.is_team or not hasattr(user, "client_person"):
             raise ValidationError(self.error_messages["team"], code="team")
 
 

@@ -39,7 +39,7 @@ def site_address(request: HttpRequest) -> str:
 def may_be_invited(person: ClientPerson) -> bool:
     """Whether a link may set her password: never that of an account of the team or of one that is switched off."""
     user = person.user
-    return user.is_active and not (user.is_staff or user.is_superuser) and bool(user.email)
+    return user.is_active and not user.is_team and bool(user.email)
 
 
 def invitation_link(person: ClientPerson, *, address: str) -> str:

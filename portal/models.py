@@ -31,5 +31,5 @@ class ClientPerson(Timestamped):
 
     def clean(self) -> None:
         """Refuse an account of the team: whoever edits clients' people need not be its equal."""
-        if self.user_id is not None and (self.user.is_staff or self.user.is_superuser):
+        if self.user_id is not None and self.user.is_team:
             raise ValidationError("This account belongs to the team. A client's person has an account of her own.", code="team")

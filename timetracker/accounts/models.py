@@ -46,6 +46,11 @@ class User(Timestamped, AbstractUser):
     def __str__(self) -> str:
         return self.full_name or self.username
 
+    @property
+    def is_team(self) -> bool:
+        """Whether this is an account of the team, and so of no client."""
+        return self.is_staff or self.is_superuser
+
     def get_full_name(self) -> str:
         """Return the full name, or the username where none is known."""
         return self.full_name or self.username
