@@ -201,24 +201,32 @@ def failures_told() -> Iterator[None]:
         raise SystemExit(130) from None
 
 
-def prepare(*, empty: bool) -> None:
-    """Make the site ready and leave its processes to others: what a container does once, before theirs start.
+def make_ready(*, empty: bool, demo: bool, restore: str, anew: str) -> list[str]:
+    """Bring the site into a state in which its processes can be started; the sentences that say how to log in.
 
-    No demo data; ``empty`` begins anew where the database of an installation that has been in use is empty.
+    ``demo`` fills an installation that never had any data. ``empty`` begins anew where the database of one that has been in
+    use is empty; ``restore`` and ``anew`` are what to type for the one or the other there.
     """
+    django.setup()
+    recover()
+    if not empty:
+        refuse_lost_database(restore=restore, anew=anew)
+    migrate()
+    collect_static()
+    client_view = fill_first_time(empty=not demo)
+    password = admin_ensure()
+    log_in = password and f"Log in as {FIRST_ADMIN} with the password {password} (shown this once; change it there)."
+    return [sentence for sentence in (log_in, client_view) if sentence]
+
+
+def prepare(*, empty: bool) -> None:
+    """Make the site ready and leave its processes to others: what a container does once, before theirs start. No demo data."""
     os.umask(0o077)
     with failures_told():
-        django.setup()
-        recover()
-        if not empty:
-            refuse_lost_database(restore=f"{os.environ['MANAGE_COMMAND']} backup_restore", anew="docker compose run --rm prepare --empty")
-        migrate()
-        collect_static()
-        fill_first_time(empty=True)
-        password = admin_ensure()
-    say("The site is ready.")
-    if password:
-        say(f"Log in as {FIRST_ADMIN} with the password {password} (shown this once; change it there).")
+        restore = f"{os.environ['MANAGE_COMMAND']} backup_restore"
+        ways_in = make_ready(empty=empty, demo=False, restore=restore, anew="docker compose run --rm prepare --empty")
+    for sentence in ("The site is ready.", *ways_in):
+        say(sentence)
 
 
 def start(*, empty: bool) -> NoReturn:
@@ -229,20 +237,10 @@ def start(*, empty: bool) -> NoReturn:
         if refusal := address_refused(host, port):
             say(refusal)
             raise SystemExit(1)
-        django.setup()
-        recover()
-        if not empty:
-            refuse_lost_database(restore="./run restore", anew="./run --empty")
-        migrate()
-        collect_static()
-        client_view = fill_first_time(empty=empty)
-        password = admin_ensure()
+        ways_in = make_ready(empty=empty, demo=not empty, restore="./run restore", anew="./run --empty")
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - a comparison
-    say(f"TimeTracker is at {settings.SITE_URL or f'http://{shown}:{port}'}/ - Ctrl-C ends it.")
-    if password:
-        say(f"Log in as {FIRST_ADMIN} with the password {password} (shown this once; change it there).")
-    if client_view:
-        say(client_view)
+    for sentence in (f"TimeTracker is at {settings.SITE_URL or f'http://{shown}:{port}'}/ - Ctrl-C ends it.", *ways_in):
+        say(sentence)
     connections.close_all()
     # gunicorn puts its working directory first on the path of modules: that must be ours and not the caller's.
     os.chdir(BASE_DIR)
