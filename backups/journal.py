@@ -25,6 +25,7 @@ from backups.files import apply_owner, private_folder, write_durably
 
 __all__ = [
     "Journal",
+    "is_operation_id",
     "journal_find",
     "journal_load",
     "journal_load_all",
@@ -123,9 +124,14 @@ def journal_load(path: Path) -> Journal:
     return Journal(**known)
 
 
+def is_operation_id(text: str) -> bool:
+    """Whether ``text`` could be the id of an operation: 32 hex digits."""
+    return bool(_ID.fullmatch(text))
+
+
 def journal_find(operation_id: str) -> Journal | None:
     """The journal of one operation; None where there is none, or it says nothing any more."""
-    if not _ID.fullmatch(operation_id):
+    if not is_operation_id(operation_id):
         return None
     try:
         return journal_load(Journal(kind="", id=operation_id).path)
@@ -169,7 +175,7 @@ def journal_load_all() -> list[Journal]:
 
 def journals_damaged() -> list[str]:
     """The ids of operations whose journal is there and says nothing any more. Writes are atomic, so a failing disk did it."""
-    return sorted(path.stem for path, journal in _read_all() if journal is None and _ID.fullmatch(path.stem))
+    return sorted(path.stem for path, journal in _read_all() if journal is None and is_operation_id(path.stem))
 
 
 def _read_all() -> Iterator[tuple[Path, Journal | None]]:

@@ -6,19 +6,16 @@ kind with a salt of its own, for ``BACKUPS_PROGRESS_HOURS``.
 
 from __future__ import annotations
 
-import re
-
 from django.core.signing import BadSignature, SignatureExpired, TimestampSigner
 from django.urls import reverse
 
 from backups.conf import conf
+from backups.journal import is_operation_id
 
 __all__ = ["LinkExpired", "LinkInvalid", "cancel_link", "cancel_operation_of", "progress_link", "progress_operation_of"]
 
 PROGRESS_SALT = "backups.progress"
 CANCEL_SALT = "backups.cancel"
-
-_OPERATION = re.compile(r"[0-9a-f]{32}")
 
 
 class LinkInvalid(Exception):
@@ -51,7 +48,7 @@ def cancel_operation_of(token: str) -> str:
 
 
 def _token(operation_id: str, salt: str) -> str:
-    if not _OPERATION.fullmatch(operation_id):
+    if not is_operation_id(operation_id):
         raise ValueError(f"{operation_id!r} is no operation id.")
     return _signer(salt).sign(operation_id)
 

@@ -162,7 +162,7 @@ def progress_data(request: HttpRequest, token: str) -> HttpResponse:
     try:
         watched = _watched(progress_operation_of(token))
     except LinkInvalid as error:
-        return _unstored(JsonResponse({"error": str(error) or _sentence(error)}, status=_link_status(error)))
+        return _unstored(JsonResponse({"error": _sentence(error)}, status=_link_status(error)))
     return _unstored(JsonResponse({**asdict(watched), "finished": watched.is_finished}))
 
 
@@ -223,7 +223,7 @@ def _duration(spent: timedelta) -> str:
 
 
 def _link_refused(error: LinkInvalid) -> HttpResponse:
-    return _page("backups/link_refused.html", {"sentence": str(error) or _sentence(error)}, status=_link_status(error))
+    return _page("backups/link_refused.html", {"sentence": _sentence(error)}, status=_link_status(error))
 
 
 def _link_status(error: LinkInvalid) -> int:
@@ -231,7 +231,7 @@ def _link_status(error: LinkInvalid) -> int:
 
 
 def _sentence(error: LinkInvalid) -> str:
-    return (type(error).__doc__ or "").strip()
+    return str(error) or (type(error).__doc__ or "").strip()
 
 
 def _page(template: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
