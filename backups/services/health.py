@@ -6,14 +6,12 @@ does not answer is told. No archive is opened: its name says when it was made, i
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 from zoneinfo import ZoneInfoNotFoundError
 
 from django.db import DatabaseError, connections
@@ -29,6 +27,7 @@ from backups.presence import WorkerSeen, tick_seen, worker_seen
 from backups.retention import CLOCKS_DIFFER
 from backups.schedules import next_runs, sentence
 from backups.services.kept import kept_current, kept_describe, kept_usable
+from backups.services.question import Question
 from backups.storage import archive_store, is_archive_name
 
 __all__ = ["Failure", "Health", "LastBackup", "Readiness", "ScheduleHealth", "backup_health", "backup_ready"]
@@ -41,7 +40,6 @@ STORE_SECONDS = 5.0
 TICK_LATE = timedelta(minutes=5)
 
 DatabaseState = Literal["ok", "closed", "incomplete", "broken", "silent"]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -116,36 +114,6 @@ class Health:
     def is_healthy(self) -> bool:
         """Whether there is no problem."""
         return not self.problems
-
-
-class Question(Generic[T]):
-    """A question whose answer may never come, asked in a thread of its own and at most once at a time in this process.
-
-    Who asks while it is open waits for the same answer; so a server that hangs costs one thread and not one per request.
-    """
-
-    def __init__(self, ask: Callable[[], T]) -> None:
-        """Keep what is to be asked; nothing is asked yet."""
-        self._ask = ask
-        self._lock = threading.Lock()
-        self._open: Future[T] | None = None
-
-    def begin(self) -> Future[T]:
-        """Ask, unless the question is open already; the answer, or the error, comes in the future."""
-        with self._lock:
-            if self._open is None or self._open.done():
-                self._open = Future()
-                # A daemon: at the end of the process nobody waits for a server that does not answer.
-                threading.Thread(target=self._answer, args=(self._open,), name="health", daemon=True).start()
-            return self._open
-
-    def _answer(self, future: Future[T]) -> None:
-        try:
-            future.set_result(self._ask())
-        except BaseException as error:
-            future.set_exception(error)
-        finally:
-            connections.close_all()
 
 
 def backup_ready() -> Readiness:

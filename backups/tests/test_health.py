@@ -17,7 +17,8 @@ from backups.gate import GateState, gate_close, gate_open, gate_raise
 from backups.journal import Journal
 from backups.models import Backup, BackupSchedule
 from backups.presence import WORKER_KEY, tick_note, worker_announce, worker_withdraw
-from backups.services.health import Health, Question, backup_health, backup_ready
+from backups.services.health import Health, backup_health, backup_ready
+from backups.services.question import Question
 
 NOW = datetime.now(UTC)
 TOKEN = "a-token-for-tests-0123456789"
