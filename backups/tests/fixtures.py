@@ -150,3 +150,10 @@ def site(request: pytest.FixtureRequest) -> Site:
     """A migrated scratch site on each engine."""
     chosen: Site = request.getfixturevalue("sqlite_site" if request.param == "sqlite" else "postgres_site")
     return chosen
+
+
+@pytest.fixture
+def cache_away(own_gate: None, settings: Settings, tmp_path: Path) -> None:
+    """A gate whose server is gone; no file of this host says anything either."""
+    nowhere = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": f"unix://{tmp_path}/nobody"}
+    settings.CACHES = {**settings.CACHES, "backups": nowhere}

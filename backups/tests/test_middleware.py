@@ -44,13 +44,6 @@ OPERATION = "0123456789abcdef0123456789abcdef"
 View = Callable[[WSGIRequest], HttpResponseBase]
 
 
-@pytest.fixture
-def cache_away(settings: Settings, tmp_path: Path) -> None:
-    """A gate whose server is gone; no file of this host says anything either."""
-    nowhere = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": f"unix://{tmp_path}/nobody"}
-    settings.CACHES = {**settings.CACHES, "backups": nowhere}
-
-
 class Pages:
     """What stands behind the middleware: each request is answered by the next of ``views``; errors become pages as in Django."""
 

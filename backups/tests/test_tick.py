@@ -12,7 +12,9 @@ from backups.exceptions import BackupError, Interrupted
 from backups.services import tick
 from backups.services.tick import backup_tick
 from backups.tests.site import Site
-from backups.tests.workers import journal_of
+from backups.tests.workers import in_the_site, journal_of
+
+STEPS = ["tick_note", "tick_recover", "maintenance_publish", "requests_run", "carry_over_pending", "schedules_run", "watch_sweep"]
 
 
 class Steps:
@@ -20,7 +22,7 @@ class Steps:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **failures: BaseException) -> None:
         self.called: list[str] = []
-        for name in ("tick_note", "tick_recover", "maintenance_publish", "requests_run", "carry_over_pending", "schedules_run"):
+        for name in STEPS:
             monkeypatch.setattr(tick, name, self._step(name, failures.get(name)))
 
     def _step(self, name: str, failure: BaseException | None) -> object:
@@ -39,7 +41,7 @@ def test_a_step_that_fails_is_logged_once_and_the_others_are_tried(
         monkeypatch, tick_recover=BackupError("No lock."), requests_run=OSError("The disk is full."), maintenance_publish=KeyError("x")
     )
     backup_tick()
-    assert steps.called == ["tick_note", "tick_recover", "maintenance_publish", "requests_run", "carry_over_pending", "schedules_run"]
+    assert steps.called == STEPS
     failed = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert [record.getMessage() for record in failed] == [
         "The tick could not recover what was interrupted: No lock. Nothing was changed. Run: manage.py backup_status",
@@ -58,9 +60,7 @@ def test_an_interruption_ends_the_tick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def recovering(site: Site) -> None:
     """Run that step in a process of ``site``."""
-    process = site.run_python("-c", "import django; django.setup()\nfrom backups.services.tick import tick_recover; tick_recover()")
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 0, stderr
+    in_the_site(site, "from backups.services.tick import tick_recover; tick_recover()")
 
 
 def test_a_tick_leaves_the_lock_alone_where_nothing_was_interrupted(sqlite_site: Site) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from django.core.cache import caches
-from pytest_django import Settings
 
 from backups.exceptions import Interrupted, RequestTaken
 from backups.interrupts import interruptible, too_late, uninterrupted
@@ -92,10 +91,7 @@ def test_the_log_keeps_the_last_thirty_lines(running: Journal) -> None:
     assert [line.rpartition(" ")[2] for line in seen(running).log] == [str(number) for number in range(10, 40)]
 
 
-def test_without_a_cache_the_journal_says_what_is_known_and_nothing_fails(running: Journal, settings: Settings) -> None:
-    settings.CACHES = settings.CACHES | {
-        "backups": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
-    }
+def test_without_a_cache_the_journal_says_what_is_known_and_nothing_fails(running: Journal, cache_away: None) -> None:
     with watching(running, Progress()):
         running.enter("shadow")
     shown = seen(running)
