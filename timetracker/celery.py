@@ -58,7 +58,12 @@ def broker_settings() -> dict[str, Any]:
         return {
             "broker_url": settings.REDIS_URL,
             # Seconds; without them a server that is silent instead of gone would hold up whoever asks for something.
-            "broker_transport_options": {"socket_connect_timeout": 2, "socket_timeout": 5, "max_retries": 1, "global_keyprefix": "broker:"},
+            "broker_transport_options": {
+                "socket_connect_timeout": 2,
+                "socket_timeout": 5,
+                "max_retries": 1,
+                "global_keyprefix": f"{settings.REDIS_PREFIX}:broker:",
+            },
         }
     folders = {name: settings.DATA_DIR / "broker" / name for name in ("messages", "control")}
     for folder in folders.values():

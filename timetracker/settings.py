@@ -5,6 +5,7 @@ Defaults are safe and need no server: SQLite in WAL mode, files below ``DATA_DIR
 
 from __future__ import annotations
 
+import hashlib
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -161,6 +162,10 @@ if _default["ENGINE"].endswith("sqlite3"):
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.str("REDIS_URL", default="")
+# What every key there begins with, so that sites which share a server do not share a gate. All processes of one site have its
+# secret key and the name of its database in common, wherever they run; of a file not the folder, which a container calls differently.
+_identity = hashlib.sha256(f"redis {SECRET_KEY} {Path(_default['NAME']).name}".encode()).hexdigest()
+REDIS_PREFIX = env.str("REDIS_PREFIX", default="") or f"timetracker-{_identity[:12]}"
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
     # The gate's own cache: outside the database, seen by every process. Several hosts need REDIS_URL.
@@ -168,7 +173,7 @@ CACHES = {
         {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": REDIS_URL,
-            "KEY_PREFIX": "backups",
+            "KEY_PREFIX": f"{REDIS_PREFIX}:backups",
             # Seconds. Without them a server that is silent instead of gone would hold up every page.
             "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 2},
         }
@@ -183,7 +188,7 @@ CACHES = {
 }
 
 # What the throttle of logins counts: apart from the gate, since anybody can fill it. A flood of it drops counts at random.
-CACHES["logins"] = {**CACHES["backups"], "KEY_PREFIX": "logins"}
+CACHES["logins"] = {**CACHES["backups"], "KEY_PREFIX": f"{REDIS_PREFIX}:logins"}
 if not REDIS_URL:
     CACHES["logins"] |= {"LOCATION": DATA_DIR / "logins", "OPTIONS": {"MAX_ENTRIES": 10_000}}
 

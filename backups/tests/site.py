@@ -90,6 +90,8 @@ class Site:
             "DATA_DIR": str(self.data_dir),
             "SECRET_KEY": self.secret_key,
             "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
+            # Known beforehand, for tests that look into Redis themselves.
+            "REDIS_PREFIX": self.data_dir.name,
         }
         if self.cluster:
             env["BACKUPS_PG_BIN_DIRS"] = str(self.cluster.bin_dir)

@@ -134,8 +134,8 @@ def shared_env(request: pytest.FixtureRequest, tmp_path: Path, settings: Setting
     }
     if request.param == "redis":
         server: RedisServer = request.getfixturevalue("redis_server")
-        env["REDIS_URL"] = server.url
-        use_cache(settings, "django.core.cache.backends.redis.RedisCache", server.url, KEY_PREFIX="backups")
+        env |= {"REDIS_URL": server.url, "REDIS_PREFIX": "site"}
+        use_cache(settings, "django.core.cache.backends.redis.RedisCache", server.url, KEY_PREFIX="site:backups")
         caches["backups"].clear()
     return env
 

@@ -42,7 +42,7 @@ def wait_until(is_so: Callable[[], bool], what: str, *, seconds: float = SECONDS
 def site_cache(site: Site) -> BaseCache:
     """The gate's cache of ``site``, as its processes see it."""
     if url := site.env.get("REDIS_URL"):
-        return RedisCache(url, {"KEY_PREFIX": "backups"})
+        return RedisCache(url, {"KEY_PREFIX": f"{site.env['REDIS_PREFIX']}:backups"})
     return FileBasedCache(str(site.data_dir / "gate"), {"OPTIONS": {"MAX_ENTRIES": 100_000}})
 
 

@@ -200,3 +200,16 @@ def test_every_page_carries_the_security_headers(client: Any) -> None:
     assert response["X-Frame-Options"] == "DENY"
     assert response["X-Content-Type-Options"] == "nosniff"
     assert response["Referrer-Policy"] == "same-origin"
+
+
+def test_keys_in_redis_are_the_same_for_all_processes_of_a_site_and_others_for_another(tmp_path: Path) -> None:
+    def prefix(**env: str) -> str:
+        return str(read_settings(tmp_path, "REDIS_PREFIX", **env)["REDIS_PREFIX"])
+
+    site = prefix(DATABASE_URL="postgres://web@db.example.org/site", REDIS_URL="redis://127.0.0.1:1/0")
+    assert site == prefix(DATABASE_URL="postgres://worker@127.0.0.1:6432/site", REDIS_URL="redis://cache.example.org:1/0")
+    assert site != prefix(DATABASE_URL="postgres://web@db.example.org/copy_of_site")
+    assert site != prefix(DATABASE_URL="postgres://web@db.example.org/site", SECRET_KEY=f"{KEY}!")
+    assert prefix(REDIS_PREFIX="mine") == "mine"
+    caches = read_settings(tmp_path, "CACHES", REDIS_URL="redis://127.0.0.1:1/0", REDIS_PREFIX="mine")["CACHES"]
+    assert (caches["backups"]["KEY_PREFIX"], caches["logins"]["KEY_PREFIX"]) == ("mine:backups", "mine:logins")
