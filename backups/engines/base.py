@@ -8,7 +8,7 @@ live database is closed, broken or gone. ``backups/tests/contracts.py`` runs one
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -186,9 +186,19 @@ class Engine(ABC):
         :class:`~backups.exceptions.RestoreNotUndone`.
         """
 
-    def load_in_place(self, journal: Journal, dump: Path, plan: Plan, progress: Progress, *, on_close: Callable[[], None]) -> None:
+    def load_in_place(
+        self,
+        journal: Journal,
+        dump: Path,
+        plan: Plan,
+        progress: Progress,
+        *,
+        expected: Mapping[str, int],
+        on_close: Callable[[], None],
+    ) -> None:
         """Replace the live data by ``dump`` in one transaction of the live database itself (``plan.strategy`` is in-place).
 
+        ``expected`` are the rows per table that the archive counts; the transaction MUST NOT be committed with others.
         ``on_close`` is called right before the live data may no longer be read. :meth:`judge` MUST say afterwards whether
         the transaction was committed. Only engines whose :meth:`plan_restore` chooses in-place have it.
         """

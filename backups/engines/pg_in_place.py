@@ -8,9 +8,11 @@ tells afterwards whether it was committed.
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from psycopg2 import sql
@@ -108,6 +110,36 @@ _DROPS_END = """
 END
 $backups$;
 """
+# Before the commit: what was loaded is what the archive counts, while nobody else can have written to it. A table that the
+# archive does not know is another role's, and none of our business.
+_COUNTS = """\
+DO $backups$
+DECLARE
+    checked record;
+    counted bigint;
+BEGIN
+    FOR checked IN
+        SELECT w.key, w.value::bigint AS wanted, t.identity
+        FROM jsonb_each_text({expected}) w LEFT JOIN (
+            SELECT CASE n.nspname WHEN 'public' THEN '' ELSE n.nspname || '.' END || c.relname AS key,
+                   CASE c.relkind WHEN 'p' THEN '' ELSE 'ONLY ' END || format('%I.%I', n.nspname, c.relname) AS identity
+            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+        ) t USING (key)
+        ORDER BY 1
+    LOOP
+        counted := 0;
+        IF checked.identity IS NOT NULL THEN
+            EXECUTE 'SELECT count(*) FROM ' || checked.identity INTO counted;
+        END IF;
+        IF counted <> checked.wanted THEN
+            RAISE EXCEPTION 'After loading, table % has % rows, and the archive''s manifest counts %.',
+                            checked.key, counted, checked.wanted;
+        END IF;
+    END LOOP;
+END
+$backups$;
+"""
 _WARNING = re.compile(r"WARNING:\s+(Left out: .*)$")
 
 
@@ -158,11 +190,12 @@ def load_in_place(
     *,
     extensions_present: set[str],
     schemas_present: set[str],
+    expected: Mapping[str, int],
     server_major: int,
     operation: str,
     progress: Progress,
 ) -> None:
-    """Drop and load in one transaction of the live database.
+    """Drop and load in one transaction of the live database, which is committed only with the ``expected`` rows per table.
 
     ``maintenance`` ends sessions that stand in the way meanwhile. Raises :class:`~backups.exceptions.RestoreFailed` with
     ``psql``'s first error; nothing was changed then.
@@ -177,7 +210,10 @@ def load_in_place(
             _write_load(load, tools, dump, entries, server_major=server_major, operation=operation)
         drops.write_text(_DROPS + _DROPPED_SCHEMAS + _DROPS_END)
         mark = sql.SQL("COMMENT ON DATABASE {} IS {};\n").format(sql.Identifier(server.live), sql.Literal(mark_of(operation)))
-        after.write_text(_grants_script(maintenance, statements) + mark.as_string(maintenance))
+        counts = sql.SQL(_COUNTS).format(expected=sql.Literal(json.dumps(dict(expected))))
+        after.write_text(
+            counts.as_string(maintenance) + _grants_script(maintenance, statements) + mark.as_string(maintenance), encoding="utf-8"
+        )
         scripts = [str(drops), str(load), str(after)]
         args, env = psql_command(tools, server, scripts, database=server.live, operation=operation, single_transaction=True)
         # The commit is the point of no return, so it must reach the disk like any other.

@@ -7,7 +7,7 @@ database bears after the swap) and, for an undo, ``adopted``. For the strategy i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from time import monotonic, sleep
@@ -313,7 +313,16 @@ class PostgresEngine(Engine):
             )
         return {"milliseconds_closed": milliseconds, "kept": swap.for_undo}
 
-    def load_in_place(self, journal: Journal, dump: Path, plan: Plan, progress: Progress, *, on_close: Callable[[], None]) -> None:
+    def load_in_place(
+        self,
+        journal: Journal,
+        dump: Path,
+        plan: Plan,
+        progress: Progress,
+        *,
+        expected: Mapping[str, int],
+        on_close: Callable[[], None],
+    ) -> None:
         """One transaction on the live database.
 
         What the service does around it: a safety archive before; the gate closed from ``on_close`` until after
@@ -340,6 +349,7 @@ class PostgresEngine(Engine):
                 contents,
                 extensions_present=extensions,
                 schemas_present=schemas,
+                expected=expected,
                 server_major=major,
                 operation=journal.id,
                 progress=progress,

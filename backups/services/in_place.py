@@ -30,7 +30,6 @@ from backups.services.stages import (
     Before,
     after_the_swap,
     enter,
-    rows_equal,
     staging_folder,
     uploads_staged,
     warn_of_strays,
@@ -78,9 +77,7 @@ def in_place_load(
     carry_over_remember(journal)
     try:
         enter(journal, progress, "load", total=dump.stat().st_size)
-        engine.load_in_place(journal, dump, plan, progress, on_close=lambda: gate_close(local_marker=True))
-        enter(journal, progress, "rows")
-        rows_equal(manifest_rows, engine.rows())
+        engine.load_in_place(journal, dump, plan, progress, expected=manifest_rows, on_close=lambda: gate_close(local_marker=True))
         enter(journal, progress, "migrate")
         outcome = shadow_run(journal, _live_name(), lenient=lenient)
         rows_after = engine.rows()
@@ -116,7 +113,7 @@ def in_place_load(
             rows_before=before.rows,
             rows_after=rows_after,
             migrated=outcome["migrated"],
-            milliseconds_closed=round(1000 * sum(progress.timings.get(stage, 0.0) for stage in ("load", "rows", "migrate")), 1),
+            milliseconds_closed=round(1000 * sum(progress.timings.get(stage, 0.0) for stage in ("load", "migrate")), 1),
             is_redo=journal.arguments.get("is_redo", False),
         )
         operation_live(journal, engine, status="done", report=report, progress=progress)
@@ -164,6 +161,5 @@ def _back(journal: Journal, engine: Engine, progress: Progress) -> None:
         reader.extract(database_to=dump, uploads_to=None, on_bytes=progress.advance)
         plan = engine.plan_restore(reader.manifest.database, strategy="in-place", jobs=conf.restore_jobs)
         engine.inspect_dump(dump, plan)
-        engine.load_in_place(journal, dump, plan, progress, on_close=lambda: None)
-        rows_equal(reader.manifest.rows, engine.rows())
+        engine.load_in_place(journal, dump, plan, progress, expected=reader.manifest.rows, on_close=lambda: None)
     engine.settle(journal, "old")

@@ -63,7 +63,7 @@ def load(engine: PostgresEngine, journal: Journal, path: Path, info: DatabaseInf
     plan = engine.plan_restore(info, dump_size=path.stat().st_size)
     assert plan.strategy == "in-place"
     engine.inspect_dump(path, plan)
-    engine.load_in_place(journal, path, plan, progress or Progress(), on_close=nothing)
+    engine.load_in_place(journal, path, plan, progress or Progress(), expected={}, on_close=nothing)
     return plan
 
 
@@ -334,8 +334,33 @@ def load_killed(scratch: ScratchPostgres, journal: Journal, dump: tuple[Path, Da
 
     with engine.lock(journal.id):
         plan = engine.plan_restore(info)
-        engine.load_in_place(journal, path, plan, Progress(), on_close=nothing if committed else block)
+        engine.load_in_place(journal, path, plan, Progress(), expected={}, on_close=nothing if committed else block)
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_other_rows_than_the_archive_counts_are_not_committed(scratch: ScratchPostgres, tmp_path: Path) -> None:
+    scratch.execute(
+        'CREATE SCHEMA "Older Years"; CREATE TABLE "Older Years"."a.b" AS SELECT generate_series(1, 5) AS n;'
+        "CREATE TABLE parted (n integer) PARTITION BY RANGE (n); CREATE TABLE parted_low PARTITION OF parted FOR VALUES FROM (0) TO (9);"
+        "INSERT INTO parted VALUES (1), (2), (3)"
+    )
+    path, info = make_dump(scratch, tmp_path)
+    engine, journal = scratch.engine(), new_journal("restore")
+    counted = engine.rows()
+    assert counted["Older Years.a.b"] == 5
+    assert counted["parted"] == 3
+    scratch.execute(CHANGES)
+    for wrong in ({"parted": 4}, {"Older Years.a.b": 6}, {"never_there": 1}):
+        with engine.lock(journal.id):
+            plan = engine.plan_restore(info)
+            with pytest.raises(RestoreFailed, match=f"table {next(iter(wrong))} has"):
+                engine.load_in_place(journal, path, plan, Progress(), expected=counted | wrong, on_close=nothing)
+            assert engine.judge(journal) == "old"
+        assert scratch.query(NAMES) == NAMES_AFTER_CHANGES
+    with engine.lock(journal.id):
+        engine.load_in_place(journal, path, engine.plan_restore(info), Progress(), expected=counted, on_close=nothing)
+        engine.settle(journal, "new")
+    assert engine.rows() == counted
 
 
 @pytest.mark.parametrize("committed", [False, True])
@@ -378,7 +403,7 @@ def test_a_psql_that_is_killed_never_commits_half(scratch: ScratchPostgres, tmp_
     with engine.lock(journal.id):
         plan = engine.plan_restore(dump[1])
         with pytest.raises(RestoreFailed, match="ended by signal 9"):
-            engine.load_in_place(journal, dump[0], plan, Progress(), on_close=block)
+            engine.load_in_place(journal, dump[0], plan, Progress(), expected={}, on_close=block)
         sessions[0].close()
         engine.end_leftovers(Journal("restore", id=journal.id))
         assert engine.judge(journal) == "old"

@@ -413,7 +413,7 @@ def test_a_newer_client_alone_dumps_and_restores_an_older_server(
     engine, journal = scratch.engine(), new_journal("restore")
     with engine.lock(journal.id):
         plan = engine.plan_restore(dump[1], strategy="in-place")
-        engine.load_in_place(journal, dump[0], plan, Progress(), on_close=lambda: None)
+        engine.load_in_place(journal, dump[0], plan, Progress(), expected={}, on_close=lambda: None)
         engine.settle(journal, "new")
     assert scratch.query(NAMES) == NAMES_OF_CONTENT
     scratch.truncate(dump[0])

@@ -19,7 +19,7 @@ CREATE_STAGES = ("preflight", "dump", "verify", "store")
 RESTORE_STAGES = ("preflight", "extract", "shadow", "rows", "migrate", "analyze", "uploads", "drain", "swap")
 UNDO_STAGES = ("shadow", "migrate", "analyze", "drain", "swap")
 # In place; after "load" the transaction has been committed, and going back is a second load.
-IN_PLACE_STAGES = ("preflight", "extract", "dump", "verify", "store", "uploads", "drain", "load", "rows", "migrate")
+IN_PLACE_STAGES = ("preflight", "extract", "dump", "verify", "store", "uploads", "drain", "load", "migrate")
 
 
 @dataclass

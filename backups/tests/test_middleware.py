@@ -229,7 +229,7 @@ def test_those_beyond_the_bound_wait_a_moment_too(settings: Settings, monkeypatc
     assert Pages(page("new")).ask().content == b"new"
 
 
-@pytest.mark.parametrize("stage", ["load", "rows", "migrate"])
+@pytest.mark.parametrize("stage", ["load", "migrate"])
 def test_nobody_waits_for_a_load_in_place(settings: Settings, stage: str) -> None:
     settings.BACKUPS_HOLD_SECONDS = 3600
     close(stage)

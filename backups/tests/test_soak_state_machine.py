@@ -30,7 +30,7 @@ from backups.tests.whole_site import WholeSite, whole_site
 
 STAGES = ("preflight", "extract", "shadow", "rows", "migrate", "analyze", "drain", "swap", "closed", "switched")
 UNDO_STAGES = ("shadow", "migrate", "analyze", "drain", "swap", "closed", "switched")
-UNDO_STAGES_IN_PLACE = ("extract", "dump", "drain", "load", "closed", "rows", "migrate")
+UNDO_STAGES_IN_PLACE = ("extract", "dump", "drain", "load", "closed", "migrate")
 CREATE_STAGES = ("preflight", "dump", "verify", "store")
 
 Fault = Callable[[Halted], object]
