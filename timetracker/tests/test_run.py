@@ -142,7 +142,7 @@ def processes_below(pid: int) -> list[int]:
 
 def site_children(pid: int) -> dict[str, int]:
     """The ids of web server, worker and beat, by their names, as far as they are there."""
-    found = {}
+    found: dict[str, int] = {}
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         try:
             words = Path(f"/proc/{child}/cmdline").read_text().split("\0")

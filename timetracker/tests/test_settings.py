@@ -155,7 +155,7 @@ def test_backups_settings_come_from_the_environment(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("given", "seconds"), [({}, 60), ({"CONN_MAX_AGE": "0"}, 0), ({"CONN_MAX_AGE": "none"}, None)])
-def test_connections_are_kept_as_long_as_wanted_and_checked_before_use(tmp_path: Path, given: dict[str, str], seconds: int | None) -> None:
+def test_connections_are_kept_as_long_as_wanted_and_checked_before_use(tmp_path: Path, given: dict[str, Any], seconds: int | None) -> None:
     default = read_settings(tmp_path, "DATABASES", **given)["DATABASES"]["default"]
     assert (default["CONN_MAX_AGE"], default["CONN_HEALTH_CHECKS"]) == (seconds, True)
 
