@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
@@ -56,7 +57,7 @@ def test_the_settings_read_their_secrets_from_files(tmp_path: Path) -> None:
     }
     for name, value in secrets.items():
         (tmp_path / name.lower()).write_text(f"{value}\n")
-    files = {f"{name}_FILE": str(tmp_path / name.lower()) for name in secrets}
+    files: dict[str, Any] = {f"{name}_FILE": str(tmp_path / name.lower()) for name in secrets}
     values = read_settings(tmp_path, "SECRET_KEY", "DATABASES", "BACKUPS_HEALTH_TOKEN", "BACKUPS_SIGNING_KEYS", **files, SECRET_KEY="")
     assert values["SECRET_KEY"] == KEY
     assert values["DATABASES"]["default"]["PASSWORD"] == "pass/word"

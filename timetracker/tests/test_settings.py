@@ -203,7 +203,7 @@ def test_every_page_carries_the_security_headers(client: Any) -> None:
 
 
 def test_keys_in_redis_are_the_same_for_all_processes_of_a_site_and_others_for_another(tmp_path: Path) -> None:
-    def prefix(**env: str) -> str:
+    def prefix(**env: Any) -> str:
         return str(read_settings(tmp_path, "REDIS_PREFIX", **env)["REDIS_PREFIX"])
 
     site = prefix(DATABASE_URL="postgres://web@db.example.org/site", REDIS_URL="redis://127.0.0.1:1/0")
