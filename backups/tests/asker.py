@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from backups.tests.lines import answer_lines, answering
 from backups.tests.site import Site
+from backups.tests.standing import answer_lines, answering
 
 __all__ = ["Asker", "NobodyThere", "asker"]
 

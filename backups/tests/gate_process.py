@@ -11,8 +11,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-from backups.tests.lines import answer_lines, answering
 from backups.tests.site import Site
+from backups.tests.standing import answer_lines, answering
 
 __all__ = ["Done", "gate_process"]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,7 @@ import pytest
 from backups.tests.servers import PgCluster, RedisServer, running
 from backups.tests.site import Site
 from backups.tests.web import WebServer
-
-# Seconds in which a server that is there again must be found again.
-PATIENCE = 60
+from backups.tests.workers import journals, wait_until
 
 
 def ready(web: WebServer) -> tuple[int, dict[str, Any]]:
@@ -32,14 +28,6 @@ def health(web: WebServer) -> tuple[int, dict[str, Any]]:
     return status, json.loads(body)
 
 
-def eventually(look: Callable[[], bool]) -> None:
-    """Wait until it is so."""
-    deadline = time.monotonic() + PATIENCE
-    while not look():
-        assert time.monotonic() < deadline, "it never came about"
-        time.sleep(0.05)
-
-
 def with_backup(site: Site) -> str:
     """Make one backup, and let nobody expect another: there is no worker here. Returns its name."""
     site.execute("UPDATE backups_backupschedule SET enabled = (1 = 0)" if site.cluster else "UPDATE backups_backupschedule SET enabled = 0")
@@ -49,8 +37,8 @@ def with_backup(site: Site) -> str:
 
 def operation_of(site: Site) -> str:
     """The id of the one operation that there was."""
-    (journal,) = (site.state / "journal").glob("*.json")
-    return journal.stem
+    (journal,) = journals(site)
+    return str(journal["id"])
 
 
 def links_of(site: Site, operation: str) -> list[str]:
@@ -86,7 +74,7 @@ def test_all_probes_answer_while_the_database_server_is_stopped(postgres_site: S
         assert b"backups_database_up 0\n" in web.get("/backups/metrics")[1]
         assert [web.get(link)[0] for link in links] == [200, 200]
         pg.start()
-        eventually(lambda: ready(web)[0] == 200)
+        wait_until(lambda: ready(web)[0] == 200, "the server, found again")
         assert health(web)[0] == 200
 
 
@@ -104,7 +92,7 @@ def test_a_database_server_that_is_silent_holds_nobody_up(postgres_site: Site, p
             assert web.get("/healthz")[0] == 200
         finally:
             pg.process.send_signal(signal.SIGCONT)
-        eventually(lambda: ready(web)[0] == 200)
+        wait_until(lambda: ready(web)[0] == 200, "the server, found again")
 
 
 def test_a_lost_database_file_is_found_and_no_empty_one_takes_its_place(sqlite_site: Site) -> None:

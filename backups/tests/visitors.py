@@ -14,7 +14,6 @@ import json
 import random
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -27,6 +26,7 @@ from urllib.parse import urlencode
 
 from backups.tests.ledger import CLIENT, CLIENT_PEOPLE, PASSWORD, VISITORS, visitor_name
 from backups.tests.load import ROWS
+from backups.tests.standing import at_work
 from backups.tests.web import WebServer
 
 __all__ = ["Seen", "visitors_at_work"]
@@ -317,16 +317,8 @@ def visitors_at_work(server: WebServer, folder: Path, *, seed: int = 1) -> Itera
     """Eight visitors at work on ``server`` during the block, which begins when all are logged in; what they saw is there afterwards."""
     out = folder / f"visitors-{time.monotonic_ns()}.json"
     seen = Seen()
-    process = server.site.run_python("-m", "backups.tests.visitors", str(server.port), out, str(seed), stdout=subprocess.PIPE)
-    assert process.stdout, "opened with a pipe"
-    try:
-        ready = process.stdout.readline()
-        assert ready == "ready\n", f"the visitors never came in: {process.communicate()}"
+    with at_work(server.site, __name__, str(server.port), out, str(seed), log=out.with_suffix(".log")):
         yield seen
-    finally:
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=2 * PATIENCE)
-    assert process.returncode == 0, errors
     vars(seen).update(vars(Seen.of(out.read_text())))
     out.unlink()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from backups.tests.site import Site
+from backups.tests.standing import at_work
 
 __all__ = ["Change", "GateWatch", "gate_watched"]
 
@@ -66,19 +66,8 @@ class GateWatch:
 def gate_watched(site: Site, folder: Path) -> Iterator[GateWatch]:
     """The gate is watched from the beginning of the block to its end."""
     watch = GateWatch(folder / f"gate-{time.monotonic_ns()}.jsonl")
-    # Into a file: while the cache is out of reach each look is logged, and a pipe that nobody reads would stop the watch.
-    log = watch.out.with_suffix(".log")
-    with log.open("w") as errors:
-        process = site.run_python("-m", __name__, watch.out, stdout=subprocess.PIPE, stderr=errors)
-    assert process.stdout, "opened with a pipe"
-    try:
-        ready = process.stdout.readline()
-        assert ready == "ready\n", f"nobody watches the gate: {log.read_text()}"
+    with at_work(site, __name__, watch.out, log=watch.out.with_suffix(".log")):
         yield watch
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
-    assert process.returncode == 0, log.read_text()[-4000:]
 
 
 def main(out: Path) -> NoReturn:
