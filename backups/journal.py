@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 UNFINISHED = ("queued", "running")
+FINISHED = ("done", "failed", "recovered")
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -118,10 +119,27 @@ def _later_than(ended_at: str) -> str:
 
 
 def journal_load(path: Path) -> Journal:
-    """Read one journal; unknown keys of a newer version are dropped."""
+    """Read one journal; unknown keys of a newer version are dropped.
+
+    Raises OSError, and LookupError, ValueError or TypeError where the file holds none: what nobody expects in one of them must not
+    stop every operation.
+    """
     data = json.loads(path.read_bytes())
     known = {name: data[name] for name in Journal.__dataclass_fields__ if name in data}
-    return Journal(**known)
+    journal, blank = Journal(**known), Journal(kind="")
+    for name in known:
+        if type(getattr(journal, name)) is not type(getattr(blank, name)):
+            raise ValueError(f"{name} is {getattr(journal, name)!r}")
+    if journal.id != path.stem:
+        # A person's copy, which would stay unfinished whatever becomes of the operation.
+        raise ValueError(f"it is that of {journal.id}")
+    if journal.status not in (*UNFINISHED, *FINISHED):
+        raise ValueError(f"its status is {journal.status!r}")
+    until = [journal.kept["until"]] if journal.kept else []
+    for moment in (journal.created_at, *filter(None, (journal.started_at, journal.ended_at)), *until):
+        if datetime.fromisoformat(moment).tzinfo is None:
+            raise ValueError(f"{moment} has no time zone")
+    return journal
 
 
 def is_operation_id(text: str) -> bool:
@@ -135,7 +153,7 @@ def journal_find(operation_id: str) -> Journal | None:
         return None
     try:
         return journal_load(Journal(kind="", id=operation_id).path)
-    except (OSError, ValueError, TypeError):
+    except (OSError, LookupError, ValueError, TypeError):
         return None
 
 
@@ -185,7 +203,7 @@ def _read_all() -> Iterator[tuple[Path, Journal | None]]:
             continue
         try:
             yield path, journal_load(path)
-        except (ValueError, TypeError):
+        except (LookupError, ValueError, TypeError):
             yield path, None
         except (FileNotFoundError, IsADirectoryError):
             continue

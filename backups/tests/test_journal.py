@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from pytest_django import Settings
 
 from backups.exceptions import PreflightRefused
-from backups.journal import Journal
+from backups.journal import Journal, journal_find, journal_load_all, journals_damaged
 
 
 def test_an_operation_whose_journal_cannot_be_written_is_refused(settings: Settings, tmp_path: Path) -> None:
@@ -17,3 +18,42 @@ def test_an_operation_whose_journal_cannot_be_written_is_refused(settings: Setti
     with pytest.raises(PreflightRefused, match=f"journal cannot be written in {tmp_path}/journal: File exists") as refusal:
         Journal(kind="create").start()
     assert "Free some space" in refusal.value.next_step
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("created_at", None),
+        ("created_at", "yesterday"),
+        ("created_at", "2026-01-01T00:00:00"),
+        ("ended_at", 5),
+        ("status", "begun"),
+        ("arguments", None),
+        ("kept", {"database": "x"}),
+        ("kept", {"until": "tomorrow"}),
+        ("pid", "1"),
+        ("id", "0" * 32),
+    ],
+)
+def test_a_journal_that_holds_what_nobody_expects_is_damaged_and_stops_nothing(
+    settings: Settings, tmp_path: Path, field: str, value: object
+) -> None:
+    settings.BACKUPS_STATE_DIR = tmp_path
+    good, bad = Journal(kind="create"), Journal(kind="restore")
+    bad.save()
+    bad.path.write_text(json.dumps(json.loads(bad.path.read_bytes()) | {field: value}))
+    good.start()
+    good.end("done")
+    assert [journal.id for journal in journal_load_all()] == [good.id]
+    assert journals_damaged() == [bad.id]
+    assert journal_find(bad.id) is None
+
+
+def test_a_copy_that_a_person_has_made_of_a_journal_is_no_operation(settings: Settings, tmp_path: Path) -> None:
+    settings.BACKUPS_STATE_DIR = tmp_path
+    journal = Journal(kind="restore")
+    journal.start()
+    (journal.path.parent / f"{journal.id} (copy).json").write_bytes(journal.path.read_bytes())
+    journal.end("recovered")
+    assert [(found.id, found.status) for found in journal_load_all()] == [(journal.id, "recovered")]
+    assert journals_damaged() == []
