@@ -67,6 +67,7 @@ __all__ = [
     "gate_stage",
     "is_database_closed",
     "is_database_restore_in_progress",
+    "is_gate_raised",
     "maintenance_off",
     "maintenance_on",
     "maintenance_publish",
@@ -114,6 +115,11 @@ def is_database_restore_in_progress() -> bool:
 def is_database_closed() -> bool:
     """Whether the database may not be read now."""
     return gate_read().state == "closed"
+
+
+def is_gate_raised() -> bool:
+    """Whether an operation, living or dead, has left the gate as it is: its flag is up, or its marker lies, even a damaged one."""
+    return bool(_of_operation(cache_ask()[0]).operation) or _has_marker()
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
@@ -376,5 +382,5 @@ def _from_file(name: str) -> GateState | None:
 def _read_epoch() -> str:
     try:
         return (conf.state_dir / EPOCH).read_text().strip()
-    except (OSError, ImproperlyConfigured):
+    except (OSError, ValueError, ImproperlyConfigured):
         return ""

@@ -68,4 +68,15 @@ def state_decode(value: object) -> GateState | None:
             known[name] = datetime.fromisoformat(known[name]) if known.get(name) else None
     except (TypeError, ValueError):
         return None
-    return GateState(**known)
+    return state if _is_sound(state := GateState(**known)) else None
+
+
+def _is_sound(state: GateState) -> bool:
+    """Whether what was read is of the types that all who read it count on."""
+    texts = (state.operation, state.kind, state.stage, state.epoch, state.message, state.by)
+    times = (state.since, state.heartbeat, state.eta)
+    return (
+        all(isinstance(text, str) for text in texts)
+        and all(time is None or time.tzinfo is not None for time in times)
+        and (state.percent is None or isinstance(state.percent, int | float))
+    )

@@ -90,6 +90,7 @@ def tick_seen() -> datetime | None:
 
 def _time(value: object) -> datetime | None:
     try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
+        time = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
+    return time if time is not None and time.tzinfo is not None else None

@@ -11,7 +11,7 @@ from backups.conf import conf
 from backups.engines import Engine, engine_for
 from backups.engines.base import Which
 from backups.exceptions import BackupError, OperationLocked, PreflightRefused, RestoreNotUndone, reason_of
-from backups.gate import gate_close, gate_open, gate_raise, gate_read
+from backups.gate import gate_close, gate_open, gate_raise, gate_read, is_gate_raised
 from backups.interrupts import uninterrupted
 from backups.journal import Journal, journal_load_all, journals_damaged
 from backups.progress import Progress
@@ -75,12 +75,13 @@ def backup_recover(*, wait: float = 0, progress: Progress | None = None) -> Reco
 
 def _open_for_ended() -> None:
     """Open the gate where its operation has ended, and only the cache did not hear of it."""
-    operation = gate_read().operation
-    if not operation:
+    if not is_gate_raised():
         return
-    if operation in journals_damaged():
+    # A damaged marker does not say whose it is: then it may be that of any damaged journal.
+    operation, damaged = gate_read().operation, journals_damaged()
+    if operation in damaged or (damaged and not operation):
         raise RestoreNotUndone(
-            f"The journal of operation {operation[:8]} is damaged, so it cannot be known which data is live.",
+            f"The journal of operation {(operation or damaged[0])[:8]} is damaged, so it cannot be known which data is live.",
             state="The gate is as that operation left it, and everything that it staged or kept is still there.",
             next_step="Look at the data (docs/DATABASE_RECOVERY.md), then run: manage.py backup_status --force-open",
         )

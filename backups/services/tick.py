@@ -8,7 +8,7 @@ from collections.abc import Callable
 from django.db import DatabaseError, connections
 
 from backups.exceptions import BackupError, OperationLocked
-from backups.gate import is_database_restore_in_progress, maintenance_publish
+from backups.gate import is_gate_raised, maintenance_publish
 from backups.interrupts import interruptible
 from backups.presence import tick_note
 from backups.services.carry_over import carry_over_pending
@@ -46,7 +46,7 @@ def tick_recover() -> None:
 
     Without either sign nothing is touched: the lock is left to those who need it.
     """
-    if not interrupted() and not is_database_restore_in_progress():
+    if not interrupted() and not is_gate_raised():
         return
     try:
         with interruptible():

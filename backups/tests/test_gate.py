@@ -541,7 +541,27 @@ def test_a_damaged_marker_closes_all_the_same(tmp_path: Path) -> None:
     assert is_database_closed()
 
 
-@pytest.mark.parametrize("value", ["a string", {"state": "ajar"}, {"state": "closed", "since": 5}, None])
+def test_a_damaged_epoch_is_none(tmp_path: Path) -> None:
+    gate_raise(OPERATION, "restore")
+    gate_open("an epoch")
+    (tmp_path / "state" / "epoch").write_bytes(b"\xff\x80")
+    caches["backups"].clear()
+    assert gate_read() == GateState()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "a string",
+        {"state": "ajar"},
+        {"state": "closed", "since": 5},
+        {"state": "closed", "since": "2026-01-01T00:00:00"},
+        {"state": "closed", "operation": ["restore"]},
+        {"state": "read_only", "message": None},
+        {"state": "read_only", "percent": "half"},
+        None,
+    ],
+)
 def test_a_foreign_value_in_the_cache_is_no_state(value: object) -> None:
     caches["backups"].set("gate", value, timeout=None)
     assert gate_read() == GateState()

@@ -106,6 +106,12 @@ def test_the_newest_backup_must_not_be_older_than_the_threshold(settings: Settin
 
 
 @pytest.mark.usefixtures("well")
+def test_a_time_of_the_tick_that_says_no_zone_is_passed_over(settings: Settings) -> None:
+    (Path(settings.BACKUPS_STATE_DIR) / "tick").write_text('{"time": "2999-01-01T00:00:00"}')
+    assert backup_health().problems == []
+
+
+@pytest.mark.usefixtures("well")
 def test_an_archive_from_the_future_does_not_hide_that_none_is_made(settings: Settings) -> None:
     stored(settings, name_of(-24 * 365, "0000000f"))
     settings.BACKUPS_MAX_AGE_HOURS = 2

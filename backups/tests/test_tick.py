@@ -16,6 +16,8 @@ from backups.tests.workers import in_the_site, journal_of
 
 STEPS = ["tick_note", "tick_recover", "maintenance_publish", "requests_run", "carry_over_pending", "schedules_run", "watch_sweep"]
 
+IS_CLOSED = "from backups.gate import is_database_closed; print(is_database_closed())"
+
 
 class Steps:
     """Takes the place of the tick's steps: notes that each is called, and lets some fail."""
@@ -81,3 +83,21 @@ def test_a_tick_passes_over_an_operation_that_is_at_work(sqlite_site: Site) -> N
     holding.communicate("\n", timeout=60)
     assert holding.returncode == 0
     assert journal_of(sqlite_site, operation)["status"] == "done"
+
+
+def test_a_tick_opens_a_gate_that_a_damaged_marker_keeps_closed(sqlite_site: Site) -> None:
+    sqlite_site.manage("backup_create")
+    (sqlite_site.state / "gate_closed").write_bytes(b"\0" * 100)
+    assert in_the_site(sqlite_site, IS_CLOSED) == "True"
+    recovering(sqlite_site)
+    assert in_the_site(sqlite_site, IS_CLOSED) == "False"
+
+
+def test_a_damaged_marker_stays_where_the_journal_that_explains_it_is_damaged_too(sqlite_site: Site) -> None:
+    sqlite_site.manage("backup_create")
+    (journal,) = (sqlite_site.state / "journal").glob("[!.]*.json")
+    for path in (journal, sqlite_site.state / "gate_closed"):
+        path.write_bytes(b"\0" * 100)
+    refused = sqlite_site.manage("backup_status", "--recover", check=False)
+    assert (refused.returncode, "--force-open" in refused.stderr) == (7, True)
+    assert in_the_site(sqlite_site, IS_CLOSED) == "True"
