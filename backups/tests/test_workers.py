@@ -93,8 +93,11 @@ def test_a_worker_does_what_is_asked_for(site: Site) -> None:
         undone = ended(site, ask(site, "undo")["id"])
         assert (undone["status"], undone["error"]) == ("done", "")
         assert site.dump_tables() == wrecked
+
+        pruned = ended(site, ask(site, "prune")["id"])
+        assert (pruned["status"], pruned["report"]["removed"], pruned["report"]["kept"]) == ("done", [], 1)
         assert worker.end() == 0, "after what it is at"
-    assert len(operations_started(site)) == 4
+    assert len(operations_started(site)) == 5
     assert_tidy(site)
 
 
