@@ -90,7 +90,7 @@ def test_every_process_of_a_web_server_obeys_at_once(sqlite_site: Site, cache: s
             return [status for status, _ in pool.map(lambda _: server.get(path, headers=html), range(24))]
 
     with server.running(), gate_process(site) as sets, ThreadPoolExecutor(4) as pool:
-        assert set(answers("/admin/login/")) == {200}
+        assert set(answers("/admin/login/")) == {200}, server.log.read_text()[-4000:]
         for word, read, written in (("raise", 200, 403), ("read_only", 200, 503), ("close", None, 503), ("open", 200, 403)):
             if word == "open":
                 held = [pool.submit(server.get, "/admin/login/", headers=html) for _ in range(4)]
