@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import admin, messages
@@ -17,7 +17,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from backups.models import BackupSchedule
-from backups.schedules import DAY_NAMES, next_runs, sentence
+from backups.schedules import DAY_NAMES, next_runs, schedule_zone, sentence
 from backups.services.schedule import ATTEMPTS
 
 __all__ = ["BackupScheduleAdmin", "BackupScheduleForm"]
@@ -133,13 +133,10 @@ class BackupScheduleAdmin(admin.ModelAdmin):
 
 
 def _runs(schedule: BackupSchedule, *, count: int) -> list[str]:
-    if not schedule.enabled:
-        return []
-    try:
-        return [_local(run, schedule) for run in next_runs(schedule, timezone.now(), count)]
-    except ZoneInfoNotFoundError:
-        return [f"never: this machine does not know the time zone {schedule.time_zone}"]
+    return [_local(run, schedule) for run in next_runs(schedule, timezone.now(), count)] if schedule.enabled else []
 
 
 def _local(moment: datetime, schedule: BackupSchedule) -> str:
-    return f"{moment.astimezone(ZoneInfo(schedule.time_zone)):%A, %Y-%m-%d %H:%M} ({schedule.time_zone})"
+    zone = schedule_zone(schedule)
+    said = schedule.time_zone if zone.key == schedule.time_zone else f"UTC, since this machine does not know {schedule.time_zone}"
+    return f"{moment.astimezone(zone):%A, %Y-%m-%d %H:%M} ({said})"

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from backups.models import BackupSchedule
 
-__all__ = ["due_between", "next_runs", "sentence"]
+__all__ = ["due_between", "next_runs", "schedule_zone", "sentence"]
 
 DAY = timedelta(days=1)
 # Every chosen day comes once a week. Days more than a week: a zone that crosses the date line leaves out a whole day.
@@ -21,12 +21,20 @@ DAY_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
 PERIODS = (("keep_daily", "day"), ("keep_weekly", "week"), ("keep_monthly", "month"), ("keep_yearly", "year"))
 
 
-def due_between(schedule: BackupSchedule, after: datetime, until: datetime) -> datetime | None:
-    """The latest instant in (``after``, ``until``] at which ``schedule`` is due, or None.
+def schedule_zone(schedule: BackupSchedule) -> ZoneInfo:
+    """The schedule's time zone, or UTC where this machine does not know it.
 
-    Raises :class:`zoneinfo.ZoneInfoNotFoundError` for a time zone that this machine does not know; so do the others.
+    Names go out of use, and a row may come from another machine: backups must not end for that. The health page tells.
     """
-    zone = ZoneInfo(schedule.time_zone)
+    try:
+        return ZoneInfo(schedule.time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # unknown; a path; the name of a folder of zones
+        return ZoneInfo("UTC")
+
+
+def due_between(schedule: BackupSchedule, after: datetime, until: datetime) -> datetime | None:
+    """The latest instant in (``after``, ``until``] at which ``schedule`` is due, or None."""
+    zone = schedule_zone(schedule)
     first = until.astimezone(zone).date() - WEEK_AND_MORE * DAY
     instants = (instant for instant in _instants(schedule, zone, first, WEEK_AND_MORE + 2) if after < instant <= until)
     return max(instants, default=None)
@@ -34,7 +42,7 @@ def due_between(schedule: BackupSchedule, after: datetime, until: datetime) -> d
 
 def next_runs(schedule: BackupSchedule, now: datetime, count: int = 5) -> list[datetime]:
     """The next ``count`` instants after ``now``, whether it is enabled or not."""
-    zone = ZoneInfo(schedule.time_zone)
+    zone = schedule_zone(schedule)
     first = now.astimezone(zone).date() - 2 * DAY
     # Two days can share one instant, where the clocks left out the whole of the first.
     instants = {instant for instant in _instants(schedule, zone, first, WEEK_AND_MORE * (count + 1)) if instant > now}

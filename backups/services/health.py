@@ -7,12 +7,10 @@ does not answer is told. No archive is opened: its name says when it was made, i
 from __future__ import annotations
 
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfoNotFoundError
 
 from django.db import DatabaseError, connections
 from django.utils import timezone
@@ -25,7 +23,7 @@ from backups.journal import Journal, journal_load_all, journals_damaged
 from backups.models import Backup, BackupSchedule
 from backups.presence import WorkerSeen, tick_seen, worker_seen
 from backups.retention import CLOCKS_DIFFER
-from backups.schedules import next_runs, sentence
+from backups.schedules import next_runs, schedule_zone, sentence
 from backups.services.kept import kept_current, kept_describe, kept_usable
 from backups.services.question import Question
 from backups.storage import archive_store, is_archive_name
@@ -179,11 +177,11 @@ class _Incomplete(Exception):
 
 
 def _schedule(schedule: BackupSchedule) -> ScheduleHealth:
-    next_due = schedule.next_attempt_at
-    if next_due is None:
-        with suppress(ZoneInfoNotFoundError):
-            next_due = next_runs(schedule, timezone.now(), count=1)[0]
-    return ScheduleHealth(schedule.key, sentence(schedule), schedule.last_due_at, next_due, schedule.attempts, schedule.last_error)
+    next_due = schedule.next_attempt_at or next_runs(schedule, timezone.now(), count=1)[0]
+    error = schedule.last_error
+    if schedule_zone(schedule).key != schedule.time_zone:
+        error = error or f"this machine does not know the time zone {schedule.time_zone}, so it runs by UTC."
+    return ScheduleHealth(schedule.key, sentence(schedule), schedule.last_due_at, next_due, schedule.attempts, error)
 
 
 def _stored() -> list[str]:

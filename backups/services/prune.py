@@ -20,6 +20,7 @@ from backups.journal import Journal, journal_load_all
 from backups.models import SCHEDULE_TRIGGER, Backup, BackupSchedule, Operation
 from backups.progress import Progress
 from backups.retention import Candidate, KeepRules, retention_decide
+from backups.schedules import schedule_zone
 from backups.services.carry_over import carry_over_finish
 from backups.services.kept import kept_expire
 from backups.services.listing import ListedArchive, backup_list
@@ -155,7 +156,7 @@ def _rules(schedule: BackupSchedule) -> KeepRules:
         weekly=schedule.keep_weekly,
         monthly=schedule.keep_monthly,
         yearly=schedule.keep_yearly,
-        time_zone=schedule.time_zone,
+        time_zone=schedule_zone(schedule).key,
     )
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfoNotFoundError
 
 from django.core.mail import mail_admins
 from django.db import DatabaseError, connections
@@ -53,7 +52,7 @@ def schedules_run(progress: Progress | None = None) -> None:
             if _due(schedule, timezone.now()):
                 with interruptible():
                     _run(schedule, Progress(sinks=list(progress.sinks)) if progress else Progress())
-        except (BackupError, DatabaseError, OSError, ZoneInfoNotFoundError) as error:
+        except (BackupError, DatabaseError, OSError) as error:
             logger.error("The schedule %s could not be looked after: %s", schedule.key, reason_of(error))  # noqa: TRY400 - no trace needed
         except Exception:
             logger.exception("The schedule %s could not be looked after.", schedule.key)

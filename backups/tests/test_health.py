@@ -112,6 +112,14 @@ def test_a_time_of_the_tick_that_says_no_zone_is_passed_over(settings: Settings)
 
 
 @pytest.mark.usefixtures("well")
+def test_a_time_zone_that_this_machine_does_not_know_is_told() -> None:
+    BackupSchedule.objects.update(time_zone="Atlantis/Capital", key="0a1b2c3d")
+    assert backup_health().problems == [
+        "The schedule 0a1b2c3d fails: this machine does not know the time zone Atlantis/Capital, so it runs by UTC."
+    ]
+
+
+@pytest.mark.usefixtures("well")
 def test_an_archive_from_the_future_does_not_hide_that_none_is_made(settings: Settings) -> None:
     stored(settings, name_of(-24 * 365, "0000000f"))
     settings.BACKUPS_MAX_AGE_HOURS = 2

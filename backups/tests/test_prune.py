@@ -345,3 +345,16 @@ def test_a_store_that_is_away_for_a_while_costs_no_pin(pruned: WarmSite) -> None
     assert reasons(pruned)[first] == ["pinned"]
     assert reasons(pruned)[fourth] == ["newest", "last verified", "last 1 of 2"], "it is as verified as it was"
     assert pruned.fetch(f"SELECT note FROM backups_backup WHERE name = '{first}'") == [("before the audit",)]
+
+
+@pytest.mark.parametrize("name", ["Atlantis/Capital", "Europe", "../etc", ""])
+def test_a_time_zone_that_this_machine_does_not_know_stops_neither_pruning_nor_backups(pruned: WarmSite, name: str) -> None:
+    _, _, third = make(pruned, 3)
+    pruned.execute(f"UPDATE backups_backupschedule SET time_zone = '{name}', last_due_at = '2026-01-01 00:00:00'")
+    assert [bool(why) for why in reasons(pruned).values()] == [True, True, False]
+    # What says that the one of today has been made already.
+    for journal in (pruned.state / "journal").glob("*.json"):
+        journal.unlink()
+    pruned.manage("shell", "--verbosity", "0", "--command", "from backups.services.schedule import schedules_run; schedules_run()")
+    assert len(stored(pruned)) == 2, "the one that was due, and the one before it"
+    assert third in stored(pruned)

@@ -157,7 +157,7 @@ def test_attempts_and_a_time_zone_that_this_machine_lost_are_told(log_in: Callab
     BackupSchedule.objects.update(attempts=2, next_attempt_at=datetime(2026, 1, 2, 3, 4, tzinfo=UTC), time_zone="Atlantis/Capital")
     page = log_in("view").get(reverse(LIST)).content.decode()
     assert "Attempt 2 of 4 has not succeeded; the next is at 2026-01-02 03:04 UTC." in page
-    assert "never: this machine does not know the time zone Atlantis/Capital" in page
+    assert "(UTC, since this machine does not know Atlantis/Capital)" in page
 
 
 @pytest.mark.parametrize(
