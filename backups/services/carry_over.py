@@ -24,7 +24,7 @@ from backups.storage import archive_store
 
 T = TypeVar("T")
 
-__all__ = ["carry_over", "carry_over_due", "carry_over_finish", "carry_over_pending", "carry_over_remember"]
+__all__ = ["carry_over", "carry_over_due", "carry_over_finish", "carry_over_pending", "carry_over_remember", "schedules_are_todays"]
 
 # The word of journal.arguments that says what is to be put back next: absent before the swap, then in this order.
 STATE = "carry_over"
@@ -104,6 +104,12 @@ def carry_over_pending() -> bool:
     except OperationLocked:
         return False
     return True
+
+
+def schedules_are_todays() -> bool:
+    """Whether the live schedules are those of today, and not what a restore brought; the catalogue may still be behind."""
+    left = _left_undone()
+    return left is None or left.arguments[STATE] != SCHEDULES
 
 
 def _left_undone() -> Journal | None:

@@ -22,7 +22,7 @@ from backups.journal import Journal, journal_load_all
 from backups.models import BackupSchedule
 from backups.progress import Progress
 from backups.schedules import due_between, next_runs, sentence
-from backups.services.carry_over import carry_over_finish, carry_over_pending
+from backups.services.carry_over import carry_over_finish, carry_over_pending, schedules_are_todays
 from backups.services.create import backup_create
 from backups.services.lock import lock_taken
 from backups.services.prune import backup_prune
@@ -45,8 +45,15 @@ def schedules_run(progress: Progress | None = None) -> None:
     During a restore nothing happens: the schedules that are live then may not be today's. Raises what
     :func:`~backups.services.carry_over.carry_over_pending` raises, and DatabaseError.
     """
-    if is_database_restore_in_progress() or not carry_over_pending():
+    if is_database_restore_in_progress():
         return
+    try:
+        if not carry_over_pending():
+            return
+    except (BackupError, OSError):
+        # A store that does not answer is told where the backup fails for it: in the row, on the health page and by mail.
+        if not schedules_are_todays():
+            raise
     for schedule in BackupSchedule.objects.filter(enabled=True):
         try:
             if _due(schedule, timezone.now()):
@@ -84,8 +91,8 @@ def _run(schedule: BackupSchedule, progress: Progress) -> None:
     except OperationLocked as error:
         logger.info("The schedule %s is due and waits: %s", schedule.key, error.message)
         return
-    except BackupError as error:
-        # Nothing to lock with, and nobody else has: without this, such a night would never count as failed.
+    except (BackupError, OSError) as error:
+        # Nothing to lock with, or a store that does not answer: without this, such a night would never count as failed.
         if claimed := _claim(schedule.key):
             _failed(*claimed, error)
         return

@@ -263,11 +263,32 @@ def test_clock_that_was_once_set_ahead_does_not_silence_a_schedule(scheduled: Wa
 
 
 def test_schedule_that_cannot_be_reckoned_does_not_keep_others_from_running(scheduled: WarmSite) -> None:
-    add = "from backups.models import BackupSchedule as S; S.objects.create(time_zone='Atlantis/Capital')"
+    add = "from backups.models import BackupSchedule as S; S.objects.create(key='0a1b2c3d')"
     scheduled.manage("shell", "--verbosity", "0", "--command", add)
     make_due(scheduled)
-    assert "Atlantis/Capital" in tick(scheduled).stderr
+    scheduled.execute("UPDATE backups_backupschedule SET at = 'at night' WHERE key = '0a1b2c3d'")
+    assert "The schedule 0a1b2c3d could not be looked after" in tick(scheduled).stderr
     assert len(archives(scheduled)) == 1
+
+
+def test_catalogue_that_a_restore_could_not_carry_over_does_not_end_the_backups_in_silence(scheduled: WarmSite) -> None:
+    scheduled.manage("backup_create")
+    (path,) = (scheduled.state / "journal").glob("[!.]*.json")
+    left = json.loads(path.read_bytes())
+    # The schedules are put back, and then the store did not answer any more.
+    left["arguments"] |= {"carry_over": "catalogue", "catalogue": {}}
+    path.write_text(json.dumps(left))
+    make_due(scheduled)
+    away = scheduled.backups.rename(scheduled.data_dir / "away")
+    scheduled.backups.write_text("not a folder")
+    assert "attempt 1 of 4" in tick(scheduled).stderr
+    assert row(scheduled)["attempts"] == 1
+    scheduled.backups.unlink()
+    away.rename(scheduled.backups)
+    end_pause(scheduled)
+    tick(scheduled)
+    assert len(archives(scheduled)) == 2
+    assert row(scheduled)["attempts"] == 0
 
 
 def test_content_and_note_are_those_of_the_schedule(scheduled: WarmSite) -> None:
