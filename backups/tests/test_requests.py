@@ -158,10 +158,13 @@ def test_of_many_who_begin_a_request_exactly_one_does() -> None:
         assert sorted(threads.map(begin, range(8))) == [False] * 7 + [True]
 
 
+@pytest.mark.parametrize("ago", [timedelta(minutes=3, seconds=1), timedelta(days=-365)], ids=["late", "while the clock was ahead"])
 @pytest.mark.parametrize("run", [lambda operation: operation_work(operation), lambda operation: requests_run()])
-def test_a_request_that_has_waited_too_long_is_given_up_and_not_run(settings: Settings, run: Callable[[str], object]) -> None:
+def test_a_request_that_has_waited_too_long_is_given_up_and_not_run(
+    settings: Settings, run: Callable[[str], object], ago: timedelta
+) -> None:
     settings.BACKUPS_QUEUE_MINUTES = 3
-    journal = Journal(kind="create", created_at=(datetime.now(UTC) - timedelta(minutes=3, seconds=1)).isoformat())
+    journal = Journal(kind="create", created_at=(datetime.now(UTC) - ago).isoformat())
     journal.save()
     run(journal.id)
     ended = journal_find(journal.id)
