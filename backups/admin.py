@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from backups.models import BackupSchedule
+from backups.models import EVERY_DAY, BackupSchedule, default_time_zone
 from backups.schedules import DAY_NAMES, next_runs, schedule_zone, sentence
 from backups.services.schedule import ATTEMPTS
 
@@ -53,8 +53,12 @@ def _time_zones() -> list[tuple[str, str]]:
 class BackupScheduleForm(forms.ModelForm):
     """Days as boxes, the time zone from the list of those that this machine knows."""
 
-    days = WeekdaysField(help_text="The days on which a backup is made.")
-    time_zone = forms.ChoiceField(choices=_time_zones, help_text="A backup is made at this time of day there, in summer and in winter.")
+    days = WeekdaysField(initial=EVERY_DAY, help_text="The days on which a backup is made.")
+    time_zone = forms.ChoiceField(
+        choices=_time_zones,
+        initial=default_time_zone,
+        help_text="A backup is made at this time of day there, in summer and in winter.",
+    )
 
     class Meta:
         model = BackupSchedule
@@ -95,10 +99,14 @@ class BackupScheduleAdmin(admin.ModelAdmin):
         ("Record", {"fields": ("key",)}),
     )
 
+    def get_fieldsets(self, request: HttpRequest, obj: BackupSchedule | None = None) -> Any:
+        """A new one has no runs, no errors and no key yet."""
+        return self.fieldsets if obj else self.fieldsets[1:-1]
+
     @admin.display(description="what it does", ordering="at")
     def does(self, schedule: BackupSchedule) -> str:
         """The schedule in words."""
-        return sentence(schedule) if schedule.pk else "What you choose below, once it is saved."
+        return sentence(schedule)
 
     @admin.display(description="next run")
     def next_run(self, schedule: BackupSchedule) -> str:
@@ -109,8 +117,7 @@ class BackupScheduleAdmin(admin.ModelAdmin):
     @admin.display(description="next five runs")
     def next_five_runs(self, schedule: BackupSchedule) -> SafeString | str:
         """When it runs, in its own time zone."""
-        runs = _runs(schedule, count=5) if schedule.pk else []
-        return format_html_join("", "<div>{}</div>", ((run,) for run in runs)) or "-"
+        return format_html_join("", "<div>{}</div>", ((run,) for run in _runs(schedule, count=5))) or "-"
 
     @admin.display(description="last error")
     def outcome(self, schedule: BackupSchedule) -> str:

@@ -19,7 +19,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-__all__ = ["EVERY_DAY", "SCHEDULE_TRIGGER", "Backup", "BackupSchedule", "Operation"]
+__all__ = ["EVERY_DAY", "SCHEDULE_TRIGGER", "Backup", "BackupSchedule", "Operation", "default_time_zone"]
 
 # All seven bits of BackupSchedule.days.
 EVERY_DAY = 0b111_1111

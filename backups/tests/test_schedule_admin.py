@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -138,11 +139,19 @@ def test_form_that_makes_no_sense_is_refused(
 
 def test_schedule_is_added_and_does_not_fire_for_the_past(log_in: Callable[..., Client]) -> None:
     browser, moment = log_in("add"), timezone.now()
-    assert "What you choose below, once it is saved." in browser.get(reverse("admin:backups_backupschedule_add")).content.decode()
     assert browser.post(reverse("admin:backups_backupschedule_add"), as_posted(note="second")).status_code == 302
     added = BackupSchedule.objects.get(note="second")
     assert added.last_due_at >= moment
     assert (added.is_default, len(added.key)) == (False, 8)
+
+
+def test_form_of_a_new_one_begins_with_every_day_and_the_sites_time_zone(log_in: Callable[..., Client], settings: Any) -> None:
+    settings.TIME_ZONE = "Asia/Kathmandu"
+    page = log_in("add").get(reverse("admin:backups_backupschedule_add")).content.decode()
+    assert re.findall(r'<option value="([^"]+)" selected>', page) == ["Asia/Kathmandu"]
+    assert page.count("checked") == 9, "enabled, seven days, with uploads"
+    assert "Next five runs" not in page
+    assert "Names the schedule in its archives" not in page, "its key is drawn when it is saved"
 
 
 def test_permissions_are_those_of_the_model(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
