@@ -9,10 +9,13 @@ from __future__ import annotations
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from django.apps import apps
 from django.db import DatabaseError, connections
+from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
 from backups.conf import conf
@@ -165,11 +168,22 @@ def _select() -> None:
 
 def _noted() -> _Rows:
     _select()
+    if missing := sorted(_expected_tables() - set(connections["default"].introspection.table_names())):
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise _Incomplete(f"it lacks {', '.join(missing[:3])}{more}.")
     try:
         archives = {name: (at, problem) for name, at, problem in Backup.objects.values_list("name", "verified_at", "problem")}
         return _Rows(archives, [_schedule(schedule) for schedule in BackupSchedule.objects.filter(enabled=True)])
     except DatabaseError as error:
         raise _Incomplete(reason_of(error)) from error
+
+
+@cache
+def _expected_tables() -> frozenset[str]:
+    """The tables that migrations make for the models of this code."""
+    models = [model._meta for model in apps.get_models(include_auto_created=True)]
+    without = MigrationLoader(None).unmigrated_apps
+    return frozenset(meta.db_table for meta in models if meta.managed and not meta.proxy and meta.app_label not in without)
 
 
 class _Incomplete(Exception):

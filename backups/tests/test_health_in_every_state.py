@@ -117,8 +117,18 @@ def test_a_torn_schema_is_found_and_the_site_is_still_alive(site: Site) -> None:
         assert ready(web)[0] == 200, "the server answers; whether its tables are there is no matter of one probe"
         status, data = health(web)
         assert (status, data["database"], data["backup"]["name"]) == (503, "incomplete", name)
-        assert "backups_backup" in data["problems"][0]
+        assert data["problems"][0].startswith("The database is incomplete: it lacks accounts_user, accounts_user_groups, ")
         assert [web.get(link)[0] for link in links] == [200, 200]
+
+
+def test_a_table_that_was_dropped_is_named_whichever_it_is(site: Site) -> None:
+    name = with_backup(site)
+    with WebServer(site).running() as web:
+        site.execute("DROP TABLE billing_expense")
+        status, data = health(web)
+        assert (status, data["database"], data["backup"]["name"]) == (503, "incomplete", name)
+        assert data["problems"] == ["The database is incomplete: it lacks billing_expense."]
+        assert "backups_database_up 0" in web.get("/backups/metrics")[1].decode()
 
 
 def test_a_store_that_is_gone_is_found(sqlite_site: Site) -> None:
