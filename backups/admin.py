@@ -17,6 +17,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
 from backups.models import EVERY_DAY, BackupSchedule, default_time_zone
+from backups.presence import worker_seen
 from backups.schedules import DAY_NAMES, next_runs, schedule_zone, sentence
 from backups.services.schedule import ATTEMPTS
 
@@ -134,8 +135,11 @@ class BackupScheduleAdmin(admin.ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Warn where nothing happens by itself."""
-        if request.method == "GET" and not BackupSchedule.objects.filter(enabled=True).exists():
-            messages.warning(request, "No schedule is on, so no backup is made by itself. Add one, or switch one on.")
+        if request.method == "GET":
+            if not BackupSchedule.objects.filter(enabled=True).exists():
+                messages.warning(request, "No schedule is on, so no backup is made by itself. Add one, or switch one on.")
+            elif worker_seen() is None:
+                messages.warning(request, "No worker is heard, so no backup is made by itself. Start one: ./run keeps it going.")
         return super().changelist_view(request, extra_context)
 
 

@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from backups.models import BackupSchedule
+from backups.presence import worker_announce, worker_withdraw
 
 LIST = "admin:backups_backupschedule_changelist"
 CHANGE = "admin:backups_backupschedule_change"
@@ -77,7 +78,10 @@ def test_list_says_what_each_does_and_when_next(log_in: Callable[..., Client], s
 
 def test_list_warns_where_nothing_happens_by_itself(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
     browser = log_in("view")
-    assert "No schedule is on" not in browser.get(reverse(LIST)).content.decode()
+    worker_announce("one@host")
+    assert "made by itself" not in browser.get(reverse(LIST)).content.decode()
+    worker_withdraw("one@host")
+    assert "No worker is heard, so no backup is made by itself." in browser.get(reverse(LIST)).content.decode()
     BackupSchedule.objects.update(enabled=False)
     assert "No schedule is on, so no backup is made by itself." in browser.get(reverse(LIST)).content.decode()
 
