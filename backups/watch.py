@@ -206,8 +206,10 @@ class _Watch:
     def take(self, event: Event) -> None:
         """Take in one event of the operation; called by its threads, so it is quick."""
         with self._lock:
+            # A stage that is entered again with its total known is the same stage.
+            is_same = event.kind == "stage" and not event.message and self._last is not None and self._last.stage == event.stage
             self._last, self._is_new = event, True
-            if line := _line(event):
+            if not is_same and (line := _line(event)):
                 self._log.append(line)
 
     def run(self) -> None:

@@ -158,7 +158,7 @@ def test_cancelling_a_running_operation_asks_it_to_end(client: Client, journal: 
 
 
 def test_cancelling_a_request_ends_it_before_it_begins(client: Client, journal: Journal) -> None:
-    assert "It has not begun, and will not." in text_of(client.get(cancel_link(journal.id)))
+    assert "It has not begun yet. Cancelled, it never will." in text_of(client.get(cancel_link(journal.id)))
     assert client.post(cancel_link(journal.id)).status_code == 302
     found = journal_find(journal.id)
     assert found is not None

@@ -83,6 +83,16 @@ def seen(journal: Journal) -> Any:
     return shown
 
 
+def test_a_stage_that_learns_its_total_is_one_line_of_the_log(running: Journal) -> None:
+    progress = Progress()
+    with watching(running, progress):
+        progress.stage("dump")
+        progress.stage("dump", total=7)
+        progress.stage("verify")
+        progress.stage("dump")
+    assert [line[9:] for line in seen(running).log] == ["dump", "verify", "dump"]
+
+
 def test_the_log_keeps_the_last_thirty_lines(running: Journal) -> None:
     progress = Progress()
     with watching(running, progress):
