@@ -49,7 +49,7 @@ def test_on_closes_the_site_and_off_opens_it(sqlite_site: Site, web: WebServer) 
 
 def test_read_only_lets_visitors_read(sqlite_site: Site, web: WebServer) -> None:
     on = sqlite_site.manage("backup_maintenance", "on", "--read-only", "--message", "We count the stock.")
-    assert on.stdout.startswith("Visitors can read; changes are refused.\n")
+    assert on.stdout.startswith("Visitors can read; changes and logins are refused.\n")
     status, body = web.get("/admin/login/")
     assert status == 200
     assert b"We count the stock." in body

@@ -337,6 +337,15 @@ def test_a_change_is_refused_at_once(settings: Settings, method: str, state: Cal
     assert b"http-equiv" not in response.content, "a page that reloads itself would lose the way back to the form"
 
 
+def test_who_changes_something_during_a_maintenance_is_promised_no_time() -> None:
+    maintenance_on(message="We are moving until noon.", read_only=True)
+    response = Client().post("/admin/login/")
+    assert response.status_code == 503
+    assert b"send it again when it is over." in response.content
+    notice = Client().post("/admin/login/", headers={"HX-Request": "true"})
+    assert b"Try again when it is over." in notice.content
+
+
 def test_reading_goes_on_with_a_banner() -> None:
     read_only()
     response = Client().get("/no-such-page/")

@@ -31,7 +31,11 @@ class Command(BackupCommand):
         else:
             maintenance_off()
         gate = gate_read()
-        met = {"open": "The site is open.", "read_only": "Visitors can read; changes are refused.", "closed": "The site is closed."}
+        met = {
+            "open": "The site is open.",
+            "read_only": "Visitors can read; changes and logins are refused.",
+            "closed": "The site is closed.",
+        }
         lines = [met[gate.state]]
         if gate.operation:
             lines.append(f"The {gate.kind} {gate.operation[:8]} goes on meanwhile.")
