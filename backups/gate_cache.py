@@ -16,7 +16,7 @@ from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.filebased import FileBasedCache
 from django.core.cache.backends.locmem import LocMemCache
 
-from backups.exceptions import BackupError, PreflightRefused
+from backups.exceptions import BackupError, PreflightRefused, reason_of
 from backups.gate_state import GateState, state_decode, state_encode
 
 __all__ = [
@@ -94,7 +94,7 @@ def gate_require() -> None:
         cache.delete(probe)
     except Exception as error:
         raise PreflightRefused(
-            f"The gate's cache is out of reach: {error}.",
+            f"The gate's cache is out of reach: {reason_of(error).rstrip('.')}.",
             next_step="Start its server (REDIS_URL), or free some space for its files (DATA_DIR/gate). Then run the command again.",
         ) from error
     if found != value:
@@ -151,7 +151,7 @@ def cache_put(key: str, state: GateState, error_class: type[BackupError]) -> Non
         cache_set(key, state)
         found = caches[CACHE_ALIAS].get(key)
     except Exception as error:
-        raise error_class(f"The gate cannot be set to {state.state}: its cache is out of reach: {error}.") from error
+        raise error_class(f"The gate cannot be set to {state.state}: its cache is out of reach: {reason_of(error).rstrip('.')}.") from error
     if found != state_encode(state):
         raise error_class(f"The gate cannot be set to {state.state}: its cache loses what is written to it.")
 
