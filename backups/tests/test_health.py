@@ -220,7 +220,7 @@ def test_a_damaged_journal_is_a_problem(settings: Settings) -> None:
 @pytest.mark.usefixtures("well")
 def test_without_worker_and_tick_schedules_are_not_carried_out(settings: Settings) -> None:
     worker_withdraw("worker@here")
-    caches["backups"].set("tick", (NOW - timedelta(minutes=90)).isoformat(), timeout=None)
+    caches["backups"].set("tick", (datetime.now(UTC) - timedelta(minutes=90)).isoformat(), timeout=None)
     (settings.BACKUPS_STATE_DIR / "tick").write_text(json.dumps({"time": "nonsense"}))
     health = backup_health()
     assert health.is_worker_expected

@@ -102,9 +102,22 @@ def prepared(request: pytest.FixtureRequest) -> Prepared:
 
 @pytest.mark.parametrize("group", [False, True], ids=["parent", "group"])
 def test_a_restore_killed_in_each_stage_ends_on_old_or_new(prepared: Prepared, group: bool) -> None:
+    """The one way in every second stage, the other way in those between: `./run soak` kills both ways in each."""
+    killed_in(prepared, group=group, first=int(group), step=2)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("group", [False, True], ids=["parent", "group"])
+def test_a_restore_killed_both_ways_in_each_stage_ends_on_old_or_new(prepared: Prepared, group: bool) -> None:
+    killed_in(prepared, group=group, first=0, step=1)
+
+
+def killed_in(prepared: Prepared, *, group: bool, first: int, step: int) -> None:
+    """Kill a restore in every ``step``-th stage from the ``first`` on: the parent alone, or with its children and by ``merge``."""
     stages = STAGES_IN_PLACE if prepared.strategy == "in-place" else STAGES
     if group:
         prepared.mode, prepared.new_uploads, stages = "merge", prepared.old_uploads | prepared.new_uploads, (*stages, "uploads")
+    stages = stages[first::step]
     seen = {}
     for stage in stages:
         assert prepared.kill("stage", stage, 0, group=group) == -9, f"the restore never came to {stage}"
