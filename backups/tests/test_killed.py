@@ -114,7 +114,7 @@ def test_a_restore_killed_both_ways_in_each_stage_ends_on_old_or_new(prepared: P
 
 def killed_in(prepared: Prepared, *, group: bool, first: int, step: int) -> None:
     """Kill a restore in every ``step``-th stage from the ``first`` on: the parent alone, or with its children and by ``merge``."""
-    stages = STAGES_IN_PLACE if prepared.strategy == "in-place" else STAGES
+    stages: tuple[str, ...] = STAGES_IN_PLACE if prepared.strategy == "in-place" else STAGES
     if group:
         prepared.mode, prepared.new_uploads, stages = "merge", prepared.old_uploads | prepared.new_uploads, (*stages, "uploads")
     stages = stages[first::step]

@@ -75,7 +75,8 @@ def test_nothing_is_drawn_over_a_question(backed_up: tuple[Site, str]) -> None:
         assert b"\x1b" not in asked
         terminal.type("restore")
         drawn, left = drawn_and_left(terminal.read_all())
-    assert b"extract" in drawn
+    # Which stages are drawn hangs on how long each takes.
+    assert "━".encode() in drawn
     assert left.startswith(b"Restored (swap):")
     assert b"\x1b" not in left
 
