@@ -12,7 +12,7 @@ from backups.journal import Journal, journal_load_all
 from backups.progress import Progress
 from backups.uploads import uploads_kept_discard
 
-__all__ = ["kept_current", "kept_describe", "kept_discard", "kept_expire", "kept_keep_only", "kept_until", "kept_usable"]
+__all__ = ["kept_current", "kept_describe", "kept_discard", "kept_expire", "kept_expired", "kept_keep_only", "kept_until", "kept_usable"]
 
 
 def kept_until() -> str:
@@ -57,17 +57,25 @@ def kept_keep_only(engine: Engine, keep: Journal | None) -> None:
             kept_discard(engine, journal)
 
 
+def kept_expired() -> list[Journal]:
+    """Operations whose kept state is past its time."""
+    now = datetime.now(UTC)
+    return [
+        journal
+        for journal in journal_load_all()
+        if journal.is_finished and journal.kept and datetime.fromisoformat(journal.kept["until"]) < now
+    ]
+
+
 def kept_expire(engine: Engine, progress: Progress) -> None:
     """Remove kept states past their time. The lock must be held.
 
     One that cannot be removed now (a replication slot holds its database, say) is a warning, and tried again by the next
     operation: it stands in nobody's way but the disk's.
     """
-    now = datetime.now(UTC)
-    for journal in journal_load_all():
-        if journal.is_finished and journal.kept and datetime.fromisoformat(journal.kept["until"]) < now:
-            try:
-                kept_discard(engine, journal)
-            except (BackupError, OSError) as error:
-                reason = reason_of(error)
-                progress.warn(f"The expired kept state of {journal.kind} {journal.short_id} could not be removed: {reason}")
+    for journal in kept_expired():
+        try:
+            kept_discard(engine, journal)
+        except (BackupError, OSError) as error:
+            reason = reason_of(error)
+            progress.warn(f"The expired kept state of {journal.kind} {journal.short_id} could not be removed: {reason}")

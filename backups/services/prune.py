@@ -22,7 +22,7 @@ from backups.progress import Progress
 from backups.retention import Candidate, KeepRules, retention_decide
 from backups.schedules import schedule_zone
 from backups.services.carry_over import carry_over_finish
-from backups.services.kept import kept_expire
+from backups.services.kept import kept_expire, kept_expired
 from backups.services.listing import ListedArchive, backup_list
 from backups.services.operation import operation_run
 from backups.storage import ArchiveStore, archive_store
@@ -79,7 +79,7 @@ def backup_prune(
     """
     progress = progress or Progress()
     if dry_run:
-        return Pruned(dry_run=True, archives=_judged(), swept=[_sentence(journal) for journal in _expired()])
+        return Pruned(dry_run=True, archives=_judged(), swept=[_sentence(journal) for journal in kept_expired()])
     engine = engine_for()
     with operation_run("prune", engine=engine, progress=progress, wait=wait, requested_by=requested_by, request=request) as journal:
         progress.stage("reconcile")
@@ -205,7 +205,7 @@ def _sweep(engine: Engine, store: ArchiveStore, progress: Progress) -> list[str]
 
     Staging folders and partial files are gone already: every operation sweeps them when it has the lock.
     """
-    expired = _expired()
+    expired = kept_expired()
     kept_expire(engine, progress)
     left = {journal.id for journal in journal_load_all() if journal.kept}
     done = [_sentence(journal) for journal in expired if journal.id not in left]
@@ -213,16 +213,6 @@ def _sweep(engine: Engine, store: ArchiveStore, progress: Progress) -> list[str]
     if count := _shorten_history(store, progress):
         done.append(f"{count} operations older than {HISTORY_AGE.days} days are no longer in the history.")
     return done
-
-
-def _expired() -> list[Journal]:
-    """Operations whose kept state is past its time."""
-    now = datetime.now(UTC)
-    return [
-        journal
-        for journal in journal_load_all()
-        if journal.is_finished and journal.kept and datetime.fromisoformat(journal.kept["until"]) < now
-    ]
 
 
 def _sentence(journal: Journal) -> str:
