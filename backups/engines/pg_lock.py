@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg2
 
@@ -65,7 +65,12 @@ def lock_hold(server: Server, *, operation: str, wait: float) -> Iterator[Lock]:
             if left <= 0:
                 raise OperationLocked(f"The lock of {server.live} is held by {_holder(connection, server)}.")
             time.sleep(min(POLL_SECONDS, left))
-        yield Lock(connection, server)
+        try:
+            yield Lock(connection, server)
+        finally:
+            # The server may take its time to end a session that was closed, and who comes next would be refused meanwhile.
+            with suppress(psycopg2.Error):
+                fetch(connection, "SELECT pg_catalog.pg_advisory_unlock(%s)", (lock_key(server.live),))
 
 
 _HOLDERS = """
