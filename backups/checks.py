@@ -48,6 +48,10 @@ SETTING_IDS = {
     "health_token": "backups.E120",
     "max_age_hours": "backups.E121",
     "progress_hours": "backups.E122",
+    "allow_web_restore": "backups.E123",
+    "site_name": "backups.E124",
+    "import_dir": "backups.E125",
+    "max_upload_gb": "backups.E126",
 }
 
 
@@ -126,7 +130,7 @@ def check_middleware(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 
 @register("backups")
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """E101 to E122: a ``BACKUPS_*`` setting of a wrong type or value."""
+    """E101 to E126: a ``BACKUPS_*`` setting of a wrong type or value."""
     messages: list[CheckMessage] = []
     for attribute, check_id in SETTING_IDS.items():
         try:

@@ -45,6 +45,10 @@ SETTING_DEFAULTS: dict[str, Any] = {
     "BACKUPS_HEALTH_TOKEN": "",
     "BACKUPS_MAX_AGE_HOURS": 26,
     "BACKUPS_PROGRESS_HOURS": 24,
+    "BACKUPS_ALLOW_WEB_RESTORE": True,
+    "BACKUPS_SITE_NAME": "",
+    "BACKUPS_IMPORT_DIR": "",
+    "BACKUPS_MAX_UPLOAD_GB": 200,
 }
 
 
@@ -53,7 +57,7 @@ class Conf:
 
     def _read(self, name: str, kind: type | tuple[type, ...]) -> Any:
         value = getattr(settings, name, SETTING_DEFAULTS[name])
-        if isinstance(value, bool) or not isinstance(value, kind):
+        if (isinstance(value, bool) and kind is not bool) or not isinstance(value, kind):
             wanted = kind.__name__ if isinstance(kind, type) else " or ".join(k.__name__ for k in kind)
             raise ImproperlyConfigured(f"{name} must be {wanted}, not {type(value).__name__}.")
         return value
@@ -194,6 +198,37 @@ class Conf:
     def progress_hours(self) -> int:
         """Hours for which a link to an operation's progress, or to its cancelling, works."""
         return self._positive("BACKUPS_PROGRESS_HOURS")
+
+    @property
+    def allow_web_restore(self) -> bool:
+        """Whether pages may restore and undo; the commands always may."""
+        return bool(self._read("BACKUPS_ALLOW_WEB_RESTORE", bool))
+
+    @property
+    def site_name(self) -> Callable[[], str] | None:
+        """The callable that returns the name that a person types to confirm a restore; None: the host's name is typed."""
+        path = self._read("BACKUPS_SITE_NAME", str)
+        if not path:
+            return None
+        target = import_string(path)
+        if not callable(target):
+            raise ImproperlyConfigured(f"BACKUPS_SITE_NAME names {path}, which cannot be called.")
+        return target  # type: ignore[no-any-return]
+
+    @property
+    def import_dir(self) -> Path | None:
+        """The folder on the server from which an archive may be taken in by its path; None: none may."""
+        value = self._read("BACKUPS_IMPORT_DIR", (str, Path))
+        if not str(value):
+            return None
+        if not Path(value).is_absolute():
+            raise ImproperlyConfigured(f"BACKUPS_IMPORT_DIR must be an absolute path, not {str(value)!r}.")
+        return Path(value)
+
+    @property
+    def max_upload_gb(self) -> int:
+        """Largest archive that may be uploaded, in GB (1000 million bytes)."""
+        return self._positive("BACKUPS_MAX_UPLOAD_GB")
 
 
 conf = Conf()

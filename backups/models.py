@@ -35,6 +35,8 @@ class Backup(models.Model):
     trigger = models.CharField(max_length=32, help_text="Why it was made: manual, before-migrate, before-restore, …")
     note = models.TextField(blank=True)
     pinned = models.BooleanField(default=False, help_text="Marked as one to keep.")
+    requested_by = models.CharField(max_length=150, blank=True, help_text="Who made or brought it, as far as the history knows.")
+    is_uploaded = models.BooleanField(default=False, help_text="Brought here by a person, whatever the archive says of why it was made.")
     size = models.BigIntegerField(help_text="Bytes of the archive.")
     app_version = models.CharField(max_length=64, blank=True)
     vendor = models.CharField(max_length=32)
@@ -50,6 +52,9 @@ class Backup(models.Model):
 
     class Meta:
         ordering = ("-created_at", "-name")
+        # Add: make, and upload. Change: pin, note, verify. An archive holds everything: who may download one has read all data, and
+        # who may restore one decides who has which rights afterwards.
+        permissions = [("download_backup", "Can download backup"), ("restore_backup", "Can restore backup, and undo")]
 
     def __str__(self) -> str:
         return self.name

@@ -293,9 +293,12 @@ LOGGING = {
 
 BACKUPS_STATE_DIR = STATE_DIR
 BACKUPS_SETTINGS_SNAPSHOT = "timetracker.siteconf.snapshot.settings_snapshot"
+BACKUPS_SITE_NAME = "timetracker.siteconf.snapshot.site_name"
 BACKUPS_APP_VERSION = APP_VERSION
+# Here an administrator puts archives that are too large to upload.
+BACKUPS_IMPORT_DIR = str(DATA_DIR / "import")
 # Every other BACKUPS_ setting with a plain value can come from the environment; its default stands in backups/conf.py.
-_READERS = {int: _number, str: env.str, list: env.list}
+_READERS = {int: _number, str: env.str, list: env.list, bool: env.bool}
 globals().update(
     {
         name: _READERS[type(value)](name, value)

@@ -178,6 +178,10 @@ WRONG_VALUES: dict[str, list[Any]] = {
     "health_token": [None, 5, "short", "sixteen letters and spaces"],
     "max_age_hours": [0, "26"],
     "progress_hours": [0, 0.5],
+    "allow_web_restore": [1, "yes", None],
+    "site_name": [5, "nowhere.at_all"],
+    "import_dir": [5, "a/relative/path"],
+    "max_upload_gb": [0, 0.5, True],
 }
 
 

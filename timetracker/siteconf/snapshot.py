@@ -10,7 +10,7 @@ from django.db.models.fields.files import FieldFile
 
 from timetracker.siteconf.models import SiteSettings
 
-__all__ = ["SNAPSHOT_FIELDS", "settings_snapshot"]
+__all__ = ["SNAPSHOT_FIELDS", "settings_snapshot", "site_name"]
 
 # An allow-list: a field that is added later stays out until someone has decided that it is no secret.
 SNAPSHOT_FIELDS = (
@@ -39,6 +39,11 @@ def settings_snapshot() -> dict[str, Any]:
     """
     site = SiteSettings.load()
     return {name: _json_ready(getattr(site, name)) for name in SNAPSHOT_FIELDS}
+
+
+def site_name() -> str:
+    """The name that a person types to confirm a restore: the company's, or the product's where nobody has set one."""
+    return SiteSettings.load().company_name.strip() or "TimeTracker"
 
 
 def _json_ready(value: Any) -> str | int | bool | None:
