@@ -6,6 +6,8 @@ kind with a salt of its own, for ``BACKUPS_PROGRESS_HOURS``.
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.core.signing import BadSignature, SignatureExpired, TimestampSigner
 from django.urls import reverse
 
@@ -26,10 +28,16 @@ class LinkExpired(LinkInvalid):
     """This link has expired."""
 
 
-def progress_link(operation_id: str, *, may_cancel: bool = False) -> str:
-    """The path of the page that shows how the operation goes; with ``may_cancel`` the page offers to cancel it."""
+def progress_link(operation_id: str, *, may_cancel: bool = False, place: str = "admin") -> str:
+    """The path of the page that shows how the operation goes; with ``may_cancel`` the page offers to cancel it.
+
+    ``place`` says where the page's links lead once it is over: ``admin``, or ``site`` for whoever came from outside the admin.
+    """
     path = reverse("backups:progress", args=[_token(operation_id, PROGRESS_SALT)])
-    return f"{path}?cancel={_token(operation_id, CANCEL_SALT)}" if may_cancel else path
+    query = {"cancel": _token(operation_id, CANCEL_SALT)} if may_cancel else {}
+    if place != "admin":
+        query["place"] = place
+    return f"{path}?{urlencode(query)}" if query else path
 
 
 def cancel_link(operation_id: str) -> str:
