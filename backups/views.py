@@ -40,7 +40,7 @@ View = Callable[..., HttpResponse]
 
 # Headers by which a proxy says that it stands between: then the address of the caller is the proxy's.
 PROXY_HEADERS = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via")
-KINDS = {"create": "Backup", "restore": "Restore", "undo": "Undo", "verify": "Verification", "prune": "Pruning"}
+KINDS = {"create": "Backup", "restore": "Restore", "undo": "Undo", "verify": "Verification", "prune": "Pruning", "upload": "Upload"}
 
 
 # --- for monitors -----------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from backups.interrupts import uninterrupted
 from backups.journal import Journal, journal_load_all
 from backups.models import SCHEDULE_TRIGGER, Backup, BackupSchedule, Operation
 from backups.progress import Progress
+from backups.quarantine import quarantine_sweep
 from backups.retention import Candidate, KeepRules, retention_decide
 from backups.schedules import schedule_zone
 from backups.services.carry_over import carry_over_finish
@@ -201,7 +202,7 @@ def _remove(store: ArchiveStore, archives: Iterable[JudgedArchive], progress: Pr
 
 
 def _sweep(engine: Engine, store: ArchiveStore, progress: Progress) -> list[str]:
-    """Remove kept states past their time, shadows of failed operations and old history; returns what was done, in sentences.
+    """Remove kept states past their time, shadows of failed operations, idle uploads and old history; returns what was done.
 
     Staging folders and partial files are gone already: every operation sweeps them when it has the lock.
     """
@@ -210,6 +211,7 @@ def _sweep(engine: Engine, store: ArchiveStore, progress: Progress) -> list[str]
     left = {journal.id for journal in journal_load_all() if journal.kept}
     done = [_sentence(journal) for journal in expired if journal.id not in left]
     _discard_shadows(engine, progress)
+    done += quarantine_sweep()
     if count := _shorten_history(store, progress):
         done.append(f"{count} operations older than {HISTORY_AGE.days} days are no longer in the history.")
     return done

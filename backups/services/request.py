@@ -32,6 +32,7 @@ from backups.services.create import backup_create
 from backups.services.prune import backup_prune
 from backups.services.restore import backup_restore
 from backups.services.undo import backup_undo
+from backups.services.upload import backup_upload
 from backups.services.verify import backup_verify
 
 __all__ = ["operation_request", "operation_work", "progress_logged", "requests_run"]
@@ -49,6 +50,7 @@ ARGUMENTS: Mapping[str, frozenset[str]] = {
     "undo": frozenset(),
     "verify": frozenset(),
     "prune": frozenset(),
+    "upload": frozenset({"upload", "path", "sha256"}),
 }
 WITH_ARCHIVE = ("restore", "verify")
 
@@ -225,5 +227,7 @@ def _run(journal: Journal, progress: Progress) -> None:
         backup_verify(archive=journal.archive, **asked)
     elif journal.kind == "prune":
         backup_prune(**asked)
+    elif journal.kind == "upload":
+        backup_upload(**asked)
     else:
         raise UsageError(f"There is no operation {journal.kind!r}.")
