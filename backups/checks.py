@@ -52,6 +52,7 @@ SETTING_IDS = {
     "site_name": "backups.E124",
     "import_dir": "backups.E125",
     "max_upload_gb": "backups.E126",
+    "client_address": "backups.E127",
 }
 
 
@@ -130,7 +131,7 @@ def check_middleware(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 
 @register("backups")
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """E101 to E126: a ``BACKUPS_*`` setting of a wrong type or value."""
+    """E101 to E127: a ``BACKUPS_*`` setting of a wrong type or value."""
     messages: list[CheckMessage] = []
     for attribute, check_id in SETTING_IDS.items():
         try:

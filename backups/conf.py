@@ -11,11 +11,15 @@ import hmac
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
+
+if TYPE_CHECKING:
+    # The project's settings import this module: nothing of Django that reads them may come along.
+    from django.http import HttpRequest
 
 __all__ = ["SETTING_DEFAULTS", "Conf", "conf"]
 
@@ -47,6 +51,7 @@ SETTING_DEFAULTS: dict[str, Any] = {
     "BACKUPS_PROGRESS_HOURS": 24,
     "BACKUPS_ALLOW_WEB_RESTORE": True,
     "BACKUPS_SITE_NAME": "",
+    "BACKUPS_CLIENT_ADDRESS": "",
     "BACKUPS_IMPORT_DIR": "",
     "BACKUPS_MAX_UPLOAD_GB": 200,
 }
@@ -67,6 +72,16 @@ class Conf:
         if value < lowest:
             raise ImproperlyConfigured(f"{name} must be {lowest} or more, not {value}.")
         return int(value)
+
+    def _callable(self, name: str) -> Callable[..., Any] | None:
+        """What the dotted path in the setting names; None where it is empty."""
+        path = self._read(name, str)
+        if not path:
+            return None
+        target = import_string(path)
+        if not callable(target):
+            raise ImproperlyConfigured(f"{name} names {path}, which cannot be called.")
+        return target  # type: ignore[no-any-return]
 
     @property
     def app_version(self) -> str:
@@ -95,13 +110,7 @@ class Conf:
     @property
     def settings_snapshot(self) -> Callable[[], dict[str, Any]] | None:
         """The callable that returns the settings snapshot (a JSON-ready dict without secrets), or None."""
-        path = self._read("BACKUPS_SETTINGS_SNAPSHOT", str)
-        if not path:
-            return None
-        target = import_string(path)
-        if not callable(target):
-            raise ImproperlyConfigured(f"BACKUPS_SETTINGS_SNAPSHOT names {path}, which cannot be called.")
-        return target  # type: ignore[no-any-return]
+        return self._callable("BACKUPS_SETTINGS_SNAPSHOT")
 
     @property
     def maintenance_url(self) -> str:
@@ -207,13 +216,12 @@ class Conf:
     @property
     def site_name(self) -> Callable[[], str] | None:
         """The callable that returns the name that a person types to confirm a restore; None: the host's name is typed."""
-        path = self._read("BACKUPS_SITE_NAME", str)
-        if not path:
-            return None
-        target = import_string(path)
-        if not callable(target):
-            raise ImproperlyConfigured(f"BACKUPS_SITE_NAME names {path}, which cannot be called.")
-        return target  # type: ignore[no-any-return]
+        return self._callable("BACKUPS_SITE_NAME")
+
+    @property
+    def client_address(self) -> Callable[[HttpRequest], str] | None:
+        """The callable that tells from which address a request comes, behind the site's proxies; None: the peer's."""
+        return self._callable("BACKUPS_CLIENT_ADDRESS")
 
     @property
     def import_dir(self) -> Path | None:

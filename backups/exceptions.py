@@ -11,6 +11,7 @@ __all__ = [
     "ArchiveNotSaved",
     "ArchiveRejected",
     "ArchiveUnreadable",
+    "AuditUnwritable",
     "BackupError",
     "DatabaseDamaged",
     "DumpFailed",
@@ -91,6 +92,10 @@ class PreflightRefused(BackupError):
     """A check before the operation found a reason not to begin."""
 
     exit_code = 3
+
+
+class AuditUnwritable(PreflightRefused):
+    """What is about to happen cannot be written into the audit file."""
 
 
 class OperationLocked(BackupError):

@@ -294,6 +294,7 @@ LOGGING = {
 BACKUPS_STATE_DIR = STATE_DIR
 BACKUPS_SETTINGS_SNAPSHOT = "timetracker.siteconf.snapshot.settings_snapshot"
 BACKUPS_SITE_NAME = "timetracker.siteconf.snapshot.site_name"
+BACKUPS_CLIENT_ADDRESS = "timetracker.accounts.throttle.client_address"
 BACKUPS_APP_VERSION = APP_VERSION
 # Here an administrator puts archives that are too large to upload.
 BACKUPS_IMPORT_DIR = str(DATA_DIR / "import")

@@ -4,17 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.decorators import user_passes_test
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponseBase
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render
+from django.urls import URLPattern, path, register_converter, reverse
+from django.views.decorators.cache import never_cache
 
-__all__ = ["ADMIN", "SITE", "Place", "may"]
+from backups.exceptions import BackupError
+
+__all__ = ["ADMIN", "SITE", "Place", "may", "page_path", "refused"]
 
 View = Callable[..., HttpResponseBase]
+
+
+class _Text:
+    """A part of a path that is taken as it is, where ``regex`` fits: nothing else reaches a page."""
+
+    def to_python(self, value: str) -> str:
+        """As it is."""
+        return value
+
+    def to_url(self, value: str) -> str:
+        """As it is."""
+        return value
+
+
+class ArchiveName(_Text):
+    """``<archive:…>``: the name of an archive in the store. Not the row's number: a restore renumbers."""
+
+    regex = r"backup_[0-9]{8}_[0-9]{6}_[0-9a-f]{8}\.zip"
+
+
+class OperationId(_Text):
+    """``<operation:…>``: the id of an operation."""
+
+    regex = "[0-9a-f]{32}"
+
+
+register_converter(ArchiveName, "archive")
+register_converter(OperationId, "operation")
 
 
 @dataclass(frozen=True)
@@ -42,6 +75,7 @@ class Place:
 
 def _in_admin(view: View) -> View:
     # At the time of the request: the site's admin is made by its configuration, after this module is imported.
+    @wraps(view)
     def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         return admin.site.admin_view(view)(request, *args, **kwargs)
 
@@ -54,6 +88,31 @@ def _staff(view: View) -> View:
 
 ADMIN = Place(name="admin", frame="backups/frame_admin.html", prefix="admin:backups_", guard=_in_admin)
 SITE = Place(name="site", frame="backups/frame_site.html", prefix="backups:site-", guard=_staff)
+
+
+def page_path(place: Place, route: str, view: View, name: str) -> URLPattern:
+    """The URL of a page in ``place``: staff alone get to ``view``, which is called with ``place=place``; never cached.
+
+    ``name`` is what :meth:`Place.url` takes. Which right the page needs, the view says itself (:func:`may`). A
+    :class:`~backups.exceptions.BackupError` that the view does not tell in its own way becomes a page.
+    """
+
+    # Attributes of the view (``csrf_exempt``) count for what is mounted: hence wraps.
+    @wraps(view)
+    def placed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        # Any of these pages may ask for the password again; a report of an error must not show it.
+        request.sensitive_post_parameters = ("password",)  # type: ignore[attr-defined]
+        try:
+            return view(request, *args, place=place, **kwargs)
+        except BackupError as error:
+            return refused(request, error, place=place)
+
+    return path(route, never_cache(place.guard(placed)), name=f"{place.prefix.rpartition(':')[2]}{name}")
+
+
+def refused(request: HttpRequest, error: BackupError, *, place: Place) -> HttpResponse:
+    """The page that tells an error in its three sentences: what happened, how things are now, what to do next. 409."""
+    return render(request, "backups/refused.html", {**place.context(request), "error": error}, status=409)
 
 
 def may(request: HttpRequest, right: str) -> None:

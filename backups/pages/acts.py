@@ -1,0 +1,46 @@
+"""What people do on pages is written down before it happens: in the audit file, and in the admin's log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.http import HttpRequest
+
+from backups.audit import audit_record
+from backups.conf import conf
+from backups.models import Backup
+
+__all__ = ["act_record", "asker"]
+
+# The admin knows three kinds of acts, and has an icon for each.
+FLAGS: Mapping[str, int] = {"create": ADDITION, "upload": ADDITION, "delete": DELETION}
+
+
+def asker(request: HttpRequest) -> str:
+    """The name of who asks: what operations and rows keep as ``requested_by``."""
+    return request.user.get_username()
+
+
+def act_record(request: HttpRequest, action: str, *, archive: str = "", operation: str = "", detail: str = "") -> None:
+    """Write down that the asking user is about to do ``action``: one word, such as create, download, restore or pin.
+
+    To be called BEFORE the act. Raises :class:`~backups.exceptions.AuditUnwritable`: then the act MUST NOT happen. The entry in
+    the admin's log stands at the archive's row, where there is one.
+    """
+    audit_record(action, who=asker(request), address=_address(request), archive=archive, operation=operation, detail=detail)
+    row = Backup.objects.filter(name=archive).first() if archive else None
+    about = ": ".join(filter(None, [action.capitalize(), detail]))
+    LogEntry.objects.create(
+        user_id=request.user.pk,
+        content_type=ContentType.objects.get_for_model(Backup),
+        object_id=str(row.pk) if row else None,
+        object_repr=(archive or f"operation {operation[:8]}" if archive or operation else "backups")[:200],
+        action_flag=FLAGS.get(action, CHANGE),
+        change_message=about,
+    )
+
+
+def _address(request: HttpRequest) -> str:
+    return conf.client_address(request) if conf.client_address else str(request.META.get("REMOTE_ADDR", ""))
