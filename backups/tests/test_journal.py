@@ -57,3 +57,39 @@ def test_a_copy_that_a_person_has_made_of_a_journal_is_no_operation(settings: Se
     journal.end("recovered")
     assert [(found.id, found.status) for found in journal_load_all()] == [(journal.id, "recovered")]
     assert journals_damaged() == []
+
+
+def test_a_journal_that_has_ended_is_read_once_and_again_when_it_is_another_file(settings: Settings, tmp_path: Path) -> None:
+    settings.BACKUPS_STATE_DIR = tmp_path
+    journal = Journal(kind="restore", kept={"until": "2026-01-01T00:00:00+00:00"})
+    journal.start()
+    assert [found.status for found in journal_load_all()] == ["running"]
+    journal.end("done")
+    (found,) = journal_load_all()
+    assert (found.status, found.kept) == ("done", journal.kept)
+    journal.path.chmod(0o600)
+    journal.error, journal.kept = "a second time", {}
+    journal.save()
+    assert [(found.error, found.kept) for found in journal_load_all()] == [("a second time", {})]
+    journal.path.unlink()
+    assert journal_load_all() == []
+
+
+def test_what_somebody_makes_of_a_journal_is_not_what_others_read(settings: Settings, tmp_path: Path) -> None:
+    settings.BACKUPS_STATE_DIR = tmp_path
+    journal = Journal(kind="restore", arguments={"uploads": "merge"})
+    journal.start()
+    journal.end("done")
+    (first,) = journal_load_all()
+    first.arguments["undoes"], first.kept, first.error = "another", {"until": "never"}, "changed in memory"
+    assert journal_load_all() == [journal]
+    assert first.path == journal.path
+
+
+def test_journals_of_another_folder_are_not_those_of_the_one_before(settings: Settings, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        settings.BACKUPS_STATE_DIR = tmp_path / name
+        journal = Journal(kind="create", requested_by=name)
+        journal.start()
+        journal.end("done")
+        assert [found.requested_by for found in journal_load_all()] == [name]
