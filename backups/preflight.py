@@ -21,7 +21,15 @@ from backups.manifest import Manifest
 from backups.storage import ArchiveStore
 from backups.uploads import uploads_list, uploads_root
 
-__all__ = ["migrations_pending_for", "migrations_unknown", "preflight_create", "preflight_restore", "size_human"]
+__all__ = [
+    "HEADROOM",
+    "bytes_to_create",
+    "migrations_pending_for",
+    "migrations_unknown",
+    "preflight_create",
+    "preflight_restore",
+    "size_human",
+]
 
 # Bytes that must stay free on a disk that an operation writes to: a full disk stops the site itself.
 HEADROOM = 16 * 1024 * 1024
@@ -87,6 +95,11 @@ def _refuse_database_inside(root: Path) -> None:
         )
 
 
+def bytes_to_create(database_bytes: int, upload_bytes: int) -> int:
+    """How many bytes an archive of a live database and of uploads of these sizes may take; beside them HEADROOM must stay free."""
+    return int(database_bytes * DUMP_SHARE) + upload_bytes
+
+
 def preflight_create(*, engine: Engine, store: ArchiveStore | None, output: Path | None, uploads: bool) -> None:
     """Refuse where there is no database to dump, the destination cannot be written or has too little space."""
     live = engine.live_state()
@@ -95,11 +108,12 @@ def preflight_create(*, engine: Engine, store: ArchiveStore | None, output: Path
             f"There is no database to back up: it is {live.state}. {live.detail}".strip(),
             next_step="Bring it back from an archive: manage.py backup_list, then manage.py backup_restore ARCHIVE",
         )
-    needed = int(live.size * DUMP_SHARE)
+    upload_bytes = 0
     if uploads:
         root = uploads_root()
         _refuse_database_inside(root)
-        needed += sum(file.size for file in uploads_list(root))
+        upload_bytes = sum(file.size for file in uploads_list(root))
+    needed = bytes_to_create(live.size, upload_bytes)
     if store is None:
         if output is None:
             raise ValueError("A backup goes to the store or to a path.")

@@ -10,16 +10,17 @@ of months it would let each new backup go as soon as it is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-__all__ = ["CLOCKS_DIFFER", "Candidate", "Decision", "KeepRules", "retention_decide"]
+__all__ = ["CLOCKS_DIFFER", "FUTURE", "PINNED", "Candidate", "Decision", "KeepRules", "Stay", "retention_decide", "retention_foresee"]
 
 # Clocks of several hosts may differ by so much.
 CLOCKS_DIFFER = timedelta(hours=1)
 FUTURE = "made while the clock was ahead"
+PINNED = "pinned"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,20 @@ class Decision:
     kept_by: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Stay:
+    """How long one archive stays: until the prune after the run at ``until`` (aware).
+
+    ``until`` is None where no end is in sight, and where ``kept_by`` (as in :class:`Decision`) is empty: then the next prune
+    removes it. ``longest`` is the one of ``kept_by`` that holds longest.
+    """
+
+    archive: Candidate
+    kept_by: tuple[str, ...]
+    until: datetime | None = None
+    longest: str = ""
+
+
 def _week(local: datetime) -> tuple[int, int]:
     return local.isocalendar()[:2]
 
@@ -65,45 +80,146 @@ PERIODS: dict[str, Callable[[datetime], object]] = {
 }
 
 
+@dataclass(frozen=True)
+class _Rank:
+    """The place of an archive among the ``count`` that a rule keeps: 1 is the newest.
+
+    ``periods`` are those in which there are archives, newest first; its own is at ``number - 1``. Empty for a rule that
+    counts archives.
+    """
+
+    number: int
+    count: int
+    periods: Sequence[object] = ()
+
+
+@dataclass(frozen=True)
+class _Reason:
+    """A reason to keep an archive. Without a ``rank`` it does not end by itself; ``rule`` is that of the rank."""
+
+    words: str
+    rule: str = ""
+    rank: _Rank | None = None
+    # Whether archives that are not verified count, too.
+    counts_all: bool = False
+
+
 def retention_decide(archives: Iterable[Candidate], rules: KeepRules, now: datetime) -> list[Decision]:
     """Decide for each of ``archives`` (those of one schedule), newest first; ``now`` is aware.
 
     Never let go: what is pinned, the newest one, the newest verified one, what a rule keeps, and what comes from the future.
     """
+    return [Decision(archive, tuple(reason.words for reason in reasons)) for archive, reasons in _judge(archives, rules, now)]
+
+
+def retention_foresee(archives: Iterable[Candidate], rules: KeepRules, now: datetime, runs: Iterable[datetime]) -> list[Stay]:
+    """How long each of ``archives`` (those of one schedule) stays if all goes well, newest first.
+
+    ``runs`` are the instants after ``now``, ascending, at which the schedule makes a good archive and prunes after it. What still
+    stays after the last of them has no ``until``; nor has what comes from the future, which begins to count at an unknown time.
+    """
+    archives = list(archives)
+    arrivals = _Arrivals(archives, rules, now, list(runs))
+    stays = []
+    for archive, reasons in _judge(archives, rules, now):
+        ends = [(arrivals.end_of(reason, archive), reason.words) for reason in reasons]
+        endless = [words for end, words in ends if end is None]
+        until, longest = max(((end, words) for end, words in ends if end is not None), key=lambda end: end[0], default=(None, ""))
+        kept_by = tuple(reason.words for reason in reasons)
+        stays.append(Stay(archive, kept_by, None, endless[0]) if endless else Stay(archive, kept_by, until, longest))
+    return stays
+
+
+class _Arrivals:
+    """What will count beside the archives of now: the runs to come, and archives from the future when their time comes."""
+
+    def __init__(self, archives: list[Candidate], rules: KeepRules, now: datetime, runs: list[datetime]) -> None:
+        self._zone = ZoneInfo(rules.time_zone)
+        future = [archive for archive in archives if archive.created_at > now + CLOCKS_DIFFER]
+        # Each as (the run after which it counts, when it was made). The key: whether archives that are not verified count, too.
+        self._events = {
+            counts_all: sorted(
+                [(run, run) for run in runs]
+                + [
+                    (min(run for run in runs if run >= archive.created_at - CLOCKS_DIFFER), archive.created_at)
+                    for archive in future
+                    if (counts_all or archive.is_verified) and runs and archive.created_at - CLOCKS_DIFFER <= runs[-1]
+                ]
+            )
+            for counts_all in (False, True)
+        }
+        self._periods: dict[tuple[str, bool], list[object]] = {}
+
+    def end_of(self, reason: _Reason, archive: Candidate) -> datetime | None:
+        """The run after which ``reason`` keeps ``archive`` no more; None where it goes on beyond all of them."""
+        rank = reason.rank
+        if rank is None:
+            return None
+        events = self._events[reason.counts_all]
+        if not rank.periods:
+            pushing = [run for run, made_at in events if made_at > archive.created_at]
+            needed = rank.count - rank.number + 1
+            return pushing[needed - 1] if needed <= len(pushing) else None
+        own, newer = rank.periods[rank.number - 1], set(rank.periods[: rank.number - 1])
+        for (run, made_at), period in zip(events, self._periods_of(reason), strict=True):
+            if made_at > archive.created_at:
+                newer.add(period)
+                if period == own or len(newer) >= rank.count:
+                    return run
+        return None
+
+    def _periods_of(self, reason: _Reason) -> list[object]:
+        key = (reason.rule, reason.counts_all)
+        if key not in self._periods:
+            period_of = PERIODS[reason.rule]
+            self._periods[key] = [period_of(made_at.astimezone(self._zone)) for _, made_at in self._events[reason.counts_all]]
+        return self._periods[key]
+
+
+def _judge(archives: Iterable[Candidate], rules: KeepRules, now: datetime) -> list[tuple[Candidate, list[_Reason]]]:
+    """Each of ``archives``, newest first, with the reasons to keep it."""
     ordered = sorted(archives, key=lambda archive: (archive.created_at, archive.name), reverse=True)
     newest_first = [archive for archive in ordered if archive.created_at <= now + CLOCKS_DIFFER]
     verified = [archive for archive in newest_first if archive.is_verified]
     by_rule = _kept_by_rules(verified, rules)
-    if_it_counted = _kept_by_rules(newest_first, rules)
-    decisions = [Decision(archive, (FUTURE,)) for archive in ordered if archive.created_at > now + CLOCKS_DIFFER]
-    for archive in newest_first:
+    if_it_counted = _kept_by_rules(newest_first, rules) if len(verified) < len(newest_first) else by_rule
+    judged = [(archive, [_Reason(FUTURE)]) for archive in ordered[: len(ordered) - len(newest_first)]]
+    for place, archive in enumerate(newest_first):
         reasons = []
         if archive.is_pinned:
-            reasons.append("pinned")
-        if archive == newest_first[0]:
-            reasons.append("newest")
-        if verified and archive == verified[0]:
-            reasons.append("last verified")
+            reasons.append(_Reason(PINNED))
+        if place == 0:
+            reasons.append(_Reason("newest", rank=_Rank(1, 1), counts_all=True))
+        if verified and archive is verified[0]:
+            reasons.append(_Reason("last verified", rank=_Rank(1, 1)))
         if archive.is_verified:
-            reasons.extend(by_rule.get(archive.name, ()))
+            reasons.extend(_reason(rule, rank) for rule, rank in by_rule.get(archive.name, ()))
         else:
-            reasons.extend(f"{reason}, not verified" for reason in if_it_counted.get(archive.name, ()))
-        decisions.append(Decision(archive, tuple(reasons)))
-    return decisions
+            reasons.extend(_reason(rule, rank, counts_all=True) for rule, rank in if_it_counted.get(archive.name, ()))
+        judged.append((archive, reasons))
+    return judged
 
 
-def _kept_by_rules(newest_first: list[Candidate], rules: KeepRules) -> dict[str, list[str]]:
-    """The rules that keep each archive, by its name: ``last 2 of 3``, ``daily 1 of 7``."""
+def _reason(rule: str, rank: _Rank, *, counts_all: bool = False) -> _Reason:
+    return _Reason(f"{rule} {rank.number} of {rank.count}{', not verified' if counts_all else ''}", rule, rank, counts_all)
+
+
+def _kept_by_rules(newest_first: list[Candidate], rules: KeepRules) -> dict[str, list[tuple[str, _Rank]]]:
+    """The rules that keep each archive, by its name, with its place under them."""
     zone = ZoneInfo(rules.time_zone)
-    kept: dict[str, list[str]] = {}
+    kept: dict[str, list[tuple[str, _Rank]]] = {}
     for number, archive in enumerate(newest_first[: rules.last], start=1):
-        kept.setdefault(archive.name, []).append(f"last {number} of {rules.last}")
+        kept.setdefault(archive.name, []).append(("last", _Rank(number, rules.last)))
     for rule, period_of in PERIODS.items():
         count = getattr(rules, rule)
+        periods: list[object] = []
         seen: set[object] = set()
         for archive in newest_first:
+            if len(periods) >= count:
+                break
             period = period_of(archive.created_at.astimezone(zone))
-            if period not in seen and len(seen) < count:
+            if period not in seen:
                 seen.add(period)
-                kept.setdefault(archive.name, []).append(f"{rule} {len(seen)} of {count}")
+                periods.append(period)
+                kept.setdefault(archive.name, []).append((rule, _Rank(len(periods), count, periods)))
     return kept

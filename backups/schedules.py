@@ -6,13 +6,15 @@ that comes twice at the first of the two; so every chosen day has exactly one in
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import count as counted
+from itertools import islice
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from backups.models import BackupSchedule
 
-__all__ = ["due_between", "next_runs", "schedule_zone", "sentence"]
+__all__ = ["due_between", "next_runs", "runs_after", "schedule_zone", "sentence"]
 
 DAY = timedelta(days=1)
 # Every chosen day comes once a week. Days more than a week: a zone that crosses the date line leaves out a whole day.
@@ -36,22 +38,31 @@ def due_between(schedule: BackupSchedule, after: datetime, until: datetime) -> d
     """The latest instant in (``after``, ``until``] at which ``schedule`` is due, or None."""
     zone = schedule_zone(schedule)
     first = until.astimezone(zone).date() - WEEK_AND_MORE * DAY
-    instants = (instant for instant in _instants(schedule, zone, first, WEEK_AND_MORE + 2) if after < instant <= until)
-    return max(instants, default=None)
+    days = (first + number * DAY for number in range(WEEK_AND_MORE + 2))
+    return max((instant for instant in _instants(schedule, zone, days) if after < instant <= until), default=None)
 
 
 def next_runs(schedule: BackupSchedule, now: datetime, count: int = 5) -> list[datetime]:
     """The next ``count`` instants after ``now``, whether it is enabled or not."""
+    return list(islice(runs_after(schedule, now), count))
+
+
+def runs_after(schedule: BackupSchedule, now: datetime) -> Iterator[datetime]:
+    """The instants after ``now``, ascending and without end, whether it is enabled or not; it must have a day."""
     zone = schedule_zone(schedule)
     first = now.astimezone(zone).date() - 2 * DAY
-    # Two days can share one instant, where the clocks left out the whole of the first.
-    instants = {instant for instant in _instants(schedule, zone, first, WEEK_AND_MORE * (count + 1)) if instant > now}
-    return sorted(instants)[:count]
+    latest = now
+    for instant in _instants(schedule, zone, (first + number * DAY for number in counted())):
+        # Two days can share one instant, where the clocks left out the whole of the first.
+        if instant > latest:
+            latest = instant
+            yield instant
 
 
-def _instants(schedule: BackupSchedule, zone: ZoneInfo, first: date, days: int) -> Iterator[datetime]:
+def _instants(schedule: BackupSchedule, zone: ZoneInfo, days: Iterable[date]) -> Iterator[datetime]:
+    """Its instant on each of ``days`` that is one of its own."""
     weekdays = schedule.weekdays
-    for day in (first + number * DAY for number in range(days)):
+    for day in days:
         if day.weekday() in weekdays:
             yield _instant(day, schedule.at, zone)
 

@@ -31,7 +31,20 @@ from backups.services.kept import kept_current, kept_describe, kept_usable
 from backups.services.question import Question
 from backups.storage import archive_store, is_archive_name
 
-__all__ = ["Failure", "Health", "LastBackup", "Readiness", "ScheduleHealth", "backup_health", "backup_ready"]
+__all__ = [
+    "Failure",
+    "Health",
+    "LastBackup",
+    "Readiness",
+    "ScheduleHealth",
+    "backup_health",
+    "backup_ready",
+    "judge_backups",
+    "judge_operations",
+    "judge_processes",
+    "look_at_journals",
+    "schedule_health",
+]
 
 # Seconds for an answer of the database, of the lock (another connection to the same server) and of the store.
 DATABASE_SECONDS = 2.0
@@ -137,12 +150,13 @@ def backup_health() -> Health:
     # Both are asked at once, and waited for below.
     stored = _STORED.begin()
     noted = _NOTED.begin() if health.gate.state != "closed" else None
-    _look_at_journals(health)
+    look_at_journals(health)
     rows = _look_at_database(health, noted)
     _look_at_store(health, stored, rows)
     health.tick_at, health.worker = tick_seen(), worker_seen()
-    _judge_backups(health)
-    _judge_processes(health)
+    judge_backups(health)
+    judge_operations(health)
+    judge_processes(health)
     return health
 
 
@@ -173,7 +187,7 @@ def _noted() -> _Rows:
         raise _Incomplete(f"it lacks {', '.join(missing[:3])}{more}.")
     try:
         archives = {name: (at, problem) for name, at, problem in Backup.objects.values_list("name", "verified_at", "problem")}
-        return _Rows(archives, [_schedule(schedule) for schedule in BackupSchedule.objects.filter(enabled=True)])
+        return _Rows(archives, [schedule_health(schedule) for schedule in BackupSchedule.objects.filter(enabled=True)])
     except DatabaseError as error:
         raise _Incomplete(reason_of(error)) from error
 
@@ -190,7 +204,8 @@ class _Incomplete(Exception):
     """The database answers, and lacks what the code expects."""
 
 
-def _schedule(schedule: BackupSchedule) -> ScheduleHealth:
+def schedule_health(schedule: BackupSchedule) -> ScheduleHealth:
+    """What is to be told of one schedule."""
     next_due = schedule.next_attempt_at or next_runs(schedule, timezone.now(), count=1)[0]
     error = schedule.last_error
     if schedule_zone(schedule).key != schedule.time_zone:
@@ -211,7 +226,7 @@ _LOCKED = Question(lambda: engine_for().is_locked())
 # --- looking ----------------------------------------------------------------------------------------------------------
 
 
-def _look_at_journals(health: Health) -> None:
+def look_at_journals(health: Health) -> None:
     """What the files of the operations tell. The lock is asked only where one of them has not ended."""
     try:
         journals, damaged, kept = journal_load_all(), journals_damaged(), kept_current()
@@ -302,7 +317,8 @@ def _why(error: Exception, seconds: float) -> str:
 # --- judging ----------------------------------------------------------------------------------------------------------
 
 
-def _judge_backups(health: Health) -> None:
+def judge_backups(health: Health) -> None:
+    """Add what is wrong with the backups themselves."""
     limit = timedelta(hours=conf.max_age_hours)
     if health.last_backup is None:
         if health.archives is not None:
@@ -315,10 +331,15 @@ def _judge_backups(health: Health) -> None:
     )
 
 
-def _judge_processes(health: Health) -> None:
+def judge_operations(health: Health) -> None:
+    """Add a problem for each operation that did not come to its end."""
+    health.problems.extend(f"The {operation} was interrupted and waits for recovery." for operation in health.interrupted)
+
+
+def judge_processes(health: Health) -> None:
+    """Add what keeps a request or a schedule from being carried out."""
     if not health.gate.reachable:
         health.problems.append("The gate's cache is out of reach: no restore could begin.")
-    health.problems.extend(f"The {operation} was interrupted and waits for recovery." for operation in health.interrupted)
     # Where the database does not say whether there are schedules, a tick that came once should come again.
     has_schedule = bool(health.schedules) if health.schedules is not None else health.tick_at is not None
     health.is_worker_expected = has_schedule or bool(health.queued)

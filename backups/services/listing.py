@@ -33,6 +33,7 @@ class ListedArchive:
     verified_at: datetime | None = None
     note: str = ""
     problem: str = ""
+    is_uploaded: bool = False
 
 
 def backup_list() -> list[ListedArchive]:
@@ -77,6 +78,7 @@ def _from_row(row: Backup, size: int) -> ListedArchive:
         verified_at=row.verified_at,
         note=row.note,
         problem=row.problem,
+        is_uploaded=row.is_uploaded,
     )
 
 

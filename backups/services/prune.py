@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -12,42 +11,27 @@ from django.db import DatabaseError, connections
 from django.utils import timezone
 
 from backups.catalogue import catalogue_reconcile
-from backups.conf import conf
 from backups.engines import Engine, engine_for
 from backups.exceptions import BackupError, reason_of
 from backups.interrupts import uninterrupted
 from backups.journal import Journal, journal_load_all
-from backups.models import SCHEDULE_TRIGGER, Backup, BackupSchedule, Operation
+from backups.models import Backup, Operation
 from backups.progress import Progress
 from backups.quarantine import quarantine_sweep
-from backups.retention import Candidate, KeepRules, retention_decide
-from backups.schedules import schedule_zone
 from backups.services.carry_over import carry_over_finish
+from backups.services.keeping import JudgedArchive, archives_judge
 from backups.services.kept import kept_expire, kept_expired
-from backups.services.listing import ListedArchive, backup_list
+from backups.services.listing import backup_list
 from backups.services.operation import operation_run
 from backups.storage import ArchiveStore, archive_store
 
 __all__ = ["JudgedArchive", "Pruned", "backup_prune"]
 
-# Made by operations for their own safety: the newest few of each stay.
-SAFETY_TRIGGERS = ("before-restore", "before-migrate")
 # The history stays for so long; and so many of the newest operations always.
 HISTORY_AGE = timedelta(days=90)
 HISTORY_NEWEST = 50
 # What an operation left that failed so recently may still be looked into by a person.
 LEFTOVER_AGE = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class JudgedArchive:
-    """An archive, and why it stays; with an empty ``kept_by`` it goes. ``created_at`` is aware, ``size`` in bytes."""
-
-    name: str
-    created_at: datetime
-    size: int
-    trigger: str
-    kept_by: tuple[str, ...]
 
 
 @dataclass
@@ -124,63 +108,15 @@ def _index(store: ArchiveStore) -> None:
 
 def _judged() -> list[JudgedArchive]:
     """Every archive with the reasons to keep it, newest first."""
+    listed = backup_list()
     try:
-        rules = {schedule.trigger: _rules(schedule) for schedule in BackupSchedule.objects.all()}
+        kept = archives_judge(listed)
     except DatabaseError as error:
         connections.close_all()
         raise BackupError(f"The schedules cannot be read, so nothing is removed: {reason_of(error)}") from error
-    rules |= dict.fromkeys(SAFETY_TRIGGERS, KeepRules(last=conf.keep_safety))
-    listed = backup_list()
-    by_trigger: dict[str, list[ListedArchive]] = defaultdict(list)
-    for archive in listed:
-        by_trigger[archive.trigger].append(archive)
-    needed = _needed()
-    reasons: dict[str, tuple[str, ...]] = {}
-    for trigger, archives in by_trigger.items():
-        if trigger in rules:
-            decisions = retention_decide(map(_candidate, archives), rules[trigger], timezone.now())
-            reasons.update({decision.archive.name: decision.kept_by for decision in decisions})
-        else:
-            reasons.update({archive.name: (_without_rules(archive),) for archive in archives})
     return [
-        JudgedArchive(
-            archive.name, archive.created_at, archive.size, archive.trigger, (*reasons[archive.name], *needed.get(archive.name, ()))
-        )
-        for archive in listed
+        JudgedArchive(archive.name, archive.created_at, archive.size, archive.trigger, kept[archive.name].kept_by) for archive in listed
     ]
-
-
-def _rules(schedule: BackupSchedule) -> KeepRules:
-    return KeepRules(
-        last=schedule.keep_last,
-        daily=schedule.keep_daily,
-        weekly=schedule.keep_weekly,
-        monthly=schedule.keep_monthly,
-        yearly=schedule.keep_yearly,
-        time_zone=schedule_zone(schedule).key,
-    )
-
-
-def _candidate(archive: ListedArchive) -> Candidate:
-    return Candidate(archive.name, archive.created_at, archive.verified_at is not None and not archive.problem, archive.pinned)
-
-
-def _without_rules(archive: ListedArchive) -> str:
-    """Why an archive stays that no rules are for."""
-    if archive.trigger.startswith(SCHEDULE_TRIGGER):
-        return "its schedule is gone"
-    return f"{archive.trigger} ones always stay" if archive.trigger else "it cannot be read"
-
-
-def _needed() -> dict[str, list[str]]:
-    """Archives by name that something else leans on, and what."""
-    needed: dict[str, list[str]] = defaultdict(list)
-    for journal in journal_load_all():
-        if name := str(journal.kept.get("archive", "")):
-            needed[name].append(f"the undo of {journal.kind} {journal.short_id} needs it")
-        if journal.status == "queued" and journal.archive:
-            needed[journal.archive].append(f"the {journal.kind} {journal.short_id} waits for it")
-    return needed
 
 
 def _remove(store: ArchiveStore, archives: Iterable[JudgedArchive], progress: Progress) -> Iterator[str]:

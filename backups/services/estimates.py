@@ -1,0 +1,116 @@
+"""What the next backup or restore will cost, and whether there is room for it: shown before anybody begins one."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from backups.engines import engine_for
+from backups.estimate import Estimate, Run, estimate
+from backups.exceptions import BackupError
+from backups.models import Operation
+from backups.preflight import HEADROOM, bytes_to_create, size_human
+from backups.services.question import Question
+from backups.storage import archive_store
+from backups.uploads import uploads_list, uploads_root
+
+__all__ = ["CreateEstimate", "create_estimate"]
+
+# The next one is like the last few.
+LAST_RUNS = 7
+# Seconds for the sizes of the database and of the uploads: a page does not wait longer, and says that it does not know.
+SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class CreateEstimate:
+    """What a backup would cost; ``likely`` is None without earlier ones. ``needed`` and ``free`` are bytes, None where unknown."""
+
+    uploads: bool
+    likely: Estimate | None
+    needed: int | None
+    free: int | None
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether there is room; None where that is not known. The backup itself looks again before it begins."""
+        return None if self.needed is None or self.free is None else self.free >= self.needed + HEADROOM
+
+    @property
+    def said(self) -> str:
+        """Size and time in a sentence."""
+        if self.likely is None:
+            return "How large it gets and how long it takes is not known yet: no earlier backup of this kind has been made."
+        size, seconds = self.likely.size, self.likely.seconds
+        return (
+            f"About {size_human(size.typical)} ({size_human(size.low)} to {size_human(size.high)})"
+            f" in about {seconds_human(seconds.typical)}, going by the last {self.likely.runs} of this kind."
+        )
+
+    @property
+    def space_said(self) -> str:
+        """Whether there is room, in a sentence."""
+        if self.needed is None or self.free is None:
+            return "Whether there is room could not be asked in time; the backup looks before it begins."
+        if not self.fits:
+            return (
+                f"There is too little room: it may need {size_human(self.needed)} while it is made,"
+                f" and {size_human(self.free)} are free. Free some space first."
+            )
+        return f"There is room: it may need {size_human(self.needed)} while it is made, and {size_human(self.free)} are free."
+
+
+def create_estimate(*, uploads: bool) -> CreateEstimate:
+    """What a backup made now would cost: one query, and four seconds at most where neither database nor disk answers."""
+    # Both are asked at once, and waited for below.
+    live, files = _LIVE.begin(), _UPLOADS.begin() if uploads else None
+    database_bytes = _answer(live)
+    upload_bytes = _answer(files) if files is not None else 0
+    if database_bytes is None or upload_bytes is None:
+        return CreateEstimate(uploads, estimate(_runs(uploads)), None, _free())
+    likely = estimate(_runs(uploads), source=database_bytes + upload_bytes)
+    return CreateEstimate(uploads, likely, bytes_to_create(database_bytes, upload_bytes), _free())
+
+
+def _runs(uploads: bool) -> list[Run]:
+    """The last backups with, or without, uploads that went well."""
+    reports = Operation.objects.filter(kind="create", status="done", report__has_key="upload_bytes").order_by("-started_at")
+    runs = [
+        _run(report)
+        for report in reports.values_list("report", flat=True)[: 4 * LAST_RUNS]
+        if (report["upload_bytes"] is not None) == uploads
+    ]
+    return runs[:LAST_RUNS]
+
+
+def _run(report: dict[str, Any]) -> Run:
+    return Run(sum(report["seconds"].values()), report["bytes"], report["database_bytes"] + (report["upload_bytes"] or 0))
+
+
+def _free() -> int | None:
+    try:
+        return archive_store().free_bytes()
+    except BackupError:
+        return None
+
+
+def _answer(asked: Future[int]) -> int | None:
+    try:
+        return asked.result(timeout=SECONDS)
+    except Exception:  # whatever it is: it is not known
+        return None
+
+
+_LIVE = Question(lambda: engine_for().live_state().size)
+_UPLOADS = Question(lambda: sum(file.size for file in uploads_list(uploads_root())))
+
+
+def seconds_human(seconds: float) -> str:
+    """A time for people: ``3 seconds``, ``12 minutes``, ``2 hours``."""
+    for length, unit in ((3600, "hour"), (60, "minute")):
+        if seconds >= 1.5 * length:
+            count = round(seconds / length)
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    count = max(1, round(seconds))
+    return f"{count} second{'s' if count > 1 else ''}"

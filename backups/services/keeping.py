@@ -1,0 +1,224 @@
+"""Which archives stay, why and for how long: what prune goes by, what the list says, and what other rules would do."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import takewhile
+
+from django.utils import timezone
+
+from backups.conf import conf
+from backups.journal import journal_load_all
+from backups.models import SCHEDULE_TRIGGER, Backup, BackupSchedule
+from backups.retention import FUTURE, PINNED, Candidate, KeepRules, Stay, retention_foresee
+from backups.schedules import runs_after, schedule_zone
+from backups.services.listing import ListedArchive
+
+__all__ = ["JudgedArchive", "Kept", "RulesTried", "archives_judge", "archives_judged", "rules_try", "rules_try_all"]
+
+# Made by operations for their own safety: the newest few of each stay.
+SAFETY_TRIGGERS = ("before-restore", "before-migrate")
+# Nobody plans further ahead; and so many runs are still foreseen within milliseconds.
+HORIZON = timedelta(days=5 * 366)
+# What judging wants to know of a row.
+ROW_FIELDS = ("name", "created_at", "size", "trigger", "pinned", "verified_at", "problem", "is_uploaded")
+
+
+@dataclass(frozen=True)
+class JudgedArchive:
+    """An archive, and why it stays; with an empty ``kept_by`` it goes. ``created_at`` is aware, ``size`` in bytes."""
+
+    name: str
+    created_at: datetime
+    size: int
+    trigger: str
+    kept_by: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """How long an archive stays, if all goes well: in words (``how_long``), and by which rule; both say why it goes where it does.
+
+    ``until`` is the (aware) time of the run whose prune removes it, None where no end is in sight or it goes already.
+    """
+
+    how_long: str
+    rule: str
+    until: datetime | None = None
+    kept_by: tuple[str, ...] = ()
+
+    @property
+    def goes(self) -> bool:
+        """Whether the next prune removes it."""
+        return not self.kept_by
+
+
+@dataclass(frozen=True)
+class RulesTried:
+    """What the keep rules of one schedule do to its archives: those that go ``now``, and those that go ``next``, after the run then.
+
+    Newest first. ``next_run`` is aware, None where the schedule is off.
+    """
+
+    archives: int
+    now: tuple[JudgedArchive, ...] = ()
+    next: tuple[JudgedArchive, ...] = ()
+    next_run: datetime | None = None
+
+    @property
+    def bytes(self) -> int:
+        """How much space those free that go now."""
+        return sum(archive.size for archive in self.now)
+
+
+def archives_judge(archives: Sequence[ListedArchive]) -> dict[str, Kept]:
+    """How long each of ``archives`` stays, by name. Raises DatabaseError where the schedules cannot be read."""
+    kept: dict[str, Kept] = {}
+    by_trigger: dict[str, list[ListedArchive]] = defaultdict(list)
+    for archive in archives:
+        if archive.is_uploaded:
+            kept[archive.name] = _for_ever("uploaded ones always stay")
+        else:
+            by_trigger[archive.trigger].append(archive)
+    for schedule in BackupSchedule.objects.all():
+        for stay in _foreseen(schedule, by_trigger.pop(schedule.trigger, [])):
+            kept[stay.archive.name] = _by_schedule(stay, schedule)
+    for trigger in SAFETY_TRIGGERS:
+        rules = KeepRules(last=conf.keep_safety)
+        for stay in retention_foresee(map(_candidate, by_trigger.pop(trigger, [])), rules, timezone.now(), ()):
+            kept[stay.archive.name] = _by_count(stay, trigger, rules)
+    for trigger, others in by_trigger.items():
+        kept.update((archive.name, _for_ever(_without_rules(trigger))) for archive in others)
+    for name, reasons in _needed().items():
+        if name in kept:
+            kept[name] = _needed_too(kept[name], reasons)
+    return kept
+
+
+def archives_judged() -> dict[str, Kept]:
+    """How long each archive of the catalogue stays, by name; from rows and journals alone, in two queries."""
+    return archives_judge(_rows())
+
+
+def rules_try(schedule: BackupSchedule) -> RulesTried:
+    """What the rules of ``schedule``, as it stands here, saved or not, do to its archives in the catalogue."""
+    return _tried(schedule, _rows(schedule.trigger), _needed())
+
+
+def rules_try_all(schedules: Iterable[BackupSchedule]) -> dict[str, RulesTried]:
+    """The same for each of ``schedules``, by its key, in one query."""
+    by_trigger: dict[str, list[ListedArchive]] = defaultdict(list)
+    for archive in _rows():
+        by_trigger[archive.trigger].append(archive)
+    needed = _needed()
+    return {schedule.key: _tried(schedule, by_trigger[schedule.trigger], needed) for schedule in schedules}
+
+
+# --- judging ------------------------------------------------------------------------------------------------------------
+
+
+def _foreseen(schedule: BackupSchedule, archives: Iterable[ListedArchive]) -> list[Stay]:
+    now, rules = timezone.now(), _rules(schedule)
+    end = now + min(_horizon(rules), HORIZON)
+    runs = takewhile(lambda run: run <= end, runs_after(schedule, now)) if schedule.enabled else ()
+    return retention_foresee(map(_candidate, archives), rules, now, runs)
+
+
+def _rules(schedule: BackupSchedule) -> KeepRules:
+    return KeepRules(
+        last=schedule.keep_last,
+        daily=schedule.keep_daily,
+        weekly=schedule.keep_weekly,
+        monthly=schedule.keep_monthly,
+        yearly=schedule.keep_yearly,
+        time_zone=schedule_zone(schedule).key,
+    )
+
+
+def _horizon(rules: KeepRules) -> timedelta:
+    """After so long nothing of today is kept any more, if one backup at least is made in each week."""
+    days = max(8 * rules.last, 8 * rules.daily, 8 * rules.weekly, 32 * rules.monthly, 367 * rules.yearly)
+    return timedelta(days=min(days, HORIZON.days) + 16)
+
+
+def _candidate(archive: ListedArchive) -> Candidate:
+    return Candidate(archive.name, archive.created_at, archive.verified_at is not None and not archive.problem, archive.pinned)
+
+
+def _without_rules(trigger: str) -> str:
+    """Why an archive stays that no rules are for."""
+    if trigger.startswith(SCHEDULE_TRIGGER):
+        return "its schedule is gone"
+    return f"{trigger} ones always stay" if trigger else "it cannot be read"
+
+
+def _needed() -> dict[str, list[str]]:
+    """Archives by name that something else leans on, and what."""
+    needed: dict[str, list[str]] = defaultdict(list)
+    for journal in journal_load_all():
+        if name := str(journal.kept.get("archive", "")):
+            needed[name].append(f"the undo of {journal.kind} {journal.short_id} needs it")
+        if journal.status == "queued" and journal.archive:
+            needed[journal.archive].append(f"the {journal.kind} {journal.short_id} waits for it")
+    return needed
+
+
+def _rows(trigger: str | None = None) -> list[ListedArchive]:
+    """The archives of the catalogue, newest first; with ``trigger`` those that no person has brought."""
+    rows = Backup.objects.order_by("-created_at", "-name")
+    if trigger is not None:
+        rows = rows.filter(trigger=trigger, is_uploaded=False)
+    return [ListedArchive(**row) for row in rows.values(*ROW_FIELDS)]
+
+
+def _tried(schedule: BackupSchedule, archives: list[ListedArchive], needed: Mapping[str, list[str]]) -> RulesTried:
+    by_name = {archive.name: archive for archive in archives if not archive.is_uploaded}
+    next_run = next(runs_after(schedule, timezone.now())) if schedule.enabled else None
+    going: tuple[list[JudgedArchive], list[JudgedArchive]] = ([], [])
+    for stay in _foreseen(schedule, by_name.values()):
+        archive = by_name[stay.archive.name]
+        if archive.name not in needed and (not stay.kept_by or (stay.until is not None and stay.until == next_run)):
+            which = going[1] if stay.kept_by else going[0]
+            which.append(JudgedArchive(archive.name, archive.created_at, archive.size, archive.trigger, stay.kept_by))
+    return RulesTried(len(by_name), tuple(going[0]), tuple(going[1]), next_run)
+
+
+# --- words --------------------------------------------------------------------------------------------------------------
+
+
+def _for_ever(rule: str) -> Kept:
+    return Kept("for ever", rule, kept_by=(rule,))
+
+
+def _by_schedule(stay: Stay, schedule: BackupSchedule) -> Kept:
+    if not stay.kept_by:
+        return GOES
+    if stay.until is not None:
+        return Kept(f"until {timezone.localtime(stay.until):%Y-%m-%d}", stay.longest, stay.until, stay.kept_by)
+    if stay.longest == PINNED or stay.longest == FUTURE:
+        how_long = "for ever" if stay.longest == PINNED else "for now"
+    else:
+        how_long = "for more than 5 years" if schedule.enabled else "while its schedule is off"
+    return Kept(how_long, stay.longest, kept_by=stay.kept_by)
+
+
+def _by_count(stay: Stay, trigger: str, rules: KeepRules) -> Kept:
+    if not stay.kept_by:
+        return GOES
+    if stay.longest == PINNED or stay.longest == FUTURE:
+        how_long = "for ever" if stay.longest == PINNED else "for now"
+    else:
+        how_long = f"while among the newest {rules.last} {trigger} ones" if rules.last > 1 else f"while the newest {trigger} one"
+    return Kept(how_long, stay.longest, kept_by=stay.kept_by)
+
+
+def _needed_too(kept: Kept, reasons: Sequence[str]) -> Kept:
+    """What something leans on stays until that is over, whatever the rules say; a rule that keeps it longer is told first."""
+    kept_by = (*kept.kept_by, *reasons)
+    return replace(kept, kept_by=kept_by) if kept.kept_by else Kept("while it is needed", reasons[0], kept_by=kept_by)
+
+
+GOES = Kept("until the next prune", "no rule keeps it")
