@@ -1,0 +1,77 @@
+"""Whole sites for a browser: the demo agency, people with different rights, static files, and all processes.
+
+``python -m backups.tests.browser.furnished`` gives a site's database its people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from backups.tests.servers import RedisServer
+from backups.tests.site import Site, populate
+from backups.tests.web import SiteProcesses
+from backups.tests.workers import site_cache, wait_until
+
+__all__ = ["ADMIN", "CLIENT", "ENTRIES", "GUEST", "KEEPER", "LOOKER", "PASSWORD", "furnish", "site_running"]
+
+PASSWORD = "as-good-as-any-for-a-test"
+# A superuser; staff who may do everything with backups and nothing else; staff who may only look; a client's person.
+ADMIN, KEEPER, LOOKER, GUEST = "admin", "keeper", "looker", "guest"
+CLIENT = "Counting House"
+ENTRIES = 300
+
+
+def furnish(site: Site, *, entries: int = ENTRIES) -> None:
+    """Give ``site`` the demo agency and the people above, and static files."""
+    assert site.templates, "only a site made by SiteTemplates can be furnished"
+    site.extra_env["DJANGO_SETTINGS_MODULE"] = "backups.tests.browser.site_settings"
+
+    def fill(template: Site) -> None:
+        populate(template, entries=entries)
+        template.extra_env["DJANGO_SETTINGS_MODULE"] = "backups.tests.browser.site_settings"
+        process = template.run_python("-m", __name__)
+        output = process.communicate(timeout=120)
+        assert process.returncode == 0, output
+
+    site.templates.adopt(site, content=f"browser_{entries}", fill=fill)
+    site.manage("collectstatic", "--no-input", "--verbosity", "0")
+
+
+@contextmanager
+def site_running(site: Site, *, processes: int = 1, threads: int = 8, redis: RedisServer | None = None) -> Iterator[SiteProcesses]:
+    """All processes of a furnished site for the length of the block; pages and a worker answer when it begins."""
+    if redis:
+        site.extra_env["REDIS_URL"] = redis.url
+    server = SiteProcesses(site, processes, threads)
+    with server.running():
+        cache = site_cache(site)
+        wait_until(lambda: cache.get("worker") is not None, "a worker")
+        yield server
+
+
+def main() -> None:
+    """Make the people."""
+    import django
+
+    django.setup()
+    from django.contrib.auth import get_user_model
+    from django.contrib.auth.models import Permission
+
+    from portal.models import ClientPerson
+    from timetracker.clients.models import Client
+
+    accounts = get_user_model().objects
+    accounts.create_superuser(ADMIN, f"{ADMIN}@example.org", PASSWORD)
+    rights = Permission.objects.filter(content_type__app_label="backups")
+    for name, may in ((KEEPER, rights), (LOOKER, rights.filter(codename__startswith="view_"))):
+        staff = accounts.create_user(name, f"{name}@example.org", PASSWORD, is_staff=True)
+        staff.user_permissions.set(may)
+    client = Client.objects.filter(projects__isnull=False).distinct().earliest("pk")
+    client.name, client.active, client.portal_enabled = CLIENT, True, True
+    client.save()
+    ClientPerson.objects.create(user=accounts.create_user(GUEST, f"{GUEST}@example.org", PASSWORD), client=client)
+
+
+if __name__ == "__main__":
+    main()
