@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -16,17 +16,16 @@ __all__ = ["HEIGHT", "WIDTH", "Mark", "Plot", "Point", "Tick", "chart_plot"]
 WIDTH, HEIGHT = 360, 180
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 26
 # A column of so many units holds two marks at most, its lowest and its highest: more could not be told apart.
-COLUMN = 2.0
+COLUMN = 4
 MOST_TICKS = 4
 
 
 @dataclass(frozen=True)
 class Point:
-    """A number of bytes at an (aware) instant, and what it is of."""
+    """A number of bytes at an (aware) instant."""
 
     at: datetime
     value: float
-    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,34 +60,43 @@ class Plot:
     left, right, top, bottom = LEFT, WIDTH - RIGHT, TOP, HEIGHT - BOTTOM
 
 
-def chart_plot(points: Iterable[Point], *, joined: bool = False, ahead: Sequence[Point] = ()) -> Plot | None:
-    """Lay out ``points`` from zero up, ``joined`` by a line or not; None without any.
+def chart_plot(points: Iterable[Point], *, label: Callable[[Point], str], joined: bool = False, ahead: Sequence[Point] = ()) -> Plot | None:
+    """Lay out ``points`` from zero up, ``joined`` by a line or not; None without any. ``label`` says what a point is.
 
     Through ``ahead``, what is foreseen, goes a line of its own.
     """
     drawn = sorted(points, key=lambda point: point.at)
     if not drawn:
         return None
-    everything = [*drawn, *ahead]
-    first, last = min(point.at for point in everything), max(point.at for point in everything)
-    if last - first < timedelta(hours=1):
-        first, last = first - timedelta(hours=12), last + timedelta(hours=12)
-    step, top = _scale(max(point.value for point in everything))
+    first, last = _span([*drawn, *ahead])
+    step, top = _scale(max(point.value for point in (*drawn, *ahead)))
 
-    def x(at: datetime) -> float:
-        return round(LEFT + (WIDTH - LEFT - RIGHT) * ((at - first) / (last - first)), 1)
+    def x(point: Point) -> float:
+        return round(LEFT + (WIDTH - LEFT - RIGHT) * ((point.at - first) / (last - first)), 1)
 
     def y(value: float) -> float:
         return round(HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value / top), 1)
 
-    marks = _thinned(Mark(x(point.at), y(point.value), point.label) for point in drawn)
+    marks = tuple(Mark(at, y(point.value), label(point)) for at, point in _thinned([(x(point), point) for point in drawn]))
     return Plot(
-        marks=tuple(marks),
+        marks=marks,
         across=_dates(first, last),
-        upwards=tuple(Tick(y(step * number), size_human(step * number) if number else "0") for number in range(round(top / step) + 1)),
-        line=_polyline(marks) if joined and len(marks) > 1 else "",
-        ahead=" ".join(f"{x(point.at)},{y(point.value)}" for point in ahead),
+        upwards=tuple(Tick(y(step * number), _bytes(step * number)) for number in range(round(top / step) + 1)),
+        line=_polyline((mark.x, mark.y) for mark in marks) if joined and len(marks) > 1 else "",
+        ahead=_polyline((x(point), y(point.value)) for point in ahead),
     )
+
+
+def _span(points: Sequence[Point]) -> tuple[datetime, datetime]:
+    """Both ends of the time; at least a day, so that one point stands in the middle."""
+    first, last = min(point.at for point in points), max(point.at for point in points)
+    missing = max(timedelta(0), timedelta(days=1) - (last - first)) / 2
+    return first - missing, last + missing
+
+
+def _bytes(value: float) -> str:
+    """A round number of bytes for people."""
+    return size_human(value).replace(".0 ", " ") if value else "0"
 
 
 def _scale(highest: float) -> tuple[float, float]:
@@ -101,23 +109,23 @@ def _scale(highest: float) -> tuple[float, float]:
 
 
 def _dates(first: datetime, last: datetime) -> tuple[Tick, ...]:
-    """Both ends of the time, named so that they can be told apart."""
-    form = "%Y-%m-%d" if last - first >= timedelta(days=1) else "%m-%d %H:%M"
-    return (
-        Tick(LEFT, f"{first:{form}}", "start"),
-        Tick(WIDTH - RIGHT, f"{last:{form}}", "end"),
-    )
+    """Both ends of the time."""
+    return Tick(LEFT, f"{first:%Y-%m-%d}", "start"), Tick(WIDTH - RIGHT, f"{last:%Y-%m-%d}", "end")
 
 
-def _thinned(marks: Iterable[Mark]) -> list[Mark]:
-    """The lowest and the highest of each column."""
-    thinned: list[Mark] = []
-    for _, column in groupby(marks, key=lambda mark: int(mark.x / COLUMN)):
+def _thinned(placed: Iterable[tuple[float, Point]]) -> list[tuple[float, Point]]:
+    """The lowest and the highest of each column, in the order of time."""
+    thinned = []
+    for _, column in groupby(placed, key=lambda place: int((place[0] - LEFT) / COLUMN)):
         inside = list(column)
-        kept = {id(mark): mark for mark in (min(inside, key=lambda mark: mark.y), max(inside, key=lambda mark: mark.y))}
-        thinned.extend(sorted(kept.values(), key=lambda mark: mark.x))
+        extremes = {place[1]: place for place in (min(inside, key=_value), max(inside, key=_value))}
+        thinned.extend(sorted(extremes.values(), key=lambda place: place[1].at))
     return thinned
 
 
-def _polyline(marks: Iterable[Mark]) -> str:
-    return " ".join(f"{mark.x},{mark.y}" for mark in marks)
+def _value(place: tuple[float, Point]) -> float:
+    return place[1].value
+
+
+def _polyline(places: Iterable[tuple[float, float]]) -> str:
+    return " ".join(f"{x},{y}" for x, y in places)

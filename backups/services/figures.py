@@ -16,8 +16,9 @@ from backups.storage import archive_store
 
 __all__ = ["Day", "Figures", "archives_figures"]
 
-# What is drawn: older archives say nothing about today.
+# What is drawn: older archives say nothing about today, and more of them are told apart by nobody.
 WINDOW = timedelta(days=366)
+MOST_ARCHIVES = 400
 # Days in the table below the charts.
 MOST_DAYS = 60
 # The foreseen line is drawn at most so far ahead, and never further than the past is shown.
@@ -58,14 +59,18 @@ class Figures:
 def archives_figures() -> Figures:
     """Look at the archives of the last year and at what was free after each backup: two queries, no archive is read."""
     now = timezone.now()
-    sizes = list(Backup.objects.filter(created_at__range=(now - WINDOW, now)).values_list("created_at", "size"))
+    newest = Backup.objects.filter(created_at__range=(now - WINDOW, now)).order_by("-created_at")
+    sizes = list(newest.values_list("created_at", "size")[:MOST_ARCHIVES])
     readings = _readings(now)
     forecast = forecast_full(readings, now)
     return Figures(
-        sizes=chart_plot(
-            Point(timezone.localtime(at), size, f"{timezone.localtime(at):%Y-%m-%d %H:%M}: {size_human(size)}") for at, size in sizes
+        sizes=chart_plot((Point(timezone.localtime(at), size) for at, size in sizes), label=_label),
+        space=chart_plot(
+            (Point(timezone.localtime(reading.at), reading.free) for reading in readings),
+            label=_label,
+            joined=True,
+            ahead=_ahead(readings, forecast),
         ),
-        space=chart_plot([_point(reading) for reading in readings], joined=True, ahead=_ahead(readings, forecast)),
         days=_days(sizes, readings),
         forecast=forecast,
         forecast_said=_said(forecast, now),
@@ -87,9 +92,8 @@ def _readings(now: datetime) -> list[Reading]:
     return readings if free is None else [*readings, Reading(now, free)]
 
 
-def _point(reading: Reading) -> Point:
-    at = timezone.localtime(reading.at)
-    return Point(at, reading.free, f"{at:%Y-%m-%d %H:%M}: {size_human(reading.free)} free")
+def _label(point: Point) -> str:
+    return f"{point.at:%Y-%m-%d %H:%M}: {size_human(point.value)}"
 
 
 def _ahead(readings: list[Reading], forecast: Forecast | None) -> list[Point]:
@@ -116,7 +120,7 @@ def _said(forecast: Forecast | None, now: datetime) -> str:
     if forecast is None:
         return ""
     left = (forecast.full_at - now) / timedelta(days=1)
-    return f"At this pace ({size_human(forecast.bytes_per_day)} a day) the disk is full {_in_about(left)}."
+    return f"At this pace ({size_human(forecast.bytes_per_day)} a day, the dashed line) the disk is full {_in_about(left)}."
 
 
 def _in_about(days: float) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import takewhile
+from typing import NamedTuple
 
+from django.db.models import Q
 from django.utils import timezone
 
 from backups.conf import conf
@@ -17,14 +19,14 @@ from backups.retention import FUTURE, PINNED, Candidate, KeepRules, Stay, retent
 from backups.schedules import runs_after, schedule_zone
 from backups.services.listing import ListedArchive
 
-__all__ = ["JudgedArchive", "Kept", "RulesTried", "archives_judge", "archives_judged", "rules_try", "rules_try_all"]
+__all__ = ["JudgedArchive", "Kept", "RulesTried", "archives_judge", "archives_judged", "archives_needed", "rules_try", "rules_try_all"]
 
 # Made by operations for their own safety: the newest few of each stay.
 SAFETY_TRIGGERS = ("before-restore", "before-migrate")
 # Nobody plans further ahead; and so many runs are still foreseen within milliseconds.
 HORIZON = timedelta(days=5 * 366)
 # What judging wants to know of a row.
-ROW_FIELDS = ("name", "created_at", "size", "trigger", "pinned", "verified_at", "problem", "is_uploaded")
+ROW_FIELDS = ("name", "created_at", "is_good", "pinned", "size", "trigger", "is_uploaded")
 
 
 @dataclass(frozen=True)
@@ -74,57 +76,75 @@ class RulesTried:
         return sum(archive.size for archive in self.now)
 
 
-def archives_judge(archives: Sequence[ListedArchive]) -> dict[str, Kept]:
-    """How long each of ``archives`` stays, by name. Raises DatabaseError where the schedules cannot be read."""
-    kept: dict[str, Kept] = {}
-    by_trigger: dict[str, list[ListedArchive]] = defaultdict(list)
-    for archive in archives:
-        if archive.is_uploaded:
-            kept[archive.name] = _for_ever("uploaded ones always stay")
-        else:
-            by_trigger[archive.trigger].append(archive)
-    for schedule in BackupSchedule.objects.all():
-        for stay in _foreseen(schedule, by_trigger.pop(schedule.trigger, [])):
-            kept[stay.archive.name] = _by_schedule(stay, schedule)
-    for trigger in SAFETY_TRIGGERS:
-        rules = KeepRules(last=conf.keep_safety)
-        for stay in retention_foresee(map(_candidate, by_trigger.pop(trigger, [])), rules, timezone.now(), ()):
-            kept[stay.archive.name] = _by_count(stay, trigger, rules)
-    for trigger, others in by_trigger.items():
-        kept.update((archive.name, _for_ever(_without_rules(trigger))) for archive in others)
-    for name, reasons in _needed().items():
-        if name in kept:
-            kept[name] = _needed_too(kept[name], reasons)
-    return kept
+def archives_judge(listed: Iterable[ListedArchive]) -> dict[str, Kept]:
+    """How long each of ``listed`` stays, by name. Raises DatabaseError where the schedules cannot be read."""
+    return _judged([_Archive(_candidate(archive), archive.size, archive.trigger, archive.is_uploaded) for archive in listed])
 
 
 def archives_judged() -> dict[str, Kept]:
     """How long each archive of the catalogue stays, by name; from rows and journals alone, in two queries."""
-    return archives_judge(_rows())
+    return _judged(_rows())
 
 
 def rules_try(schedule: BackupSchedule) -> RulesTried:
     """What the rules of ``schedule``, as it stands here, saved or not, do to its archives in the catalogue."""
-    return _tried(schedule, _rows(schedule.trigger), _needed())
+    return _tried(schedule, _rows(trigger=schedule.trigger), archives_needed())
 
 
 def rules_try_all(schedules: Iterable[BackupSchedule]) -> dict[str, RulesTried]:
     """The same for each of ``schedules``, by its key, in one query."""
-    by_trigger: dict[str, list[ListedArchive]] = defaultdict(list)
-    for archive in _rows():
-        by_trigger[archive.trigger].append(archive)
-    needed = _needed()
-    return {schedule.key: _tried(schedule, by_trigger[schedule.trigger], needed) for schedule in schedules}
+    by_trigger = _by_trigger(_rows())
+    needed = archives_needed()
+    return {schedule.key: _tried(schedule, by_trigger.get(schedule.trigger, []), needed) for schedule in schedules}
 
 
 # --- judging ------------------------------------------------------------------------------------------------------------
 
 
-def _foreseen(schedule: BackupSchedule, archives: Iterable[ListedArchive]) -> list[Stay]:
+class _Archive(NamedTuple):
+    """What is judged: ``size`` in bytes; ``is_uploaded``: a person has brought it."""
+
+    candidate: Candidate
+    size: int
+    trigger: str
+    is_uploaded: bool
+
+
+def _judged(archives: Iterable[_Archive]) -> dict[str, Kept]:
+    everything = list(archives)
+    kept = {archive.candidate.name: _for_ever("uploaded ones always stay") for archive in everything if archive.is_uploaded}
+    by_trigger = _by_trigger(everything)
+    for schedule in BackupSchedule.objects.all():
+        for stay in _foreseen(schedule, by_trigger.pop(schedule.trigger, [])):
+            kept[stay.archive.name] = _by_schedule(stay, schedule)
+    safety = KeepRules(last=conf.keep_safety)
+    for trigger in SAFETY_TRIGGERS:
+        candidates = [archive.candidate for archive in by_trigger.pop(trigger, [])]
+        for stay in retention_foresee(candidates, safety, timezone.now(), ()):
+            kept[stay.archive.name] = _by_count(stay, trigger, safety)
+    for trigger, others in by_trigger.items():
+        for_ever = _for_ever(_without_rules(trigger))
+        kept.update((archive.candidate.name, for_ever) for archive in others)
+    for name, reasons in archives_needed().items():
+        if name in kept:
+            kept[name] = _needed_too(kept[name], reasons)
+    return kept
+
+
+def _by_trigger(archives: Iterable[_Archive]) -> dict[str, list[_Archive]]:
+    """Those that no person has brought, by why they were made."""
+    by_trigger: dict[str, list[_Archive]] = defaultdict(list)
+    for archive in archives:
+        if not archive.is_uploaded:
+            by_trigger[archive.trigger].append(archive)
+    return by_trigger
+
+
+def _foreseen(schedule: BackupSchedule, archives: Iterable[_Archive]) -> list[Stay]:
     now, rules = timezone.now(), _rules(schedule)
     end = now + min(_horizon(rules), HORIZON)
     runs = takewhile(lambda run: run <= end, runs_after(schedule, now)) if schedule.enabled else ()
-    return retention_foresee(map(_candidate, archives), rules, now, runs)
+    return retention_foresee([archive.candidate for archive in archives], rules, now, runs)
 
 
 def _rules(schedule: BackupSchedule) -> KeepRules:
@@ -155,7 +175,7 @@ def _without_rules(trigger: str) -> str:
     return f"{trigger} ones always stay" if trigger else "it cannot be read"
 
 
-def _needed() -> dict[str, list[str]]:
+def archives_needed() -> dict[str, list[str]]:
     """Archives by name that something else leans on, and what."""
     needed: dict[str, list[str]] = defaultdict(list)
     for journal in journal_load_all():
@@ -166,24 +186,27 @@ def _needed() -> dict[str, list[str]]:
     return needed
 
 
-def _rows(trigger: str | None = None) -> list[ListedArchive]:
-    """The archives of the catalogue, newest first; with ``trigger`` those that no person has brought."""
-    rows = Backup.objects.order_by("-created_at", "-name")
-    if trigger is not None:
-        rows = rows.filter(trigger=trigger, is_uploaded=False)
-    return [ListedArchive(**row) for row in rows.values(*ROW_FIELDS)]
+def _rows(**chosen: str) -> Iterator[_Archive]:
+    """The archives of the catalogue. Of the two times only one is read, since a page that lists thousands waits for each."""
+    rows = Backup.objects.filter(**chosen).order_by().annotate(is_good=Q(verified_at__isnull=False, problem=""))
+    for name, created_at, is_good, pinned, size, trigger, is_uploaded in rows.values_list(*ROW_FIELDS):
+        yield _Archive(Candidate(name, created_at, is_good, pinned), size, trigger, is_uploaded)
 
 
-def _tried(schedule: BackupSchedule, archives: list[ListedArchive], needed: Mapping[str, list[str]]) -> RulesTried:
-    by_name = {archive.name: archive for archive in archives if not archive.is_uploaded}
+def _tried(schedule: BackupSchedule, archives: Iterable[_Archive], needed: Mapping[str, list[str]]) -> RulesTried:
+    by_name = {archive.candidate.name: archive for archive in archives if not archive.is_uploaded}
     next_run = next(runs_after(schedule, timezone.now())) if schedule.enabled else None
-    going: tuple[list[JudgedArchive], list[JudgedArchive]] = ([], [])
+    now, following = [], []
     for stay in _foreseen(schedule, by_name.values()):
-        archive = by_name[stay.archive.name]
-        if archive.name not in needed and (not stay.kept_by or (stay.until is not None and stay.until == next_run)):
-            which = going[1] if stay.kept_by else going[0]
-            which.append(JudgedArchive(archive.name, archive.created_at, archive.size, archive.trigger, stay.kept_by))
-    return RulesTried(len(by_name), tuple(going[0]), tuple(going[1]), next_run)
+        name = stay.archive.name
+        if name in needed:
+            continue
+        archive = JudgedArchive(name, stay.archive.created_at, by_name[name].size, schedule.trigger, stay.kept_by)
+        if not stay.kept_by:
+            now.append(archive)
+        elif stay.until is not None and stay.until == next_run:
+            following.append(archive)
+    return RulesTried(len(by_name), tuple(now), tuple(following), next_run)
 
 
 # --- words --------------------------------------------------------------------------------------------------------------

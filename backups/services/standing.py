@@ -128,10 +128,11 @@ def _remarks(health: Health) -> list[str]:
         return []
     if not health.schedules:
         return ["No schedule is on, so no backup is made by itself."]
+    # An attempt is counted before it begins: while one is at work it has not failed.
+    trying = [] if health.running else [schedule for schedule in health.schedules if schedule.attempts and schedule.next_due_at]
     return [
-        f"The backup of {schedule.sentence.split(', with')[0]} has not succeeded yet: attempt {schedule.attempts} of {ATTEMPTS}."
-        for schedule in health.schedules
-        if schedule.attempts
+        f"The schedule {schedule.key} has not succeeded yet, in {schedule.attempts} of {ATTEMPTS} attempts; it tries again by itself."
+        for schedule in trying
     ]
 
 
