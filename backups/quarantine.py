@@ -239,7 +239,7 @@ def _write(descriptor: int, data: bytes) -> int:
         while view:
             view = view[os.write(descriptor, view) :]
     except OSError as error:
-        raise _full(error.strerror) from error
+        raise _full(error.strerror or str(error)) from error
     return len(data)
 
 

@@ -96,6 +96,7 @@ class _Receiver(FileUploadHandler):
 
     def __init__(self, request: HttpRequest) -> None:
         super().__init__(request)
+        self._asking = request
         self._incoming: FormUpload | None = None
         self._error: BackupError | None = None
         self.is_kept = self._is_complete = False
@@ -106,8 +107,8 @@ class _Receiver(FileUploadHandler):
         if self._incoming or self._error or self.field_name != "archive":
             raise SkipFile
         with self._stopping():
-            upload_preflight(int(self.request.META.get("CONTENT_LENGTH") or 0))
-            self._incoming = FormUpload(name=str(self.file_name), owner=asker(self.request))
+            upload_preflight(int(self._asking.META.get("CONTENT_LENGTH") or 0))
+            self._incoming = FormUpload(name=str(self.file_name), owner=asker(self._asking))
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         """Write it."""

@@ -98,6 +98,7 @@ def backup_upload(
         source, name = _held_opened(held) if held else _import_opened(path)
         with source:
             taken = _taken_in(journal, source, name, held, sha256.lower(), progress)
+        progress.finish()
         journal.report = {
             "archive": taken.archive,
             "bytes": taken.size,
