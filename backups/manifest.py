@@ -20,6 +20,7 @@ __all__ = [
     "Member",
     "Signature",
     "UploadsInfo",
+    "manifest_digest",
     "manifest_from_json",
     "manifest_to_json",
     "sign",
@@ -121,6 +122,11 @@ def manifest_to_json(manifest: Manifest) -> bytes:
     data["created_at"] = manifest.created_at.astimezone(UTC).isoformat()
     data["members"] = sorted(data["members"], key=lambda member: str(member["path"]))
     return (json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def manifest_digest(manifest: Manifest) -> str:
+    """SHA-256 (hex) over :func:`manifest_to_json`: two archives with the same one hold the same bytes in every member."""
+    return hashlib.sha256(manifest_to_json(manifest)).hexdigest()
 
 
 def manifest_from_json(data: bytes) -> Manifest:

@@ -1,4 +1,4 @@
-"""``--dry-run`` says everything a restore would do, and touches nothing."""
+"""A preview says everything a restore would do, and touches nothing: as a command, and as pages ask for it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from backups.tests.site import Site, populate
 from backups.tests.warm import WarmSite
+from backups.tests.workers import in_the_site
 
 MAKE_CHIEF = """
 from django.contrib.auth import get_user_model
@@ -167,4 +168,95 @@ def test_question_without_the_right_answer_changes_nothing(changed: tuple[WarmSi
         assert "add --dry-run" in declined.stderr
         assert contents(site) == before
     site.manage("backup_restore", archive, input="restore\n")
+    assert site.fetch("SELECT count(*) FROM tracking_timeentry") == [(400,)]
+
+
+# --- as a page asks for it ------------------------------------------------------------------------------------------------
+
+# Runs the request as the worker does, and prints its journal.
+WORK = """
+import json
+from dataclasses import asdict
+from backups.journal import Journal, journal_find
+from backups.services.request import operation_work
+kind, archive, arguments, by = sys.argv[1:]
+journal = Journal(kind=kind, archive=archive, arguments=json.loads(arguments), requested_by=by)
+journal.save()
+operation_work(journal.id)
+print(json.dumps(asdict(journal_find(journal.id))))
+"""
+
+
+def worked(site: Site, kind: str, archive: str, by: str = "", **arguments: object) -> dict[str, Any]:
+    """The journal of a request that a worker has done."""
+    journal: dict[str, Any] = json.loads(in_the_site(site, WORK, kind, archive, json.dumps(arguments), by))
+    return journal
+
+
+def test_preview_that_a_page_asks_for_is_in_its_journal_and_leaves_nothing_else(changed: tuple[WarmSite, str]) -> None:
+    site, archive = changed
+    before = site.dump_tables(), site.uploads(), sorted((site.state / "staging").glob("*"))
+    journal = worked(site, "preview", archive, "chief", uploads="merge")
+    assert (site.dump_tables(), site.uploads(), sorted((site.state / "staging").glob("*"))) == before
+    assert (journal["status"], journal["error"]) == ("done", "")
+    report = journal["report"]
+    assert report["rows"]["tracking_timeentry"] == [395, 400]
+    assert report["newer"] == {"clients.Client": 1, "tracking.TimeEntry": 3, "accounts.User": report["newer"]["accounts.User"]}
+    assert report["signature"] == "valid"
+    assert (report["uploads"]["added"], report["uploads"]["changed"], report["uploads"]["others"]) == (1, 1, 1)
+    assert report["own"] == {
+        "username": "chief",
+        "could_log_in": True,
+        "sentence": "with the password of then, which is another one",
+    }
+    assert "chief" in report["administrators"]
+    assert {account["username"] for account in report["accounts"]} == {"chief", "clerk", "hired"}, "all staff, not the asking one alone"
+
+
+@pytest.mark.parametrize(
+    ("username", "could", "sentence"),
+    [
+        ("clerk", True, "but no longer as a superuser"),
+        ("hired", False, "the archive has no account of that name"),
+        ("nobody", False, "the archive has no account of that name"),
+    ],
+)
+def test_preview_says_whether_who_asks_could_log_in(changed: tuple[WarmSite, str], username: str, could: bool, sentence: str) -> None:
+    site, archive = changed
+    own = worked(site, "preview", archive, username, uploads="merge")["report"]["own"]
+    assert (own["could_log_in"], own["sentence"]) == (could, sentence)
+
+
+def test_preview_takes_an_archive_of_another_site_and_says_that_its_key_is_unknown(changed: tuple[WarmSite, str]) -> None:
+    site, archive = changed
+    site.secret_key = "another site's"
+    journal = worked(site, "preview", archive, uploads="merge")
+    assert (journal["status"], journal["report"]["signature"]) == ("done", "unknown key")
+
+
+def test_preview_that_is_refused_keeps_what_to_do(changed: tuple[WarmSite, str]) -> None:
+    site, archive = changed
+    path = site.backups / archive
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    journal = worked(site, "preview", archive, uploads="merge")
+    assert journal["status"] == "failed"
+    assert journal["error"].startswith(archive)
+    assert journal["report"] == {"state": "Nothing was changed.", "next_step": "Choose another archive: manage.py backup_list"}
+
+
+def test_restore_refuses_an_archive_that_is_another_one_than_was_previewed(changed: tuple[WarmSite, str]) -> None:
+    site, archive = changed
+    digest = worked(site, "preview", archive, uploads="merge")["report"]["digest"]
+    other = site.manage("backup_create").stdout.strip()
+    mine = (site.backups / archive).read_bytes()
+    (site.backups / archive).write_bytes((site.backups / other).read_bytes())
+    before = site.dump_tables()
+    journal = worked(site, "restore", archive, previewed=digest)
+    assert journal["status"] == "failed"
+    assert "is not what was previewed" in journal["error"]
+    assert site.dump_tables() == before
+    (site.backups / archive).write_bytes(mine)
+    assert worked(site, "restore", archive, previewed=digest)["status"] == "done"
     assert site.fetch("SELECT count(*) FROM tracking_timeentry") == [(400,)]
