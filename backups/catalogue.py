@@ -10,12 +10,15 @@ Every function here takes the database as it finds it: the caller decides whethe
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth import get_user_model
+from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.utils import timezone
 
@@ -29,7 +32,9 @@ from backups.models import Backup, Operation
 from backups.storage import ArchiveStore
 
 __all__ = [
+    "Origin",
     "Reconciled",
+    "catalogue_forget",
     "catalogue_reconcile",
     "catalogue_record",
     "catalogue_remembered",
@@ -42,7 +47,15 @@ __all__ = [
 VANISHED = "vanished"
 MOST_VANISHED = 10_000
 # What a row knows of an archive that the archive itself does not.
-NOTED = ("pinned", "note", "verified_at", "problem")
+NOTED = ("pinned", "note", "verified_at", "problem", "requested_by", "is_uploaded")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who made an archive, or brought it here. An archive itself does not say."""
+
+    requested_by: str = ""
+    is_uploaded: bool = False
 
 
 @dataclass
@@ -57,14 +70,14 @@ class Reconciled:
 def catalogue_remembered() -> dict[str, dict[str, Any]]:
     """What people and verifications have noted of each archive, JSON-ready: a restore would rewind it."""
     return {
-        name: {"pinned": pinned, "note": note, "verified_at": verified_at.isoformat() if verified_at else None, "problem": problem}
-        for name, pinned, note, verified_at, problem in Backup.objects.values_list("name", *NOTED)
+        str(row.pop("name")): {**row, "verified_at": row["verified_at"].isoformat() if row["verified_at"] else None}
+        for row in Backup.objects.values("name", *NOTED)
     }
 
 
-def catalogue_record(name: str, size: int, manifest: Manifest, signature: str) -> Backup:
-    """Make or refresh the row of one archive; pins and notes that a person changed later stay."""
-    facts = {
+def catalogue_record(name: str, size: int, manifest: Manifest, signature: str, *, origin: Origin | None = None) -> Backup:
+    """Make or refresh the row of one archive; pins and notes that a person changed later stay, and without ``origin`` that, too."""
+    facts: dict[str, Any] = {
         "archive_id": manifest.id,
         "created_at": manifest.created_at,
         "trigger": manifest.trigger,
@@ -78,11 +91,23 @@ def catalogue_record(name: str, size: int, manifest: Manifest, signature: str) -
         "upload_bytes": manifest.uploads.bytes,
         "missing_uploads": len(manifest.uploads.missing),
         "signature": signature,
+        **(asdict(origin) if origin else {}),
     }
     backup, _ = Backup.objects.update_or_create(
         name=name, defaults=facts, create_defaults={**facts, "note": manifest.note, "pinned": manifest.pinned}
     )
     return backup
+
+
+def catalogue_forget(name: str) -> None:
+    """Remove the row of an archive that was deleted on purpose, and what is noted of it: another of that name begins anew.
+
+    Raises BackupError where what is noted of vanished archives cannot be written; then the row is still there.
+    """
+    vanished = _vanished_read()
+    if name in vanished:
+        _vanished_write({other: about for other, about in vanished.items() if other != name})
+    Backup.objects.filter(name=name).delete()
 
 
 def catalogue_verified(name: str, *, problem: str = "") -> None:
@@ -94,20 +119,42 @@ def catalogue_verified(name: str, *, problem: str = "") -> None:
 
 
 def history_record(journal: Journal) -> None:
-    """Make or refresh the row of an operation that has ended."""
-    Operation.objects.update_or_create(
-        operation_id=journal.id,
-        defaults={
-            "kind": journal.kind,
-            "status": journal.status,
-            "archive": journal.archive,
-            "requested_by": journal.requested_by,
-            "started_at": datetime.fromisoformat(journal.started_at or journal.created_at),
-            "ended_at": datetime.fromisoformat(journal.ended_at) if journal.ended_at else None,
-            "report": journal.report,
-            "error": journal.error,
-        },
-    )
+    """Make or refresh the row of an operation that has ended; a new one of a restore or undo goes into the admin's log, too.
+
+    What the admin's log said when it was asked for was in the data that it replaced.
+    """
+    with transaction.atomic():
+        operation, is_new = Operation.objects.update_or_create(
+            operation_id=journal.id,
+            defaults={
+                "kind": journal.kind,
+                "status": journal.status,
+                "archive": journal.archive,
+                "requested_by": journal.requested_by,
+                "started_at": datetime.fromisoformat(journal.started_at or journal.created_at),
+                "ended_at": datetime.fromisoformat(journal.ended_at) if journal.ended_at else None,
+                "report": journal.report,
+                "error": journal.error,
+            },
+        )
+        if is_new and journal.kind in ("restore", "undo") and journal.status in ("done", "recovered"):
+            _log_entry(operation)
+
+
+def _log_entry(operation: Operation) -> None:
+    """Say in the admin's log who asked for it, where the data has an account of that name."""
+    accounts = get_user_model()
+    account = accounts.objects.filter(**{accounts.USERNAME_FIELD: operation.requested_by}).first() if operation.requested_by else None
+    if account is not None:
+        LogEntry.objects.create(
+            user_id=account.pk,
+            action_time=operation.ended_at or timezone.now(),
+            content_type=ContentType.objects.get_for_model(Operation),
+            object_id=str(operation.pk),
+            object_repr=str(operation),
+            action_flag=CHANGE,
+            change_message=": ".join(filter(None, [operation.kind.capitalize(), operation.archive])),
+        )
 
 
 def history_bytes(journal: Journal) -> bytes:
@@ -145,12 +192,43 @@ def catalogue_reconcile(store: ArchiveStore, *, remembered: Mapping[str, Mapping
         Backup.objects.filter(name__in=found.removed).delete()
         for name, about in noted.items():
             Backup.objects.filter(name=name).update(**about)
+        _origins_fill(ended.values())
         recorded = set(Operation.objects.values_list("operation_id", flat=True))
         for operation_id in ended.keys() - recorded:
             history_record(ended[operation_id])
     if back := vanished.keys() & stored.keys() - found.unreadable.keys():
         _vanished_write({name: about for name, about in vanished.items() if name not in back} | gone)
     return found
+
+
+def _origins_fill(ended: Iterable[Journal]) -> None:
+    """Say of the archives whose row does not who made or brought them, as far as the history knows."""
+    origins = _origins(ended)
+    for name in Backup.objects.filter(requested_by="", is_uploaded=False).values_list("name", flat=True):
+        if name in origins:
+            Backup.objects.filter(name=name).update(**asdict(origins[name]))
+
+
+def _origins(ended: Iterable[Journal]) -> dict[str, Origin]:
+    """The origin of each archive that the operations brought about and did not remove again."""
+    origins: dict[str, Origin] = {}
+    for journal in sorted(ended, key=lambda journal: journal.ended_at):
+        if journal.kind == "create" and journal.status == "done":
+            origins[journal.archive] = Origin(journal.requested_by)
+        elif journal.kind == "upload" and journal.report.get("is_new"):
+            origins[journal.archive] = Origin(journal.requested_by, is_uploaded=True)
+        elif journal.kind == "upload" and not journal.report:
+            # Killed after it had named the archive: it may have been the one that brought it.
+            origins.setdefault(journal.archive, Origin(journal.requested_by, is_uploaded=True))
+        elif journal.kind == "delete" and journal.status == "done":
+            origins.pop(journal.archive, None)
+        elif journal.kind == "prune":
+            for name in journal.report.get("removed", ()):
+                origins.pop(name, None)
+        # Of a restore in place: what was live before.
+        if safety := str(journal.kept.get("archive", "")):
+            origins[safety] = Origin(journal.requested_by)
+    return origins
 
 
 def _vanished_read() -> dict[str, dict[str, Any]]:

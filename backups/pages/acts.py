@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from backups.audit import audit_record
 from backups.conf import conf
 from backups.models import Backup
+from backups.pages.place import account_of
 
 __all__ = ["act_record", "asker"]
 
@@ -20,7 +21,7 @@ FLAGS: Mapping[str, int] = {"create": ADDITION, "upload": ADDITION, "delete": DE
 
 def asker(request: HttpRequest) -> str:
     """The name of who asks: what operations and rows keep as ``requested_by``."""
-    return request.user.get_username()
+    return account_of(request).get_username()
 
 
 def act_record(request: HttpRequest, action: str, *, archive: str = "", operation: str = "", detail: str = "") -> None:
@@ -33,7 +34,7 @@ def act_record(request: HttpRequest, action: str, *, archive: str = "", operatio
     row = Backup.objects.filter(name=archive).first() if archive else None
     about = ": ".join(filter(None, [action.capitalize(), detail]))
     LogEntry.objects.create(
-        user_id=request.user.pk,
+        user_id=account_of(request).pk,
         content_type=ContentType.objects.get_for_model(Backup),
         object_id=str(row.pk) if row else None,
         object_repr=(archive or f"operation {operation[:8]}" if archive or operation else "backups")[:200],

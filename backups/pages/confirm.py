@@ -9,7 +9,7 @@ from django.contrib.auth import authenticate
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from backups.pages.place import Place
+from backups.pages.place import Place, account_of
 
 __all__ = ["password_asked"]
 
@@ -31,11 +31,12 @@ def password_asked(
     """
     if _is_confirmed(request):
         return None
+    asking = account_of(request)
     typed = request.POST.get("password", "")
     if typed:
-        account = authenticate(request, username=request.user.get_username(), password=typed)
-        if account is not None and account.pk == request.user.pk:
-            request.session[SESSION_KEY] = [request.user.pk, time.time()]
+        account = authenticate(request, username=asking.get_username(), password=typed)
+        if account is not None and account.pk == asking.pk:
+            request.session[SESSION_KEY] = [asking.pk, time.time()]
             return None
     context = {
         **place.context(request),
@@ -45,7 +46,7 @@ def password_asked(
         "back": back,
         "fields": [(name, value) for name, values in request.POST.lists() if name not in OWN_FIELDS for value in values],
         "is_wrong": bool(typed),
-        "has_password": request.user.has_usable_password(),
+        "has_password": asking.has_usable_password(),
     }
     return render(request, "backups/confirm_password.html", context)
 

@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.decorators import user_passes_test
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -17,7 +18,7 @@ from django.views.decorators.cache import never_cache
 
 from backups.exceptions import BackupError
 
-__all__ = ["ADMIN", "SITE", "Place", "may", "page_path", "refused"]
+__all__ = ["ADMIN", "SITE", "Place", "account_of", "may", "page_path", "refused"]
 
 View = Callable[..., HttpResponseBase]
 
@@ -113,6 +114,13 @@ def page_path(place: Place, route: str, view: View, name: str) -> URLPattern:
 def refused(request: HttpRequest, error: BackupError, *, place: Place) -> HttpResponse:
     """The page that tells an error in its three sentences: what happened, how things are now, what to do next. 409."""
     return render(request, "backups/refused.html", {**place.context(request), "error": error}, status=409)
+
+
+def account_of(request: HttpRequest) -> AbstractBaseUser:
+    """The account that asks. Raises PermissionDenied where there is none, which no guard lets happen."""
+    if not request.user.is_authenticated:
+        raise PermissionDenied
+    return request.user
 
 
 def may(request: HttpRequest, right: str) -> None:

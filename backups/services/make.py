@@ -20,7 +20,7 @@ from django.core.files.storage import storages
 from django.db import DatabaseError, connections, models
 
 from backups.archive import ArchiveReader, ArchiveWriter, MemberSpool, archive_name
-from backups.catalogue import catalogue_record, catalogue_verified
+from backups.catalogue import Origin, catalogue_record, catalogue_verified
 from backups.conf import conf
 from backups.engines import Engine, Snapshot
 from backups.engines.base import BATCH
@@ -93,7 +93,7 @@ def archive_make(
             with uninterrupted(swallow=journal.kind == "create") if store is None or store.local_root else nullcontext():
                 location = _save(partial, store, output, created_at, archive_id, progress)
                 if store is not None:
-                    _catalogue(location, size, manifest, progress)
+                    _catalogue(location, size, manifest, journal.requested_by, progress)
                 if journal.kind == "create":
                     too_late()
     except OSError as error:
@@ -299,9 +299,9 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _catalogue(name: str, size: int, manifest: Manifest, progress: Progress) -> None:
+def _catalogue(name: str, size: int, manifest: Manifest, requested_by: str, progress: Progress) -> None:
     try:
-        catalogue_record(name, size, manifest, "valid")
+        catalogue_record(name, size, manifest, "valid", origin=Origin(requested_by))
         catalogue_verified(name)
     except DatabaseError as error:
         progress.warn(f"The archive has no row in the catalogue yet ({reason_of(error)}); backup_list --reconcile makes it.")

@@ -7,6 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from django.db import DatabaseError, connections
+
+from backups.catalogue import catalogue_forget
 from backups.conf import conf
 from backups.engines import Engine, engine_for
 from backups.engines.base import Which
@@ -133,11 +136,33 @@ def _settle(journal: Journal, engine: Engine, progress: Progress) -> Settled:
     engine.end_leftovers(journal)
     if journal.kind in ("restore", "undo"):
         return _settle_restore(journal, engine, progress)
+    if journal.kind == "delete" and journal.stage == "delete" and _is_gone(journal.archive):
+        return _settle_delete(journal)
     _remove_files(journal)
     journal.end("recovered", error="Interrupted; it changed nothing.")
     return Settled(
         journal.id, journal.kind, "old", f"The interrupted {journal.kind} {journal.short_id} was cleaned up; it changed nothing."
     )
+
+
+def _is_gone(archive: str) -> bool:
+    """Whether the store says that it has no such archive; one that is out of reach says nothing, and keeps nobody waiting."""
+    try:
+        return not archive_store().exists(archive)
+    except (BackupError, OSError):
+        return False
+
+
+def _settle_delete(journal: Journal) -> Settled:
+    """Finish what a dead delete has left: what is noted of an archive that is gone on purpose."""
+    try:
+        catalogue_forget(journal.archive)
+    except (DatabaseError, BackupError):
+        # Reconciling removes the row; only what was noted would be known again, if the same archive came back.
+        connections.close_all()
+    journal.end("recovered", error="Interrupted when the archive was gone already; the rest was done afterwards.")
+    message = f"The interrupted {journal.kind} {journal.short_id} was finished: {journal.archive} is gone."
+    return Settled(journal.id, journal.kind, "old", message)
 
 
 def _settle_restore(journal: Journal, engine: Engine, progress: Progress) -> Settled:
