@@ -13,7 +13,7 @@ from backups.conf import conf
 from backups.models import Backup
 from backups.pages.place import account_of
 
-__all__ = ["act_record", "asker"]
+__all__ = ["act_audit", "act_record", "asker"]
 
 # The admin knows three kinds of acts, and has an icon for each.
 FLAGS: Mapping[str, int] = {"create": ADDITION, "upload": ADDITION, "delete": DELETION}
@@ -30,7 +30,7 @@ def act_record(request: HttpRequest, action: str, *, archive: str = "", operatio
     To be called BEFORE the act. Raises :class:`~backups.exceptions.AuditUnwritable`: then the act MUST NOT happen. The entry in
     the admin's log stands at the archive's row, where there is one.
     """
-    audit_record(action, who=asker(request), address=_address(request), archive=archive, operation=operation, detail=detail)
+    act_audit(request, action, archive=archive, operation=operation, detail=detail)
     row = Backup.objects.filter(name=archive).first() if archive else None
     about = ": ".join(filter(None, [action.capitalize(), detail]))
     LogEntry.objects.create(
@@ -41,6 +41,11 @@ def act_record(request: HttpRequest, action: str, *, archive: str = "", operatio
         action_flag=FLAGS.get(action, CHANGE),
         change_message=about,
     )
+
+
+def act_audit(request: HttpRequest, action: str, *, archive: str = "", operation: str = "", detail: str = "") -> None:
+    """The same in the audit file alone, for what Django's admin puts into its log by itself (schedules)."""
+    audit_record(action, who=asker(request), address=_address(request), archive=archive, operation=operation, detail=detail)
 
 
 def _address(request: HttpRequest) -> str:
