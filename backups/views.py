@@ -8,13 +8,14 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, HttpResponseRedirect, JsonResponse
 from django.template.loader import render_to_string
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.csrf import csrf_exempt
@@ -32,15 +33,39 @@ from backups.links import (
 from backups.metrics import CONTENT_TYPE, metrics_text
 from backups.preflight import size_human
 from backups.services.health import Health, backup_health, backup_ready
+from backups.storage import is_archive_name
 from backups.watch import Watched, cancel_request, watch_read
 
-__all__ = ["alive", "cancel", "health", "metrics", "progress", "progress_data", "ready"]
+__all__ = [
+    "KINDS",
+    "Way",
+    "alive",
+    "cancel",
+    "duration_human",
+    "health",
+    "metrics",
+    "progress",
+    "progress_data",
+    "ready",
+    "watched_words",
+    "ways_on",
+]
 
 View = Callable[..., HttpResponse]
 
 # Headers by which a proxy says that it stands between: then the address of the caller is the proxy's.
 PROXY_HEADERS = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via")
-KINDS = {"create": "Backup", "restore": "Restore", "undo": "Undo", "verify": "Verification", "prune": "Pruning", "upload": "Upload"}
+KINDS = {
+    "create": "Backup",
+    "restore": "Restore",
+    "preview": "Preview",
+    "undo": "Undo",
+    "verify": "Verification",
+    "prune": "Pruning",
+    "upload": "Upload",
+    "delete": "Deletion",
+    "reconcile": "Look at the store",
+}
 
 
 # --- for monitors -----------------------------------------------------------------------------------------------------
@@ -144,9 +169,12 @@ def progress(request: HttpRequest, token: str) -> HttpResponse:
     """How an operation goes. Refreshes itself, with or without JavaScript, until there is a result."""
     try:
         watched = _watched(progress_operation_of(token))
-        context = {"watched": watched, **_shown(watched), "cancel": _cancel_path(request, watched)}
+        context = {"watched": watched, **watched_words(watched), "cancel": _cancel_path(request, watched)}
     except LinkInvalid as error:
         return _link_refused(error)
+    context |= {"ways": ways_on(watched, _place(request)), "checked": _checked(watched)}
+    if watched.kind == "preview" and watched.status == "done" and context["ways"]:
+        return _go_on(request, context["ways"][0].path)
     if request.headers.get("HX-Request") != "true":
         return _page("backups/progress.html", context)
     response = _page("backups/progress_state.html", context)
@@ -174,7 +202,8 @@ def cancel(request: HttpRequest, token: str) -> HttpResponse:
         watched = _watched(cancel_operation_of(token))
     except LinkInvalid as error:
         return _link_refused(error)
-    context = {"watched": watched, **_shown(watched), "progress": progress_link(watched.operation, may_cancel=True)}
+    link = progress_link(watched.operation, may_cancel=True, place=_place(request))
+    context = {"watched": watched, **watched_words(watched), "progress": link}
     if request.method != "POST" or watched.is_finished:
         return _page("backups/cancel.html", context)
     try:
@@ -197,29 +226,107 @@ def _cancel_path(request: HttpRequest, watched: Watched) -> str:
     if not token or watched.is_finished or watched.cancelled_by:
         return ""
     try:
-        return cancel_link(watched.operation) if cancel_operation_of(token) == watched.operation else ""
+        path = cancel_link(watched.operation) if cancel_operation_of(token) == watched.operation else ""
     except LinkInvalid:
         return ""
+    return f"{path}?place=site" if path and _place(request) == "site" else path
 
 
-def _shown(watched: Watched) -> dict[str, Any]:
-    """What the page says in words."""
-    amount = ""
+def _place(request: HttpRequest) -> str:
+    """Where the links of the page lead: whoever began in the site's own pages goes back there."""
+    return "site" if request.GET.get("place") == "site" else "admin"
+
+
+def _go_on(request: HttpRequest, path: str) -> HttpResponse:
+    """Lead to another page, also where htmx asks and not the browser."""
+    if request.headers.get("HX-Request") != "true":
+        return _unstored(HttpResponseRedirect(path))
+    response = _unstored(HttpResponse(status=204))
+    response.headers["HX-Redirect"] = path
+    return response
+
+
+def watched_words(watched: Watched) -> dict[str, str]:
+    """An operation in words: ``title``, and of the stage ``amount``, ``rate`` and ``left``; ``duration`` of it all. Some may be empty."""
+    amount = rate = left = ""
     if watched.done:
         amount = f"{size_human(watched.done)} of {size_human(watched.total)}" if watched.total else size_human(watched.done)
+    if watched.rate and not watched.is_finished:
+        rate = f"{size_human(watched.rate)}/s"
+        if watched.total and watched.total > watched.done:
+            left = f"about {duration_human(timedelta(seconds=(watched.total - watched.done) / watched.rate))} left in this stage"
     began, ended = watched.started_at or watched.created_at, watched.ended_at or timezone.now()
-    return {
-        "title": KINDS.get(watched.kind, watched.kind.capitalize()),
-        "amount": amount,
-        "rate": f"{size_human(watched.rate)}/s" if watched.rate and not watched.is_finished else "",
-        "duration": _duration(ended - began) if began else "",
-    }
+    title = KINDS.get(watched.kind, watched.kind.capitalize())
+    return {"title": title, "amount": amount, "rate": rate, "left": left, "duration": duration_human(ended - began) if began else ""}
 
 
-def _duration(spent: timedelta) -> str:
+def duration_human(spent: timedelta) -> str:
+    """A time for people: ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
     seconds = max(0, round(spent.total_seconds()))
     hours, minutes = seconds // 3600, seconds // 60 % 60
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
+
+
+def _checked(watched: Watched) -> list[str]:
+    """What a restore or an undo that is done has proven, in sentences; of others nothing."""
+    report = watched.report
+    if watched.status != "done" or "milliseconds_closed" not in report:
+        return []
+    rows, migrated = report.get("rows_after", {}), len(report.get("migrated", ()))
+    sentences = []
+    if watched.kind == "restore":
+        sentences.append("Every byte of the archive was read, and its hash compared, before anything changed.")
+    sentences.append(f"The rows of every table were counted: {sum(rows.values()):,} in {len(rows)} tables.")
+    if migrated:
+        sentences.append(f"{migrated} migration{'s' if migrated > 1 else ''} brought the data up to this version.")
+    else:
+        sentences.append("The data needed no migration.")
+    sentences.append(f"The site was closed for {report['milliseconds_closed']:.0f} ms.")
+    return sentences
+
+
+@dataclass(frozen=True)
+class Way:
+    """A page to go on to: what its link says, and its path."""
+
+    words: str
+    path: str
+
+
+def ways_on(watched: Watched, place: str) -> list[Way]:
+    """Where an operation leads that is over, the likeliest first; ``place`` is admin or site. Only pages that the site has.
+
+    The pages ask for a login themselves: after a restore everybody has to log in again.
+    """
+    if not watched.is_finished:
+        return []
+    archive = watched.archive if is_archive_name(watched.archive) else ""
+    is_done = watched.status == "done"
+    ways = []
+    if watched.kind in ("restore", "undo"):
+        words = "Log in again to see the result, or to undo it" if is_done else "See what happened"
+        ways.append((words, "result", [watched.operation]))
+    elif watched.kind == "preview" and is_done:
+        ways.append(("See the preview", "preview", [watched.operation]))
+    elif watched.kind == "upload" and is_done and archive:
+        ways.append(("Preview what restoring it would change", "restore", [archive]))
+    elif watched.kind == "upload":
+        ways.append(("Upload again", "upload", []))
+    elif watched.kind == "create" and is_done and archive:
+        ways.append(("Download it", "archive", [archive]))
+    elif watched.kind == "verify" and archive:
+        ways.append(("Look at the archive", "archive", [archive]))
+    ways.append(("See all backups", "backup_changelist", []) if place == "admin" else ("Back to Import and export", "import-export", []))
+    prefix = "backups:site-" if place == "site" else "admin:backups_"
+    return [Way(words, path) for words, name, args in ways if (path := _path(prefix + name, args))]
+
+
+def _path(name: str, args: list[str]) -> str:
+    """The path of a page; empty where the site has not mounted it."""
+    try:
+        return reverse(name, args=args)
+    except NoReverseMatch:
+        return ""
 
 
 def _link_refused(error: LinkInvalid) -> HttpResponse:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from django.db import DatabaseError, connections
 
 from backups.archive import ArchiveReader
 from backups.catalogue import Reconciled, catalogue_reconcile
+from backups.engines import engine_for
 from backups.exceptions import BackupError, reason_of
 from backups.models import Backup
+from backups.progress import Progress
 from backups.services.carry_over import carry_over_pending
+from backups.services.operation import operation_run
 from backups.storage import ArchiveStore, archive_store
 
 __all__ = ["ListedArchive", "backup_list", "backups_reconcile"]
@@ -51,11 +54,26 @@ def backup_list() -> list[ListedArchive]:
     return sorted(listed, key=lambda archive: (archive.created_at, archive.name), reverse=True)
 
 
-def backups_reconcile() -> Reconciled:
+def backups_reconcile(*, progress: Progress | None = None, requested_by: str = "", request: str = "") -> Reconciled:
     """Make the catalogue agree with the store, and finish what a restore has not carried over.
 
-    Raises :class:`~backups.exceptions.BackupError` where the catalogue cannot be written.
+    ``request``: the queued journal that asks for it; then it is an operation like others, with the lock. Raises
+    :class:`~backups.exceptions.BackupError` where the catalogue cannot be written.
     """
+    if not request:
+        return _reconciled()
+    progress = progress or Progress()
+    with operation_run("reconcile", engine=engine_for(), progress=progress, requested_by=requested_by, request=request) as journal:
+        progress.stage("reconcile")
+        journal.enter("reconcile")
+        found = _reconciled()
+        journal.report = asdict(found)
+        for name, problem in found.unreadable.items():
+            progress.warn(f"{name} cannot be read: {problem}")
+        return found
+
+
+def _reconciled() -> Reconciled:
     try:
         carry_over_pending()
         return catalogue_reconcile(archive_store())

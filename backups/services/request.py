@@ -29,6 +29,9 @@ from backups.journal import Journal, journal_find, journal_load_all, journal_que
 from backups.presence import worker_seen
 from backups.progress import Event, Progress
 from backups.services.create import backup_create
+from backups.services.delete import backup_delete
+from backups.services.listing import backups_reconcile
+from backups.services.preview import backup_preview
 from backups.services.prune import backup_prune
 from backups.services.restore import backup_restore
 from backups.services.undo import backup_undo
@@ -46,13 +49,16 @@ logger = logging.getLogger(__name__)
 # What may be asked for, and with which arguments beside the archive.
 ARGUMENTS: Mapping[str, frozenset[str]] = {
     "create": frozenset({"trigger", "note", "pin", "uploads"}),
-    "restore": frozenset({"strategy", "uploads", "jobs", "trust_unsigned"}),
+    "restore": frozenset({"strategy", "uploads", "jobs", "trust_unsigned", "previewed"}),
+    "preview": frozenset({"uploads"}),
     "undo": frozenset(),
     "verify": frozenset(),
     "prune": frozenset(),
+    "delete": frozenset(),
+    "reconcile": frozenset(),
     "upload": frozenset({"upload", "path", "sha256"}),
 }
-WITH_ARCHIVE = ("restore", "verify")
+WITH_ARCHIVE = ("restore", "preview", "verify", "delete")
 
 
 # --- asking ---------------------------------------------------------------------------------------------------------------
@@ -221,12 +227,18 @@ def _run(journal: Journal, progress: Progress) -> None:
         backup_create(**asked)
     elif journal.kind == "restore":
         backup_restore(archive=journal.archive, **asked)
+    elif journal.kind == "preview":
+        backup_preview(archive=journal.archive, **asked)
     elif journal.kind == "undo":
         backup_undo(**asked)
     elif journal.kind == "verify":
         backup_verify(archive=journal.archive, **asked)
+    elif journal.kind == "reconcile":
+        backups_reconcile(**asked)
     elif journal.kind == "prune":
         backup_prune(**asked)
+    elif journal.kind == "delete":
+        backup_delete(archive=journal.archive, **asked)
     elif journal.kind == "upload":
         backup_upload(**asked)
     else:
