@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import NamedTuple
@@ -15,11 +15,22 @@ from django.utils import timezone
 from backups.conf import conf
 from backups.journal import journal_load_all
 from backups.models import SCHEDULE_TRIGGER, Backup, BackupSchedule
+from backups.preflight import size_human
 from backups.retention import FUTURE, PINNED, Candidate, KeepRules, Stay, retention_foresee
 from backups.schedules import runs_after, schedule_zone
 from backups.services.listing import ListedArchive
 
-__all__ = ["JudgedArchive", "Kept", "RulesTried", "archives_judge", "archives_judged", "archives_needed", "rules_try", "rules_try_all"]
+__all__ = [
+    "JudgedArchive",
+    "Kept",
+    "RulesTried",
+    "TriedArchive",
+    "archives_judge",
+    "archives_judged",
+    "archives_needed",
+    "rules_try",
+    "rules_try_all",
+]
 
 # Made by operations for their own safety: the newest few of each stay.
 SAFETY_TRIGGERS = ("before-restore", "before-migrate")
@@ -59,21 +70,41 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class TriedArchive:
+    """One archive, and how long it would stay. ``created_at`` is aware, ``size`` in bytes."""
+
+    name: str
+    created_at: datetime
+    size: int
+    kept: Kept
+
+    @property
+    def size_said(self) -> str:
+        """The size for people."""
+        return size_human(self.size)
+
+
+@dataclass(frozen=True)
 class RulesTried:
-    """What the keep rules of one schedule do to its archives: those that go ``now``, and those that go ``next``, after the run then.
+    """What the keep rules of one schedule do to its ``archives``, newest first. ``next_run`` is aware, None where it is off."""
 
-    Newest first. ``next_run`` is aware, None where the schedule is off.
-    """
-
-    archives: int
-    now: tuple[JudgedArchive, ...] = ()
-    next: tuple[JudgedArchive, ...] = ()
+    archives: tuple[TriedArchive, ...]
     next_run: datetime | None = None
 
     @property
-    def bytes(self) -> int:
-        """How much space those free that go now."""
-        return sum(archive.size for archive in self.now)
+    def now(self) -> tuple[TriedArchive, ...]:
+        """Those that a prune would remove now."""
+        return tuple(archive for archive in self.archives if archive.kept.goes)
+
+    @property
+    def next(self) -> tuple[TriedArchive, ...]:
+        """Those that the prune after the next run removes beside them, if that run goes well."""
+        return tuple(archive for archive in self.archives if archive.kept.until and archive.kept.until == self.next_run)
+
+    @property
+    def bytes_said(self) -> str:
+        """How much space those free that go now, for people."""
+        return size_human(sum(archive.size for archive in self.now))
 
 
 def archives_judge(listed: Iterable[ListedArchive]) -> dict[str, Kept]:
@@ -84,6 +115,17 @@ def archives_judge(listed: Iterable[ListedArchive]) -> dict[str, Kept]:
 def archives_judged() -> dict[str, Kept]:
     """How long each archive of the catalogue stays, by name; from rows and journals alone, in two queries."""
     return _judged(_rows())
+
+
+def archives_needed() -> dict[str, list[str]]:
+    """Archives by name that something else leans on, and what."""
+    needed: dict[str, list[str]] = defaultdict(list)
+    for journal in journal_load_all():
+        if name := str(journal.kept.get("archive", "")):
+            needed[name].append(f"the undo of {journal.kind} {journal.short_id} needs it")
+        if journal.status == "queued" and journal.archive:
+            needed[journal.archive].append(f"the {journal.kind} {journal.short_id} waits for it")
+    return needed
 
 
 def rules_try(schedule: BackupSchedule) -> RulesTried:
@@ -121,7 +163,7 @@ def _judged(archives: Iterable[_Archive]) -> dict[str, Kept]:
     for trigger in SAFETY_TRIGGERS:
         candidates = [archive.candidate for archive in by_trigger.pop(trigger, [])]
         for stay in retention_foresee(candidates, safety, timezone.now(), ()):
-            kept[stay.archive.name] = _by_count(stay, trigger, safety)
+            kept[stay.archive.name] = _by_count(stay, trigger)
     for trigger, others in by_trigger.items():
         for_ever = _for_ever(_without_rules(trigger))
         kept.update((archive.candidate.name, for_ever) for archive in others)
@@ -142,7 +184,7 @@ def _by_trigger(archives: Iterable[_Archive]) -> dict[str, list[_Archive]]:
 
 def _foreseen(schedule: BackupSchedule, archives: Iterable[_Archive]) -> list[Stay]:
     now, rules = timezone.now(), _rules(schedule)
-    end = now + min(_horizon(rules), HORIZON)
+    end = now + _horizon(rules)
     runs = takewhile(lambda run: run <= end, runs_after(schedule, now)) if schedule.enabled else ()
     return retention_foresee([archive.candidate for archive in archives], rules, now, runs)
 
@@ -159,7 +201,7 @@ def _rules(schedule: BackupSchedule) -> KeepRules:
 
 
 def _horizon(rules: KeepRules) -> timedelta:
-    """After so long nothing of today is kept any more, if one backup at least is made in each week."""
+    """After so long nothing of today is kept any more if a backup is made in each week; but no further than anybody plans."""
     days = max(8 * rules.last, 8 * rules.daily, 8 * rules.weekly, 32 * rules.monthly, 367 * rules.yearly)
     return timedelta(days=min(days, HORIZON.days) + 16)
 
@@ -175,41 +217,28 @@ def _without_rules(trigger: str) -> str:
     return f"{trigger} ones always stay" if trigger else "it cannot be read"
 
 
-def archives_needed() -> dict[str, list[str]]:
-    """Archives by name that something else leans on, and what."""
-    needed: dict[str, list[str]] = defaultdict(list)
-    for journal in journal_load_all():
-        if name := str(journal.kept.get("archive", "")):
-            needed[name].append(f"the undo of {journal.kind} {journal.short_id} needs it")
-        if journal.status == "queued" and journal.archive:
-            needed[journal.archive].append(f"the {journal.kind} {journal.short_id} waits for it")
-    return needed
-
-
-def _rows(**chosen: str) -> Iterator[_Archive]:
+def _rows(**chosen: str) -> list[_Archive]:
     """The archives of the catalogue. Of the two times only one is read, since a page that lists thousands waits for each."""
     rows = Backup.objects.filter(**chosen).order_by().annotate(is_good=Q(verified_at__isnull=False, problem=""))
-    for name, created_at, is_good, pinned, size, trigger, is_uploaded in rows.values_list(*ROW_FIELDS):
-        yield _Archive(Candidate(name, created_at, is_good, pinned), size, trigger, is_uploaded)
+    return [
+        _Archive(Candidate(name, created_at, is_good, pinned), size, trigger, is_uploaded)
+        for name, created_at, is_good, pinned, size, trigger, is_uploaded in rows.values_list(*ROW_FIELDS)
+    ]
 
 
-def _tried(schedule: BackupSchedule, archives: Iterable[_Archive], needed: Mapping[str, list[str]]) -> RulesTried:
-    by_name = {archive.candidate.name: archive for archive in archives if not archive.is_uploaded}
-    next_run = next(runs_after(schedule, timezone.now())) if schedule.enabled else None
-    now, following = [], []
-    for stay in _foreseen(schedule, by_name.values()):
-        name = stay.archive.name
-        if name in needed:
-            continue
-        archive = JudgedArchive(name, stay.archive.created_at, by_name[name].size, schedule.trigger, stay.kept_by)
-        if not stay.kept_by:
-            now.append(archive)
-        elif stay.until is not None and stay.until == next_run:
-            following.append(archive)
-    return RulesTried(len(by_name), tuple(now), tuple(following), next_run)
+def _tried(schedule: BackupSchedule, archives: Sequence[_Archive], needed: Mapping[str, list[str]]) -> RulesTried:
+    sizes = {archive.candidate.name: archive.size for archive in archives if not archive.is_uploaded}
+    tried = []
+    for stay in _foreseen(schedule, [archive for archive in archives if not archive.is_uploaded]):
+        name, kept = stay.archive.name, _by_schedule(stay, schedule)
+        kept = _needed_too(kept, needed[name]) if name in needed else kept
+        tried.append(TriedArchive(name, stay.archive.created_at, sizes[name], kept))
+    return RulesTried(tuple(tried), next(runs_after(schedule, timezone.now())) if schedule.enabled else None)
 
 
 # --- words --------------------------------------------------------------------------------------------------------------
+
+GOES = Kept("until the next prune", "no rule keeps it")
 
 
 def _for_ever(rule: str) -> Kept:
@@ -217,31 +246,27 @@ def _for_ever(rule: str) -> Kept:
 
 
 def _by_schedule(stay: Stay, schedule: BackupSchedule) -> Kept:
+    return _kept(stay, endless="for more than 5 years" if schedule.enabled else "while its schedule is off")
+
+
+def _by_count(stay: Stay, trigger: str) -> Kept:
+    newest = f"among the newest {conf.keep_safety} {trigger} ones" if conf.keep_safety > 1 else f"the newest {trigger} one"
+    return _kept(stay, endless=f"while {newest}")
+
+
+def _kept(stay: Stay, *, endless: str) -> Kept:
+    """``endless``: how long it stays where a rule keeps it beyond all that is foreseen."""
     if not stay.kept_by:
         return GOES
     if stay.until is not None:
         return Kept(f"until {timezone.localtime(stay.until):%Y-%m-%d}", stay.longest, stay.until, stay.kept_by)
-    if stay.longest == PINNED or stay.longest == FUTURE:
-        how_long = "for ever" if stay.longest == PINNED else "for now"
-    else:
-        how_long = "for more than 5 years" if schedule.enabled else "while its schedule is off"
-    return Kept(how_long, stay.longest, kept_by=stay.kept_by)
-
-
-def _by_count(stay: Stay, trigger: str, rules: KeepRules) -> Kept:
-    if not stay.kept_by:
-        return GOES
-    if stay.longest == PINNED or stay.longest == FUTURE:
-        how_long = "for ever" if stay.longest == PINNED else "for now"
-    else:
-        how_long = f"while among the newest {rules.last} {trigger} ones" if rules.last > 1 else f"while the newest {trigger} one"
+    how_long = {PINNED: "for ever", FUTURE: "until the clock has caught up"}.get(stay.longest, endless)
     return Kept(how_long, stay.longest, kept_by=stay.kept_by)
 
 
 def _needed_too(kept: Kept, reasons: Sequence[str]) -> Kept:
-    """What something leans on stays until that is over, whatever the rules say; a rule that keeps it longer is told first."""
-    kept_by = (*kept.kept_by, *reasons)
-    return replace(kept, kept_by=kept_by) if kept.kept_by else Kept("while it is needed", reasons[0], kept_by=kept_by)
-
-
-GOES = Kept("until the next prune", "no rule keeps it")
+    """What something leans on stays until that is over, whatever the rules say."""
+    if kept.goes:
+        return Kept("while it is needed", reasons[0], kept_by=tuple(reasons))
+    how_long = f"at least {kept.how_long}" if kept.until else kept.how_long
+    return Kept(how_long, kept.rule, kept_by=(*kept.kept_by, *reasons))
