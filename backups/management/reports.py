@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from backups.preflight import size_human
+from backups.services.changes import OWN_TABLES
 from backups.services.ending import RestoreReport
 from backups.services.preview import Preview
 from backups.services.prune import Pruned
 from backups.services.undo import UndoPreview
 
 __all__ = ["preview_text", "pruned_text", "report_text", "table_text", "undo_preview_text"]
-
-# Tables that a restore treats in its own way: their difference is no loss.
-OWN_TABLES = ("django_session", "backups_", "django_migrations")
 
 
 def table_text(head: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> str:

@@ -11,7 +11,10 @@ from django.db import models
 from backups.engines import Engine
 from backups.exceptions import BackupError
 
-__all__ = ["changed_rows"]
+__all__ = ["OWN_TABLES", "changed_rows"]
+
+# Tables that a restore treats in its own way, by how they begin: their difference is no loss.
+OWN_TABLES = ("django_session", "backups_", "django_migrations")
 
 
 def _time_columns(model: type[models.Model]) -> list[str]:

@@ -161,6 +161,7 @@ def _report(preview: Preview) -> dict[str, Any]:
         "uploads": preview.uploads and asdict(preview.uploads),
         "warnings": preview.warnings,
         "unread": preview.unread,
+        "archive_id": manifest.id,
         "digest": manifest_digest(manifest),
         "created_at": manifest.created_at.isoformat(),
         "note": manifest.note,

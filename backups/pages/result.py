@@ -1,0 +1,171 @@
+"""What became of an operation: its outcome, what was checked, how long it took, and the way back while there is one.
+
+From the journal of this host, else from the history's row: a restore rewinds the rows, and brings the history back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import URLPattern
+from django.views.decorators.http import require_safe
+
+from backups.journal import Journal, journal_find
+from backups.links import progress_link
+from backups.models import Backup, Operation
+from backups.pages.allowed import restore_offered
+from backups.pages.place import Place, may, page_path
+from backups.pages.row_counts import row_counts
+from backups.pages.undo import undo_available
+from backups.preflight import size_human
+from backups.storage import is_archive_name
+from backups.views import KINDS, duration_human
+
+__all__ = ["urls"]
+
+# The stages of all operations, as people would say them; one that is not here is shown by its name.
+STAGES = {
+    "lock": "Waiting for its turn",
+    "preflight": "Checks before the start",
+    "extract": "Reading and proving the archive",
+    "verify": "Reading and proving the archive",
+    "compare": "Comparing with the live data",
+    "shadow": "Building the new database beside the live one",
+    "load": "Loading the database",
+    "rows": "Counting its rows",
+    "migrate": "Migrating and checking it",
+    "analyze": "Making it fast and durable",
+    "uploads": "Putting the uploads together",
+    "drain": "Waiting for open transactions",
+    "swap": "The swap",
+    "switch": "Switching the uploads",
+    "reconcile": "Bringing the list of archives into line",
+}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number or word of the report, with what it means."""
+
+    name: str
+    value: str
+
+
+def urls(place: Place) -> list[URLPattern]:
+    """The page of this module in ``place``."""
+    return [page_path(place, "operations/<operation:operation>/", result, "result")]
+
+
+@require_safe
+def result(request: HttpRequest, *, operation: str, place: Place) -> HttpResponse:
+    """The outcome of one operation, for who may look at the backups, and for who may restore."""
+    if not request.user.has_perm("backups.restore_backup"):
+        may(request, "view")
+    journal = journal_find(operation) or _from_history(operation)
+    if journal is None:
+        raise Http404
+    began = datetime.fromisoformat(journal.started_at or journal.created_at)
+    ended = datetime.fromisoformat(journal.ended_at) if journal.ended_at else None
+    undoable = undo_available() if restore_offered(request) else None
+    context = {
+        "title": f"{_title(journal)}: {_outcome(journal)}",
+        "journal": journal,
+        "began": began,
+        "ended": ended,
+        "duration": duration_human((ended or datetime.now(UTC)) - began),
+        "outcome": _outcome(journal),
+        "icon": {"done": "good", "failed": "bad", "recovered": "warning"}.get(journal.status, "busy"),
+        "progress": "" if journal.is_finished else progress_link(journal.id, place=place.name),
+        "counts": _counts(journal),
+        "checked": _checked(journal),
+        "facts": _facts(journal),
+        "seconds": [(STAGES.get(stage, stage), seconds) for stage, seconds in journal.report.get("seconds", {}).items()],
+        "is_replaced": journal.kind in ("restore", "undo"),
+        "undo_until": datetime.fromisoformat(undoable.kept["until"]) if undoable and undoable.id == journal.id else None,
+        "archive_row": Backup.objects.filter(name=journal.archive).first() if is_archive_name(journal.archive) else None,
+        "may_restore": restore_offered(request),
+    }
+    return render(request, "backups/result.html", {**place.context(request), **context})
+
+
+def _from_history(operation: str) -> Journal | None:
+    row = Operation.objects.filter(operation_id=operation).first()
+    if row is None:
+        return None
+    began = row.started_at.isoformat()
+    return Journal(
+        kind=row.kind,
+        id=row.operation_id,
+        status=row.status,
+        created_at=began,
+        started_at=began,
+        ended_at=row.ended_at.isoformat() if row.ended_at else "",
+        requested_by=row.requested_by,
+        archive=row.archive,
+        report=row.report,
+        error=row.error,
+    )
+
+
+def _title(journal: Journal) -> str:
+    return "Undo of an undo" if journal.report.get("is_redo") else KINDS.get(journal.kind, journal.kind.capitalize())
+
+
+def _outcome(journal: Journal) -> str:
+    return {"done": "done", "failed": "failed", "recovered": "interrupted, then settled", "queued": "waiting"}.get(
+        journal.status, "not brought to its end" if journal.error else "running"
+    )
+
+
+def _counts(journal: Journal) -> Any:
+    """Rows before and after, where the operation replaced them and both are known."""
+    before, after = journal.report.get("rows_before", {}), journal.report.get("rows_after", {})
+    if not before or not after:
+        return None
+    return row_counts({table: (before.get(table, 0), after.get(table, 0)) for table in before.keys() | after.keys()})
+
+
+def _checked(journal: Journal) -> list[str]:
+    """What was proven before the new data went live, in sentences; only for what came to a good end."""
+    report = journal.report
+    if journal.status != "done" or "rows_after" not in report:
+        return []
+    rows, tables = sum(report["rows_after"].values()), len(report["rows_after"])
+    migrated = report.get("migrated", [])
+    checked = [
+        f"Migrations that were run: {', '.join(migrated)}." if migrated else "No migration had to be run.",
+        f"{rows:,} rows in {tables} tables went live.",
+        f"The site was closed for {report['milliseconds_closed']:,.0f} ms.",
+    ]
+    if journal.kind == "restore":
+        checked[:0] = [
+            "Every byte of the archive was read, and each SHA-256 was right.",
+            "Each table of the new database had exactly the rows that the archive's manifest counts, before it went live.",
+            "Every model of this version could be read in it, and Django's own checks passed.",
+        ]
+    return checked
+
+
+def _facts(journal: Journal) -> list[Fact]:
+    """What else the report says in numbers and words."""
+    facts = []
+    for name, value in journal.report.items():
+        if (
+            isinstance(value, bool)
+            or value in ("", None)
+            or name in ("operation", "kind", "archive", "milliseconds_closed", "undo_until", "digest")
+        ):
+            continue
+        if isinstance(value, (int, float)):
+            facts.append(Fact(_words(name), size_human(value) if "bytes" in name or name == "size" else f"{value:,}"))
+        elif isinstance(value, str):
+            facts.append(Fact(_words(name), value))
+    return facts
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
