@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +20,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.request import UnreadablePostError
 from django.shortcuts import render
 from django.urls import URLPattern
+from django.utils import timezone
+from django.utils.timesince import timesince
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -163,7 +166,7 @@ def _page(request: HttpRequest, place: Place, *, error: BackupError | None = Non
         **place.context(request),
         "title": "Upload an archive",
         "error": error,
-        "uploads": [_shown(upload, place) for upload in uploads_of(asker(request))],
+        "uploads": list(_listed(request, place)),
         "most": None if free is None else size_human(min(free, conf.max_upload_gb * 10**9)),
         "folder": conf.import_dir,
         "files": [{"path": file.path, "size": size_human(file.size)} for file in import_files()],
@@ -176,15 +179,24 @@ def _page(request: HttpRequest, place: Place, *, error: BackupError | None = Non
     return render(request, "backups/upload.html", context, status=409 if error else 200)
 
 
+def _listed(request: HttpRequest, place: Place) -> Iterator[dict[str, Any]]:
+    for upload in uploads_of(asker(request)):
+        # One may be taken in, or thrown away in another window, while this is written.
+        with suppress(FileNotFoundError):
+            yield _shown(upload, place)
+
+
 def _shown(upload: Upload, place: Place) -> dict[str, Any]:
     """An upload as the page tells of it."""
     operation = upload_taken_by(upload)
+    is_fresh = timezone.now() - upload.touched_at < timedelta(minutes=1)
     return {
         "name": upload.name,
         "came": size_human(upload.offset),
         "size": size_human(upload.size),
         "percent": int(100 * upload.offset / upload.size),
         "touched_at": upload.touched_at,
+        "touched": "just now" if is_fresh else f"{timesince(upload.touched_at)} ago",
         "is_whole": upload.is_whole,
         "progress": progress_link(operation, may_cancel=True) if operation else "",
         "finish": place.url("upload-finish", upload.id),

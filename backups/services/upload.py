@@ -15,7 +15,7 @@ from typing import BinaryIO
 from django.db import DatabaseError, connections
 
 from backups.archive import BATCH, ArchiveReader, archive_name
-from backups.catalogue import catalogue_record, catalogue_verified
+from backups.catalogue import Origin, catalogue_record, catalogue_verified
 from backups.conf import conf
 from backups.engines import engine_for
 from backups.exceptions import (
@@ -309,8 +309,7 @@ def _problem(archive: str) -> str:
 
 def _catalogue(archive: str, size: int, manifest: Manifest, signature: str, requested_by: str, progress: Progress) -> None:
     try:
-        catalogue_record(archive, size, manifest, signature)
-        Backup.objects.filter(name=archive).update(is_uploaded=True, requested_by=requested_by)
+        catalogue_record(archive, size, manifest, signature, origin=Origin(requested_by, is_uploaded=True))
         catalogue_verified(archive)
     except DatabaseError as error:
         progress.warn(f"The archive has no row in the catalogue yet ({reason_of(error)}); backup_list --reconcile makes it.")

@@ -251,6 +251,8 @@
     at("again").hidden = true;
     at("pause").hidden = false;
     submit.disabled = field.disabled = true;
+    // What it says of this very file would soon be wrong.
+    if (at("list")) at("list").hidden = true;
     try {
       say("Asking the site where to begin.");
       draw(0, file.size);
