@@ -11,14 +11,23 @@ from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import admin, messages
-from django.http import HttpRequest, HttpResponse
+from django.contrib.admin.helpers import AdminErrorList, AdminForm
+from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from backups.exceptions import AuditUnwritable
 from backups.models import EVERY_DAY, BackupSchedule, default_time_zone
+from backups.pages.acts import act_audit
 from backups.presence import worker_seen
 from backups.schedules import DAY_NAMES, next_runs, schedule_zone, sentence
+from backups.services.keeping import RulesTried, rules_try, rules_try_all
 from backups.services.schedule import ATTEMPTS
 
 __all__ = ["BackupScheduleAdmin", "BackupScheduleForm"]
@@ -78,12 +87,26 @@ class BackupScheduleForm(forms.ModelForm):
         )
 
 
+class ScheduleList(ChangeList):
+    """Knows of each schedule what its keep rules do."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Look at the archives once for all of them."""
+        super().get_results(request)
+        tried = rules_try_all(self.result_list)
+        for schedule in self.result_list:
+            schedule.tried = tried[schedule.key]
+
+
 @admin.register(BackupSchedule)
 class BackupScheduleAdmin(admin.ModelAdmin):
-    """Schedules: what each does in words, when next, and the last error."""
+    """Schedules: what each does in words, when next, the last error, and what its keep rules delete.
+
+    A change is written into the audit file before it is made; one that cannot be written is not made.
+    """
 
     form = BackupScheduleForm
-    list_display = ("does", "enabled", "next_run", "outcome")
+    list_display = ("does", "enabled", "next_run", "deletes", "outcome")
     list_display_links = ("does",)
     readonly_fields = ("does", "next_five_runs", "outcome", "key")
     fieldsets = (
@@ -104,6 +127,12 @@ class BackupScheduleAdmin(admin.ModelAdmin):
         """A new one has no runs, no errors and no key yet."""
         return self.fieldsets if obj else self.fieldsets[1:-1]
 
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        """The list that looks at the archives."""
+        return ScheduleList
+
+    # --- columns ----------------------------------------------------------------------------------------------------
+
     @admin.display(description="what it does", ordering="at")
     def does(self, schedule: BackupSchedule) -> str:
         """The schedule in words."""
@@ -120,6 +149,13 @@ class BackupScheduleAdmin(admin.ModelAdmin):
         """When it runs, in its own time zone."""
         return format_html_join("", "<div>{}</div>", ((run,) for run in _runs(schedule, count=5))) or "-"
 
+    @admin.display(description="deletes")
+    def deletes(self, schedule: BackupSchedule) -> str:
+        """How many of its archives go with the next prune, and how many after the next run."""
+        tried: RulesTried = schedule.tried  # type: ignore[attr-defined]  # by ScheduleList
+        going = [f"{len(archives)} {when}" for archives, when in ((tried.now, "now"), (tried.next, "after the next run")) if archives]
+        return f"{' and '.join(going)}, of {len(tried.archives)}" if going else f"none of {len(tried.archives)}"
+
     @admin.display(description="last error")
     def outcome(self, schedule: BackupSchedule) -> str:
         """Why the last backup was given up, or how far its attempts have come."""
@@ -128,10 +164,92 @@ class BackupScheduleAdmin(admin.ModelAdmin):
             return f"Attempt {schedule.attempts} of {ATTEMPTS} has not succeeded; the next is at {at}."
         return schedule.last_error or "-"
 
+    # --- changing ---------------------------------------------------------------------------------------------------
+
     def save_model(self, request: HttpRequest, obj: BackupSchedule, form: forms.ModelForm, change: bool) -> None:
         """Save; a schedule that a person has edited is the site's own, which a restore never gives up for an archive's."""
+        changed = f" (changed: {', '.join(form.changed_data) or 'nothing'})" if change else ""
+        act_audit(request, "schedule-change" if change else "schedule-add", detail=f"{obj.key}: {sentence(obj)}{changed}")
         obj.is_default = False
         super().save_model(request, obj, form, change)
+        if (going := rules_try(obj).now) and request.user.has_perm("backups.view_backup"):
+            messages.warning(request, f"By these rules the next prune deletes {_counted(len(going))}: {_named([a.name for a in going])}.")
+
+    def delete_model(self, request: HttpRequest, obj: BackupSchedule) -> None:
+        """Delete; its archives stay."""
+        act_audit(request, "schedule-delete", detail=f"{obj.key}: {sentence(obj)}")
+        super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[BackupSchedule]) -> None:
+        """Delete several; their archives stay."""
+        for schedule in queryset:
+            act_audit(request, "schedule-delete", detail=f"{schedule.key}: {sentence(schedule)}")
+        super().delete_queryset(request, queryset)
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The form; "Try these rules" shows it again as it was filled in, with what its rules would delete."""
+        if request.method == "POST" and "_try" in request.POST:
+            return self._as_typed(request, object_id, form_url)
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except AuditUnwritable as error:
+            messages.error(request, error.message)
+            return self._as_typed(request, object_id, form_url)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Ask, and delete."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except AuditUnwritable as error:
+            messages.error(request, error.message)
+            return redirect(request.path)
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: BackupSchedule | None = None,
+    ) -> HttpResponse:
+        """Show with the form what its rules do to the archives: those that are saved, or those that were typed and make sense."""
+        form = context["adminform"].form
+        context["may_try"] = not add and self.has_change_permission(request, obj)
+        if obj is not None and not form.errors:
+            context["tried"] = rules_try(obj)
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def _as_typed(self, request: HttpRequest, object_id: str | None, form_url: str) -> HttpResponse:
+        """The form as it was sent, with nothing saved."""
+        add = object_id is None
+        schedule = None if object_id is None else self.get_object(request, unquote(object_id))
+        if schedule is None and not add:
+            raise Http404
+        if not (self.has_add_permission(request) if add else self.has_change_permission(request, schedule)):
+            raise PermissionDenied
+        form = self.get_form(request, schedule, change=not add)(request.POST, instance=schedule)
+        form.is_valid()
+        fields = AdminForm(
+            form, list(self.get_fieldsets(request, schedule)), {}, self.get_readonly_fields(request, schedule), model_admin=self
+        )
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Add backup schedule" if add else "Change backup schedule",
+            "adminform": fields,
+            "object_id": object_id,
+            "original": schedule,
+            "is_popup": False,
+            "to_field": None,
+            "media": self.media + fields.media,
+            "inline_admin_formsets": [],
+            "errors": AdminErrorList(form, []),
+            "preserved_filters": self.get_preserved_filters(request),
+            "is_typed": True,
+        }
+        return self.render_change_form(request, context, add=add, change=not add, form_url=form_url, obj=schedule)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Warn where nothing happens by itself."""
@@ -140,7 +258,22 @@ class BackupScheduleAdmin(admin.ModelAdmin):
                 messages.warning(request, "No schedule is on, so no backup is made by itself. Add one, or switch one on.")
             elif worker_seen() is None:
                 messages.warning(request, "No worker is heard, so no backup is made by itself. Start one: ./run keeps it going.")
-        return super().changelist_view(request, extra_context)
+        try:
+            return super().changelist_view(request, extra_context)
+        except AuditUnwritable as error:
+            messages.error(request, error.message)
+            return redirect(request.get_full_path())
+
+
+def _counted(count: int) -> str:
+    """``this one``, ``these three``, ``these 12``."""
+    words = ("two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return "this one" if count == 1 else f"these {words[count - 2] if count < 10 else count}"
+
+
+def _named(names: list[str]) -> str:
+    """The first few of ``names``."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _runs(schedule: BackupSchedule, *, count: int) -> list[str]:

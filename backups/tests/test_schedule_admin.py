@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
@@ -15,7 +16,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from backups.models import BackupSchedule
+from backups.conf import conf
+from backups.models import Backup, BackupSchedule
 from backups.presence import worker_announce, worker_withdraw
 
 LIST = "admin:backups_backupschedule_changelist"
@@ -39,9 +41,10 @@ def schedule(db: None) -> BackupSchedule:
 def log_in(db: None) -> Callable[..., Client]:
     """A browser of somebody on the staff with the named permissions on schedules."""
 
-    def log_in(*permissions: str) -> Client:
+    def log_in(*permissions: str, sees_archives: bool = False) -> Client:
         person = get_user_model().objects.create_user("staff", password="correct horse battery", is_staff=True)
-        person.user_permissions.set(Permission.objects.filter(codename__in=[f"{name}_backupschedule" for name in permissions]))
+        codenames = [f"{name}_backupschedule" for name in permissions] + ["view_backup"] * sees_archives
+        person.user_permissions.set(Permission.objects.filter(codename__in=codenames))
         browser = Client()
         browser.force_login(person)
         return browser
@@ -65,6 +68,30 @@ def as_posted(**changes: object) -> dict[str, object]:
         "keep_yearly": "0",
     }
     return {name: value for name, value in {**form, **changes}.items() if value is not None}
+
+
+def made_by(schedule: BackupSchedule, nights: int, **fields: object) -> list[str]:
+    """Good archives of the last ``nights`` nights; their names, newest first."""
+    names = []
+    for night in range(nights):
+        at = timezone.now() - timedelta(days=night, hours=1)
+        names.append(f"backup_{at:%Y%m%d_%H%M%S}_{night:08x}.zip")
+        row = {"trigger": schedule.trigger, "size": 12_000_000, "vendor": "sqlite", "row_count": 5, "has_uploads": True, **fields}
+        Backup.objects.create(name=names[-1], archive_id=f"{night:032x}", created_at=at, verified_at=at, **row)
+    return names
+
+
+def section(page: str) -> str:
+    """What the page says about the rules."""
+    found = re.search(r'<section id="rules-tried".*?</section>', page, re.DOTALL)
+    assert found
+    return found[0]
+
+
+def audited() -> list[dict[str, str]]:
+    """What the audit file holds."""
+    path = conf.state_dir / "audit.log"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def test_list_says_what_each_does_and_when_next(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
@@ -197,3 +224,149 @@ def test_saving_some_fields_begins_anew_where_the_time_is_among_them(schedule: B
     assert BackupSchedule.objects.get().last_due_at == before
     schedule.save(update_fields=["at"])
     assert BackupSchedule.objects.get().last_due_at > before
+
+
+# --- what the rules would delete ----------------------------------------------------------------------------------------
+
+
+def test_list_counts_what_the_rules_of_each_delete(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
+    made_by(schedule, 12)
+    rules = {"keep_daily": 0, "keep_weekly": 0, "keep_monthly": 0, "days": 1}
+    BackupSchedule.objects.create(keep_last=2, **rules)
+    BackupSchedule.objects.filter(pk=schedule.pk).update(keep_last=5, **rules)
+    page = log_in("view").get(reverse(LIST)).content.decode()
+    assert "7 now and 1 after the next run, of 12" in page
+    assert "none of 0" in page
+
+
+def test_list_looks_at_the_archives_once(
+    log_in: Callable[..., Client], schedule: BackupSchedule, django_assert_max_num_queries: Any
+) -> None:
+    made_by(schedule, 3)
+    for minute in range(8):
+        BackupSchedule.objects.create(at=time(3, minute))
+    browser = log_in("view")
+    with django_assert_max_num_queries(12):
+        browser.get(reverse(LIST))
+
+
+def test_form_names_what_the_saved_rules_delete(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
+    names = made_by(schedule, 5)
+    BackupSchedule.objects.update(keep_last=2, keep_daily=0, keep_weekly=0, keep_monthly=0)
+    said = section(log_in("view", sees_archives=True).get(reverse(CHANGE, args=[schedule.pk])).content.decode())
+    assert "The next prune would delete 3 of its 5 archives (36.0 MB):" in said
+    now, following = said.split("After the next run")
+    assert [name in now for name in names] == [False, False, True, True, True]
+    assert names[1] in following
+    assert "last 1 of 2" in following
+    assert "not saved" not in said
+
+
+def test_who_may_not_see_archives_learns_numbers_alone(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
+    made_by(schedule, 5)
+    BackupSchedule.objects.update(keep_last=2, keep_daily=0, keep_weekly=0, keep_monthly=0)
+    said = section(log_in("view").get(reverse(CHANGE, args=[schedule.pk])).content.decode())
+    assert "The next prune would delete 3 of its 5 archives (36.0 MB)." in said
+    assert "After the next run it would delete 1 more." in said
+    assert "backup_" not in said
+
+
+def test_rules_are_tried_as_typed_and_not_saved(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
+    names = made_by(schedule, 4)
+    typed = as_posted(keep_last="1", keep_daily="0", keep_weekly="0", keep_monthly="0", note="only once", _try="Try these rules")
+    answer = log_in("change", sees_archives=True).post(reverse(CHANGE, args=[schedule.pk]), typed)
+    page = answer.content.decode()
+    assert answer.status_code == 200
+    assert "What these rules delete (as typed, not saved)" in section(page)
+    assert "would delete 3 of its 4 archives" in section(page)
+    assert all(name in section(page) for name in names[1:])
+    assert "only once" in page, "what was typed stays in the form"
+    assert "Keeps the newest." in page, "and the sentence is that of the typed rules"
+    schedule.refresh_from_db()
+    assert (schedule.keep_last, schedule.note, schedule.is_default) == (3, "", True)
+    assert Backup.objects.count() == 4
+
+
+def test_rules_that_make_no_sense_are_not_tried(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
+    made_by(schedule, 4)
+    typed = as_posted(_try="1", **{f"keep_{rule}": "0" for rule in ("last", "daily", "weekly", "monthly")})
+    page = log_in("change", sees_archives=True).post(reverse(CHANGE, args=[schedule.pk]), typed).content.decode()
+    assert "Nothing was tried: the form has errors." in section(page)
+    assert "Keep at least one" in section(page)
+    assert "would delete" not in page
+
+
+@pytest.mark.parametrize(("right", "status"), [("view", 403), ("add", 403), ("delete", 403), ("change", 200)])
+def test_who_may_not_change_a_schedule_may_not_try(
+    log_in: Callable[..., Client], schedule: BackupSchedule, right: str, status: int
+) -> None:
+    browser = log_in(right)
+    assert browser.post(reverse(CHANGE, args=[schedule.pk]), as_posted(_try="1")).status_code == status
+    if right == "view":
+        assert "Try these rules" not in browser.get(reverse(CHANGE, args=[schedule.pk])).content.decode()
+
+
+def test_trying_needs_the_token_of_the_page(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
+    browser = log_in("change")
+    browser.handler.enforce_csrf_checks = True
+    assert browser.post(reverse(CHANGE, args=[schedule.pk]), as_posted(_try="1")).status_code == 403
+
+
+def test_trying_what_is_gone_is_no_page(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
+    assert log_in("change").post(reverse(CHANGE, args=[schedule.pk + 1]), as_posted(_try="1")).status_code == 404
+
+
+def test_a_new_schedule_has_nothing_to_try(log_in: Callable[..., Client]) -> None:
+    page = log_in("add").get(reverse("admin:backups_backupschedule_add")).content.decode()
+    assert "rules-tried" not in page
+    assert "_try" not in page
+
+
+def test_saving_rules_that_delete_says_so(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
+    names = made_by(schedule, 4)
+    few = as_posted(keep_last="1", keep_daily="0", keep_weekly="0", keep_monthly="0")
+    page = log_in("view", "change", sees_archives=True).post(reverse(CHANGE, args=[schedule.pk]), few, follow=True).content.decode()
+    assert f"By these rules the next prune deletes these three: {', '.join(names[1:])}." in page
+
+
+# --- the audit file -----------------------------------------------------------------------------------------------------
+
+
+def test_each_change_of_a_schedule_is_audited(own_state: None, log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
+    browser = log_in("add", "change", "delete", "view")
+    browser.post(reverse("admin:backups_backupschedule_add"), as_posted(note="second"))
+    browser.post(reverse(CHANGE, args=[schedule.pk]), as_posted(keep_daily="5", note="new"))
+    browser.post(reverse("admin:backups_backupschedule_delete", args=[schedule.pk]), {"post": "yes"})
+    second = BackupSchedule.objects.get()
+    chosen = {"action": "delete_selected", "_selected_action": [second.pk], "post": "yes"}
+    browser.post(reverse(LIST), chosen)
+    assert not BackupSchedule.objects.exists()
+    assert [(line["action"], line["who"]) for line in audited()] == [
+        ("schedule-add", "staff"),
+        ("schedule-change", "staff"),
+        ("schedule-delete", "staff"),
+        ("schedule-delete", "staff"),
+    ]
+    added, changed, deleted, _ = [line["detail"] for line in audited()]
+    assert added.startswith(f"{second.key}: Every day at 02:30 (UTC), with uploads. Keeps the newest 3")
+    assert changed.endswith("(changed: note, keep_daily)")
+    assert "one for each of 5 days" in changed
+    assert deleted.startswith(f"{schedule.key}: ")
+
+
+def test_change_that_cannot_be_audited_is_not_made_and_stays_typed(
+    own_state: None, log_in: Callable[..., Client], schedule: BackupSchedule
+) -> None:
+    (conf.state_dir / "audit.log").mkdir(parents=True)
+    browser = log_in("add", "change", "delete", "view")
+    changed = browser.post(reverse(CHANGE, args=[schedule.pk]), as_posted(note="typed with care"))
+    added = browser.post(reverse("admin:backups_backupschedule_add"), as_posted(note="typed with care"))
+    for answer in (changed, added):
+        assert answer.status_code == 200
+        assert "cannot be written into the audit file" in answer.content.decode()
+        assert "typed with care" in answer.content.decode()
+    deleting = browser.post(reverse("admin:backups_backupschedule_delete", args=[schedule.pk]), {"post": "yes"}, follow=True)
+    assert "cannot be written into the audit file" in deleting.content.decode()
+    chosen = {"action": "delete_selected", "_selected_action": [schedule.pk], "post": "yes"}
+    assert "cannot be written into the audit file" in browser.post(reverse(LIST), chosen, follow=True).content.decode()
+    assert [(kept.pk, kept.note) for kept in BackupSchedule.objects.all()] == [(schedule.pk, "")]
