@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Error
 
 from backups.tests.browser.chromium import browser_running
-from backups.tests.browser.furnished import furnish, site_running
+from backups.tests.browser.furnished import furnished_site
 from backups.tests.browser.person import Person, person_arrives, report_of
 from backups.tests.site import SiteTemplates
 from backups.tests.web import SiteProcesses
@@ -42,13 +42,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def embedded(site_templates: SiteTemplates) -> Iterator[SiteProcesses]:
     """A site as ``./run`` starts it: SQLite, one web process, everything in files."""
-    site = site_templates.site()
-    try:
-        furnish(site)
-        with site_running(site) as server:
-            yield server
-    finally:
-        site.close()
+    with furnished_site(site_templates) as server:
+        yield server
 
 
 @pytest.fixture
@@ -68,15 +63,3 @@ def arrives(browser: Browser, tmp_path: Path, request: pytest.FixtureRequest) ->
         person.context.close()
     faults = [fault for person in people for fault in person.faults]
     assert not faults, "\n".join(faults)
-
-
-@pytest.fixture
-def second_site(site_templates: SiteTemplates) -> Iterator[SiteProcesses]:
-    """Another site on SQLite, with another key."""
-    site = site_templates.site()
-    try:
-        furnish(site)
-        with site_running(site) as server:
-            yield server
-    finally:
-        site.close()

@@ -8,17 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from backups.tests.servers import RedisServer
-from backups.tests.site import Site, populate
+from backups.tests.servers import PgCluster, RedisServer
+from backups.tests.site import Site, SiteTemplates, populate
 from backups.tests.web import SiteProcesses
 from backups.tests.workers import site_cache, wait_until
 
-__all__ = ["ADMIN", "CLIENT", "ENTRIES", "GUEST", "KEEPER", "LOOKER", "PASSWORD", "furnish", "site_running"]
+__all__ = ["ADMIN", "CLIENT", "ENTRIES", "GUEST", "KEEPER", "LOOKER", "NAME", "PASSWORD", "furnish", "furnished_site"]
 
 PASSWORD = "as-good-as-any-for-a-test"
 # A superuser; staff who may do everything with backups and nothing else; staff who may only look; a client's person.
 ADMIN, KEEPER, LOOKER, GUEST = "admin", "keeper", "looker", "guest"
 CLIENT = "Counting House"
+# What the site is called: to be typed before anything is replaced.
+NAME = "Placeholder & Daughters"
 ENTRIES = 300
 
 
@@ -39,15 +41,22 @@ def furnish(site: Site, *, entries: int = ENTRIES) -> None:
 
 
 @contextmanager
-def site_running(site: Site, *, processes: int = 1, threads: int = 8, redis: RedisServer | None = None) -> Iterator[SiteProcesses]:
-    """All processes of a furnished site for the length of the block; pages and a worker answer when it begins."""
-    if redis:
-        site.extra_env["REDIS_URL"] = redis.url
-    server = SiteProcesses(site, processes, threads)
-    with server.running():
-        cache = site_cache(site)
-        wait_until(lambda: cache.get("worker") is not None, "a worker")
-        yield server
+def furnished_site(
+    templates: SiteTemplates, *, cluster: PgCluster | None = None, redis: RedisServer | None = None, processes: int = 1, threads: int = 8
+) -> Iterator[SiteProcesses]:
+    """A furnished site with all its processes for the length of the block; pages and a worker answer when it begins."""
+    site = templates.site(cluster)
+    try:
+        furnish(site)
+        if redis:
+            site.extra_env["REDIS_URL"] = redis.url
+        server = SiteProcesses(site, processes, threads)
+        with server.running():
+            cache = site_cache(site)
+            wait_until(lambda: cache.get("worker") is not None, "a worker")
+            yield server
+    finally:
+        site.close()
 
 
 def main() -> None:
@@ -60,7 +69,9 @@ def main() -> None:
 
     from portal.models import ClientPerson
     from timetracker.clients.models import Client
+    from timetracker.siteconf.models import SiteSettings
 
+    SiteSettings.objects.update(company_name=NAME)
     accounts = get_user_model().objects
     accounts.create_superuser(ADMIN, f"{ADMIN}@example.org", PASSWORD)
     rights = Permission.objects.filter(content_type__app_label="backups")
