@@ -251,4 +251,5 @@ def _load_once(path: str) -> Journal:
 
 def _copied(journal: Journal) -> Journal:
     """Another object of the same content; what lies deeper than the first level of its dicts is shared."""
-    return Journal(**{name: dict(value) if type(value) is dict else value for name, value in vars(journal).items()})
+    values: dict[str, Any] = {name: dict(value) if type(value) is dict else value for name, value in vars(journal).items()}
+    return Journal(**values)

@@ -169,12 +169,18 @@ def progress(request: HttpRequest, token: str) -> HttpResponse:
     """How an operation goes. Refreshes itself, with or without JavaScript, until there is a result."""
     try:
         watched = _watched(progress_operation_of(token))
-        context = {"watched": watched, **watched_words(watched), "cancel": _cancel_path(request, watched)}
     except LinkInvalid as error:
         return _link_refused(error)
-    context |= {"ways": ways_on(watched, _place(request)), "checked": _checked(watched)}
-    if watched.kind == "preview" and watched.status == "done" and context["ways"]:
-        return _go_on(request, context["ways"][0].path)
+    ways = ways_on(watched, _place(request))
+    if watched.kind == "preview" and watched.status == "done" and ways:
+        return _go_on(request, ways[0].path)
+    context = {
+        "watched": watched,
+        **watched_words(watched),
+        "checked": _checked(watched),
+        "cancel": _cancel_path(request, watched),
+        "ways": ways,
+    }
     if request.headers.get("HX-Request") != "true":
         return _page("backups/progress.html", context)
     response = _page("backups/progress_state.html", context)
@@ -203,14 +209,14 @@ def cancel(request: HttpRequest, token: str) -> HttpResponse:
     except LinkInvalid as error:
         return _link_refused(error)
     link = progress_link(watched.operation, may_cancel=True, place=_place(request))
-    context = {"watched": watched, **watched_words(watched), "progress": link}
+    context: dict[str, Any] = {"watched": watched, **watched_words(watched), "progress": link}
     if request.method != "POST" or watched.is_finished:
         return _page("backups/cancel.html", context)
     try:
         cancel_request(watched.operation, by=f"the holder of a link ({request.META.get('REMOTE_ADDR') or 'local'})")
     except OSError as error:
         return _page("backups/cancel.html", {**context, "fault": error.strerror or str(error)}, status=503)
-    return _unstored(HttpResponseRedirect(context["progress"]))
+    return _unstored(HttpResponseRedirect(link))
 
 
 def _watched(operation_id: str) -> Watched:

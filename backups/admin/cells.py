@@ -1,0 +1,190 @@
+"""What stands in the cells of the list of archives, and beside the words of one archive's page. Each takes a row and asks nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from django.contrib import admin
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.timesince import timesince
+
+from backups.models import Backup
+from backups.origin import ENGINES, why_made
+from backups.preflight import size_human
+from backups.services.keeping import Kept
+
+__all__ = [
+    "age",
+    "buttons",
+    "contents",
+    "contents_at_length",
+    "contents_words",
+    "engine_words",
+    "kept",
+    "kept_at_length",
+    "note",
+    "verified",
+    "verified_at_length",
+    "when",
+    "why",
+    "why_words",
+]
+
+# Characters of a note, or of a problem, in a cell of the list: the archive's page has all of it.
+MOST = 80
+
+
+def age(backup: Backup) -> str:
+    """How long ago it was made, in one word: ``3 hours ago``."""
+    spent = timezone.now() - backup.created_at
+    if spent.total_seconds() < 0:
+        return "in the future"
+    return "just now" if spent.total_seconds() < 60 else f"{timesince(backup.created_at, depth=1)} ago"
+
+
+def when(backup: Backup) -> SafeString:
+    """When it was made, by the reader's clock, and how long ago."""
+    local = timezone.localtime(backup.created_at)
+    return _lines(
+        format_html('<time datetime="{}">{}</time>', backup.created_at.isoformat(), f"{local:%Y-%m-%d %H:%M}"),
+        age(backup),
+    )
+
+
+@admin.display(description="why")
+def why(backup: Backup) -> SafeString:
+    """Why it was made, and who made or brought it."""
+    return _lines(why_made(backup.trigger, is_uploaded=backup.is_uploaded), backup.requested_by)
+
+
+def why_words(backup: Backup) -> str:
+    """The same in one line."""
+    reason = why_made(backup.trigger, is_uploaded=backup.is_uploaded)
+    if backup.is_uploaded and (made := why_made(backup.trigger, is_uploaded=False)):
+        reason = f"{reason}; where it was made: {made}"
+    return f"{reason}, by {backup.requested_by}" if backup.requested_by else reason
+
+
+def engine_words(backup: Backup) -> str:
+    """Its database: ``PostgreSQL 15.14``."""
+    return f"{ENGINES.get(backup.vendor, backup.vendor)} {backup.server_version.split(' ')[0]}".strip()
+
+
+def contents_words(backup: Backup) -> str:
+    """Rows and uploads: ``13,540 rows, 157 uploads``."""
+    if not backup.has_uploads:
+        return f"{backup.row_count:,} rows, no uploads"
+    return f"{backup.row_count:,} rows, {backup.upload_count:,} uploads"
+
+
+@admin.display(description="contents")
+def contents(backup: Backup) -> SafeString:
+    """What is in it, and of what."""
+    version = f", version {backup.app_version}" if backup.app_version else ""
+    lines = [contents_words(backup), f"{engine_words(backup)}{version}"]
+    if backup.missing_uploads:
+        lines.append(f"{backup.missing_uploads:,} files missing")
+    return _lines(*lines)
+
+
+def contents_at_length(backup: Backup) -> SafeString:
+    """The same with the bytes of the uploads, and what is missing in them."""
+    lines = [contents_words(backup)]
+    if backup.has_uploads:
+        lines[0] += f" ({size_human(backup.upload_bytes)})"
+    if backup.missing_uploads:
+        lines.append(f"{backup.missing_uploads:,} files that rows name did not exist when it was made.")
+    return _lines(*lines)
+
+
+@admin.display(description="verified")
+def verified(backup: Backup) -> SafeString:
+    """What the last verification found, with a sign and in words."""
+    at = _local(backup.verified_at) if backup.verified_at else ""
+    if backup.problem:
+        return _lines(_sign("bad", "✕", "damaged"), _short(backup.problem))
+    if not at:
+        return _lines(_sign("quiet", "–", "not verified"))
+    return _lines(_sign("good", "✓", "verified"), at, *_signature(backup))
+
+
+def verified_at_length(backup: Backup) -> SafeString:
+    """The whole outcome, and whose signature it bears."""
+    cell = verified(backup)
+    if backup.problem:
+        before = f"It was right on {_local(backup.verified_at)}." if backup.verified_at else ""
+        cell = _lines(_sign("bad", "✕", "damaged"), backup.problem, before)
+    return format_html("{}{}", cell, format_html('<div class="quiet">{}</div>', SIGNATURES.get(backup.signature, "")))
+
+
+def kept(backup: Backup, judged: Kept | None) -> SafeString:
+    """How long it stays, and by which rule; ``judged`` is None for one that nobody has judged."""
+    lines = [judged.how_long, judged.rule] if judged else ["-"]
+    cell = _lines(*lines)
+    return format_html('<strong class="pinned">{} pinned</strong>{}', PIN, cell) if backup.pinned else cell
+
+
+def kept_at_length(judged: Kept | None) -> SafeString:
+    """How long it stays, and each reason."""
+    return _lines(judged.how_long, *(judged.kept_by or [judged.rule])) if judged else _lines("-")
+
+
+@admin.display(description="note")
+def note(backup: Backup) -> str:
+    """The beginning of its note."""
+    return _short(backup.note) or "-"
+
+
+def buttons(backup: Backup, *, download: str, restore: str) -> SafeString:
+    """The buttons of a row; each for the path that it leads to, none for an empty one. A download is posted: see the list's template."""
+    name = f"{timezone.localtime(backup.created_at):%Y-%m-%d %H:%M}"
+    shown = []
+    if download:
+        shown.append(
+            format_html(
+                '<button type="submit" class="button" form="row-form" formaction="{}" aria-label="{}">Download</button>',
+                download,
+                f"Download the backup of {name}",
+            )
+        )
+    if restore:
+        shown.append(format_html('<a class="button" href="{}" aria-label="{}">Restore…</a>', restore, f"Restore the backup of {name}…"))
+    return format_html('<div class="row-buttons">{}</div>', format_html_join(" ", "{}", ((button,) for button in shown)))
+
+
+# What the row says of the signature, and what that means.
+SIGNATURES: Mapping[str, str] = {
+    "valid": "Signed by this site.",
+    "missing": "Not signed: nothing proves where it comes from.",
+    "unknown key": "Signed with a key that this site does not know.",
+}
+# A pin, before the word that says the same.
+PIN = mark_safe(
+    '<svg class="icon" viewBox="0 0 16 16" width="14" height="14" aria-hidden="true" focusable="false">'
+    '<path d="M9.5 1.5 14.5 6.5 11 8 8.5 12.5 3.5 7.5 8 5ZM6 10 1.5 14.5"/></svg>'
+)
+
+
+def _signature(backup: Backup) -> list[str]:
+    return [] if backup.signature in ("", "valid") else [f"signature: {backup.signature}"]
+
+
+def _sign(kind: str, sign: str, words: str) -> SafeString:
+    return format_html('<span class="sign-{}"><span aria-hidden="true">{}</span> {}</span>', kind, sign, words)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MOST else f"{line[: MOST - 1]}…"
+
+
+def _local(moment: datetime) -> str:
+    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M}"
+
+
+def _lines(first: str, *others: str) -> SafeString:
+    """The first line as it is, the others below it and quieter; empty ones are left out."""
+    return format_html("{}{}", first, format_html_join("", '<div class="quiet">{}</div>', ((line,) for line in others if line)))
