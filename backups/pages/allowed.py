@@ -29,12 +29,10 @@ def restore_only(view: View) -> View:
         if conf.allow_web_restore:
             return view(request, place=place, **kwargs)  # type: ignore[return-value]
         # The archive is not looked up: whether there is one of that name is no business of this page.
-        command = (
-            "backup_undo" if "archive" not in kwargs and "operation" not in kwargs else f"backup_restore {kwargs.get('archive', 'ARCHIVE')}"
-        )
+        is_undo = not kwargs
         context = {
-            "title": "Restoring is left to the server",
-            "command": command,
+            "title": "Undoing is left to the server" if is_undo else "Restoring is left to the server",
+            "command": "backup_undo" if is_undo else f"backup_restore {kwargs.get('archive', 'ARCHIVE')}",
             "manage": os.environ.get("MANAGE_COMMAND") or "manage.py",
         }
         return render(request, "backups/restore_off.html", {**place.context(request), **context}, status=403)

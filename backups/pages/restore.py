@@ -106,7 +106,7 @@ class RestoreForm(forms.Form):
     site_name = forms.CharField(max_length=200, error_messages={"required": "Type the site's name to confirm."})
     trust = forms.BooleanField(
         required=False,
-        error_messages={"required": "Without this consent an archive that this site cannot prove to be its own is not restored."},
+        error_messages={"required": "Without this consent the archive is not restored: nothing proves that it is this site's."},
     )
 
     def __init__(self, *args: Any, name: str, choices: list[str], needs_trust: bool, **kwargs: Any) -> None:
@@ -204,9 +204,8 @@ def _stale(request: HttpRequest, journal: Journal) -> str:
     row = Backup.objects.filter(name=journal.archive).first()
     if row is None or row.archive_id != journal.report["archive_id"]:
         return "The archive is no longer in the store, or it is another one now."
-    if any(
-        other.kind in ("restore", "undo") and other.status != "failed" and other.ended_at > journal.ended_at for other in journal_load_all()
-    ):
+    ended_after = [other for other in journal_load_all() if other.ended_at > journal.ended_at]
+    if any(other.kind in ("restore", "undo") and other.status != "failed" for other in ended_after):
         return "The data was replaced after this preview was made."
     return ""
 
@@ -279,10 +278,9 @@ def _own_account(report: dict[str, Any]) -> Verdict:
         return Verdict("warning", "It is not known whether you could log in afterwards.")
     if own["could_log_in"]:
         is_same = own["sentence"] == "as today"
-        sentence = f"As {own['username']}, {own['sentence']}. " if not is_same else f"As {own['username']}, with the password of today. "
-        return Verdict(
-            "good" if is_same else "warning", "You could log in afterwards.", f"{sentence}Everybody must, since all sessions end."
-        )
+        how = "with the password of today" if is_same else own["sentence"]
+        sentence = f"As {own['username']}, {how}. Everybody must, since all sessions end."
+        return Verdict("good" if is_same else "warning", "You could log in afterwards.", sentence)
     others = report["administrators"]
     who = (
         f"Who could administer the site then: {', '.join(others)}."
@@ -296,9 +294,7 @@ def _own_account(report: dict[str, Any]) -> Verdict:
 
 
 def _signature(report: dict[str, Any]) -> Verdict:
+    proven = "Every byte was read, and each SHA-256 is right."
     if report["signature"] == "valid":
-        return Verdict("good", "This site made the archive.", "Its signature is valid, every byte was read, and each SHA-256 is right.")
-    sentence = SIGNATURES[report["signature"]]
-    return Verdict(
-        "warning", "Nothing proves that this site made the archive.", f"{sentence} Every byte was read, and each SHA-256 is right."
-    )
+        return Verdict("good", "This site made the archive.", f"Its signature is valid. {proven}")
+    return Verdict("warning", "Nothing proves that this site made the archive.", f"{SIGNATURES[report['signature']]} {proven}")

@@ -45,6 +45,8 @@ STAGES = {
     "switch": "Switching the uploads",
     "reconcile": "Bringing the list of archives into line",
 }
+# Of the report, what the page tells in its own way or nobody needs.
+TOLD = ("operation", "kind", "archive", "archive_id", "milliseconds_closed", "undo_until", "digest", "state", "next_step", "created_at")
 
 
 @dataclass(frozen=True)
@@ -154,11 +156,7 @@ def _facts(journal: Journal) -> list[Fact]:
     """What else the report says in numbers and words."""
     facts = []
     for name, value in journal.report.items():
-        if (
-            isinstance(value, bool)
-            or value in ("", None)
-            or name in ("operation", "kind", "archive", "milliseconds_closed", "undo_until", "digest")
-        ):
+        if isinstance(value, bool) or value in ("", None) or name in TOLD:
             continue
         if isinstance(value, (int, float)):
             facts.append(Fact(_words(name), size_human(value) if "bytes" in name or name == "size" else f"{value:,}"))
