@@ -38,9 +38,10 @@ class Forecast:
 def forecast_full(readings: Iterable[Reading], now: datetime) -> Forecast | None:
     """The straight line through the last reading of each day of the last sixty, or None.
 
-    The slope is the median of those between all pairs of days (Theil, 1950; Sen, 1968), so that one day on which a disk was cleared
-    or filled turns nothing. None where there are fewer than five days or they span less than three, where a quarter of the pairs or
-    more say that space is gained, and where the end is more than two years away.
+    The slope is the median of those between all pairs of days (Theil, 1950; Sen, 1968), so that a few strange readings turn nothing,
+    and what retention frees now and then counts as what it is. None where there are fewer than five days or they span less than
+    three, where a quarter of the pairs or more say that space is gained (the disk was cleared: the pace is not clear), and where
+    the end is more than two years away.
     """
     days = _last_of_each_day(reading for reading in readings if now - WINDOW <= reading.at <= now)
     if len(days) < LEAST_DAYS or days[-1].at - days[0].at < LEAST_SPAN:
