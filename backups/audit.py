@@ -36,10 +36,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AuditFault:
-    """A line of the audit file that is not as it was written, or the line before it is not: its number, from 1, and why."""
+    """A line of the audit file, by its number from 1, that does not follow the one before it: that one was changed since."""
 
     line: int
-    reason: str
 
 
 def audit_record(action: str, *, who: str, address: str, archive: str = "", operation: str = "", detail: str = "") -> None:
@@ -54,8 +53,7 @@ def audit_record(action: str, *, who: str, address: str, archive: str = "", oper
         with _locked(path) as descriptor:
             size = os.fstat(descriptor).st_size
             last = _last_line(descriptor, size)
-            previous = hashlib.sha256(last if last.endswith(b"\n") else last + b"\n").hexdigest() if last else ""
-            line = json.dumps({"at": datetime.now(UTC).isoformat(), **said, "previous": previous}).encode() + b"\n"
+            line = json.dumps({"at": datetime.now(UTC).isoformat(), **said, "previous": _hash(last)}).encode() + b"\n"
             # What a power cut has left unfinished stays, as a line of its own.
             _append(descriptor, line if not last or last.endswith(b"\n") else b"\n" + line, size)
     except OSError as error:
@@ -67,9 +65,10 @@ def audit_record(action: str, *, who: str, address: str, archive: str = "", oper
 
 
 def audit_check() -> list[AuditFault]:
-    """The lines that are not as they were written, first to last; empty where all is well or nothing was recorded yet.
+    """The lines before which something was changed, taken out or put in; empty where all is well or nothing was recorded yet.
 
-    Raises OSError where the file cannot be read.
+    A line that a power cut has left unfinished is none: what follows carries its hash like any other. Raises OSError where the file
+    cannot be read.
     """
     faults, before = [], b""
     try:
@@ -78,19 +77,23 @@ def audit_check() -> list[AuditFault]:
         return []
     with file:
         for number, line in enumerate(file, 1):
-            if reason := _fault(line, before):
-                faults.append(AuditFault(number, reason))
+            if not _follows(line, before):
+                faults.append(AuditFault(number))
             before = line
     return faults
 
 
-def _fault(line: bytes, before: bytes) -> str:
+def _follows(line: bytes, before: bytes) -> bool:
     try:
         previous = json.loads(line)["previous"]
     except (ValueError, LookupError, TypeError):
-        return "it is no record: its writing was interrupted, or it was changed"
-    wanted = hashlib.sha256(before).hexdigest() if before else ""
-    return "" if previous == wanted else "the line before it was changed, removed or put in afterwards"
+        return True
+    return bool(previous == _hash(before))
+
+
+def _hash(line: bytes) -> str:
+    """Of the line with its line feed; empty for no line."""
+    return hashlib.sha256(line.rstrip(b"\n") + b"\n").hexdigest() if line else ""
 
 
 def _path() -> Path:

@@ -53,6 +53,7 @@ SETTING_IDS = {
     "import_dir": "backups.E125",
     "max_upload_gb": "backups.E126",
     "client_address": "backups.E127",
+    "direct_downloads": "backups.E128",
 }
 
 
@@ -131,7 +132,7 @@ def check_middleware(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 
 @register("backups")
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """E101 to E127: a ``BACKUPS_*`` setting of a wrong type or value."""
+    """E101 to E128: a ``BACKUPS_*`` setting of a wrong type or value."""
     messages: list[CheckMessage] = []
     for attribute, check_id in SETTING_IDS.items():
         try:

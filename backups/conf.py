@@ -52,6 +52,7 @@ SETTING_DEFAULTS: dict[str, Any] = {
     "BACKUPS_ALLOW_WEB_RESTORE": True,
     "BACKUPS_SITE_NAME": "",
     "BACKUPS_CLIENT_ADDRESS": "",
+    "BACKUPS_DIRECT_DOWNLOADS": True,
     "BACKUPS_IMPORT_DIR": "",
     "BACKUPS_MAX_UPLOAD_GB": 200,
 }
@@ -222,6 +223,11 @@ class Conf:
     def client_address(self) -> Callable[[HttpRequest], str] | None:
         """The callable that tells from which address a request comes, behind the site's proxies; None: the peer's."""
         return self._callable("BACKUPS_CLIENT_ADDRESS")
+
+    @property
+    def direct_downloads(self) -> bool:
+        """Whether browsers are sent to the store itself, where it has signed URLs of its own; else the site sends the file."""
+        return bool(self._read("BACKUPS_DIRECT_DOWNLOADS", bool))
 
     @property
     def import_dir(self) -> Path | None:

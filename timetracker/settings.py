@@ -262,6 +262,8 @@ if _bucket := env.str("BACKUPS_S3_BUCKET", default=""):
             "endpoint_url": env.str("BACKUPS_S3_ENDPOINT_URL", default="") or None,
             "region_name": env.str("BACKUPS_S3_REGION", default="") or None,
             "default_acl": None,
+            # Of downloads straight from the bucket, too: by itself boto3 signs their links in the old way, which new buckets refuse.
+            "signature_version": "s3v4",
         },
     }
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from django.db import DatabaseError, connections
 from django.utils import timezone
 
+from backups.audit import audit_check
 from backups.catalogue import catalogue_reconcile
+from backups.downloads import downloads_sweep
 from backups.engines import Engine, engine_for
 from backups.exceptions import BackupError, reason_of
 from backups.interrupts import uninterrupted
@@ -148,6 +150,8 @@ def _sweep(engine: Engine, store: ArchiveStore, progress: Progress) -> list[str]
     done = [_sentence(journal) for journal in expired if journal.id not in left]
     _discard_shadows(engine, progress)
     done += quarantine_sweep()
+    downloads_sweep()
+    _check_audit(progress)
     if count := _shorten_history(store, progress):
         done.append(f"{count} operations older than {HISTORY_AGE.days} days are no longer in the history.")
     return done
@@ -155,6 +159,17 @@ def _sweep(engine: Engine, store: ArchiveStore, progress: Progress) -> list[str]
 
 def _sentence(journal: Journal) -> str:
     return f"What was live before {journal.kind} {journal.short_id} is past its time ({journal.kept['until'][:16].replace('T', ' ')} UTC)."
+
+
+def _check_audit(progress: Progress) -> None:
+    """Warn where somebody has changed what the audit file says."""
+    try:
+        faults = audit_check()
+    except OSError as error:
+        progress.warn(f"The audit file cannot be read: {error.strerror}.")
+        return
+    if faults:
+        progress.warn(f"The audit file was changed before its line {faults[0].line} (docs/admin/BACKUP_AND_RESTORE.md says how to look).")
 
 
 def _discard_shadows(engine: Engine, progress: Progress) -> None:

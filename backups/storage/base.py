@@ -106,6 +106,13 @@ class ArchiveStore(ABC):
         found here but by the hashes of whoever reads the archive.
         """
 
+    def download_url(self, name: str, *, seconds: int, file_name: str) -> str:
+        """A URL of the store's own from which a browser gets the archive, signed for ``seconds``, saved as ``file_name``.
+
+        Empty where the store has none that a browser can be sent to; then the site itself sends what :meth:`open` reads.
+        """
+        return ""
+
     @abstractmethod
     def list(self) -> Archives:
         """All archives, newest first by their names. Raises PreflightRefused where the store cannot be read."""

@@ -181,6 +181,7 @@ WRONG_VALUES: dict[str, list[Any]] = {
     "allow_web_restore": [1, "yes", None],
     "site_name": [5, "nowhere.at_all"],
     "client_address": [5, "nowhere.at_all"],
+    "direct_downloads": ["yes", 1],
     "import_dir": [5, "a/relative/path"],
     "max_upload_gb": [0, 0.5, True],
 }
