@@ -122,11 +122,14 @@ def retention_foresee(archives: Iterable[Candidate], rules: KeepRules, now: date
     arrivals = _Arrivals(archives, rules, now, list(runs))
     stays = []
     for archive, reasons in _judge(archives, rules, now):
-        ends = [(arrivals.end_of(reason, archive), reason.words) for reason in reasons]
-        endless = [words for end, words in ends if end is None]
-        until, longest = max(((end, words) for end, words in ends if end is not None), key=lambda end: end[0], default=(None, ""))
+        ends = [(arrivals.end_of(reason, archive), reason) for reason in reasons]
         kept_by = tuple(reason.words for reason in reasons)
-        stays.append(Stay(archive, kept_by, None, endless[0]) if endless else Stay(archive, kept_by, until, longest))
+        if endless := [reason for end, reason in ends if end is None]:
+            # What never ends comes first; of the others the last is that of the longest periods.
+            stays.append(Stay(archive, kept_by, None, (endless[0] if endless[0].rank is None else endless[-1]).words))
+        else:
+            until, longest = max(((end, reason.words) for end, reason in ends if end), key=lambda end: end[0], default=(None, ""))
+            stays.append(Stay(archive, kept_by, until, longest))
     return stays
 
 
