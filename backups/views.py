@@ -267,8 +267,10 @@ def watched_words(watched: Watched) -> dict[str, str]:
 
 
 def duration_human(spent: timedelta) -> str:
-    """A time for people: ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """A time for people: ``less than a second``, ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
     seconds = max(0, round(spent.total_seconds()))
+    if not seconds:
+        return "less than a second"
     hours, minutes = seconds // 3600, seconds // 60 % 60
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
 

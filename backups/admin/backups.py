@@ -14,8 +14,10 @@ from importlib.util import find_spec
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import quote
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
+from django.forms import Textarea
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -25,6 +27,7 @@ from django.utils.safestring import SafeString
 
 from backups.admin import cells
 from backups.admin.filters import EngineFilter, VerifiedFilter, WhyFilter
+from backups.admin.lists import CountedOnce
 from backups.exceptions import BackupError
 from backups.models import Backup
 from backups.pages import create, running, verify
@@ -49,7 +52,7 @@ MOST_AT_ONCE = 10
 PAGES = ("upload", "restore", "undo", "result", "download", "delete")
 
 
-class ArchiveList(ChangeList):
+class ArchiveList(CountedOnce):
     """The list; its links name the archive, since a restore gives the rows other numbers."""
 
     def url_for_result(self, result: Backup) -> str:  # type: ignore[override]
@@ -79,8 +82,12 @@ class BackupAdmin(admin.ModelAdmin):
         for page in PAGES:
             if find_spec(f"backups.pages.{page}") and hasattr(module := import_module(f"backups.pages.{page}"), "urls"):
                 mounted += module.urls(ADMIN)
-        own = path("archives/<archive:object_id>/", self.admin_site.admin_view(self.change_view), name="backups_archive")
+        own = path("archives/<archive:archive>/", self.admin_site.admin_view(self.archive_view), name="backups_archive")
         return [*mounted, own, *super().get_urls()]
+
+    def archive_view(self, request: HttpRequest, archive: str) -> HttpResponse:
+        """The page of the archive of that name."""
+        return self.change_view(request, quote(archive))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Backup | None:
         """The row of that number, or of the archive of that name."""
@@ -172,10 +179,12 @@ class BackupAdmin(admin.ModelAdmin):
     ) -> HttpResponse:
         """The page of one archive, in the reader's time zone, with the buttons that the reader may use."""
         buttons = {
+            "title": "Backup",
             "may_verify": self.has_change_permission(request),
             "may_download": self.has_download_permission(request),
             "may_restore": self.has_restore_permission(request),
             "may_delete": self.has_remove_permission(request),
+            "show_save_and_add_another": False,
             "show_save_and_continue": False,
         }
         try:
@@ -184,6 +193,12 @@ class BackupAdmin(admin.ModelAdmin):
                 return response.render() if isinstance(response, TemplateResponse) else response
         except BackupError as error:
             return refused(request, error, place=ADMIN)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """A note has a few lines."""
+        if db_field.name == "note":
+            kwargs["widget"] = Textarea(attrs={"rows": 3, "class": "vLargeTextField"})
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Backup, form: Any, change: bool) -> None:
         """Write the note and the pin, and nothing else: a verification may have come in between. Audited before it is written."""

@@ -1,0 +1,20 @@
+"""How the backups stand, for pages that are not of this app: the index of the admin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+from backups.services.standing import standing
+
+register = template.Library()
+
+
+@register.inclusion_tag("backups/banner_index.html", takes_context=True)
+def standing_banner(context: dict[str, Any]) -> dict[str, Any]:
+    """The banner, for whoever may see the backups, where it is amber or red: nothing else calls anybody to the backups."""
+    if not context["request"].user.has_perm("backups.view_backup"):
+        return {"standing": None}
+    found = standing()
+    return {"standing": found if found.level != "green" else None}
