@@ -43,8 +43,7 @@ def undo(request: HttpRequest, *, place: Place) -> HttpResponse:
     """What has changed since the restore; with POST, the site's name and the password, begin."""
     kept = undo_available()
     if kept is None:
-        context = {"title": "There is nothing to undo"}
-        return render(request, "backups/undo_none.html", {**place.context(request), **context}, status=404)
+        return render(request, "backups/undo_none.html", {**place.context(request), "title": "There is nothing to undo"}, status=404)
     name, typed = confirmation_name(request), request.POST.get("site_name", "")
     error, fault = None, ""
     if request.method == "POST":
