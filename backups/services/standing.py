@@ -76,7 +76,8 @@ def standing() -> Standing:
     """Look at rows, journals and signs of life: three queries, no store."""
     health = Health(checked_at=timezone.now(), gate=gate_read())
     look_at_journals(health)
-    if health.gate.state != "closed":
+    is_closed = health.gate.state == "closed"
+    if not is_closed:
         _look_at_rows(health)
     health.tick_at, health.worker = tick_seen(), worker_seen()
     bad, amber = _judged(health)
@@ -86,6 +87,8 @@ def standing() -> Standing:
     _tell_last(found, health)
     _tell_next(found, health)
     _tell_undo(found, health)
+    if is_closed:
+        found.lines.append(Line("busy", "The database is being replaced: what it knows of the backups can be read in a moment."))
     found.lines.extend(Line("busy", f"The {operation} is at work.") for operation in health.running)
     return found
 
@@ -163,11 +166,10 @@ def _tell_next(found: Standing, health: Health) -> None:
 
 
 def _tell_undo(found: Standing, health: Health) -> None:
-    if not health.kept:
-        return
-    found.undo_until = datetime.fromisoformat(health.kept["until"])
-    if found.undo_until > health.checked_at:
-        found.lines.append(Line("undo", f"The last {health.kept['kind']} can be undone until {_local(found.undo_until)}."))
+    until = datetime.fromisoformat(health.kept["until"]) if health.kept else None
+    if until is not None and until > health.checked_at:
+        found.undo_until = until
+        found.lines.append(Line("undo", f"The last {health.kept['kind']} can be undone until {_local(until)}."))
 
 
 def _ago(moment: datetime, now: datetime) -> str:
