@@ -324,7 +324,7 @@ def ways_on(watched: Watched, place: str) -> list[Way]:
         ways.append(("Download it", "archive", [archive]))
     elif watched.kind == "verify" and archive:
         ways.append(("Look at the archive", "archive", [archive]))
-    ways.append(("See all backups", "backup_changelist", []) if place == "admin" else ("Back to Import and export", "import-export", []))
+    ways.append(("See all backups", "backup_changelist", []) if place == "admin" else ("See all archives", "choose", []))
     prefix = "backups:site-" if place == "site" else "admin:backups_"
     return [Way(words, path) for words, name, args in ways if (path := _path(prefix + name, args))]
 

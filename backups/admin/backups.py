@@ -9,9 +9,8 @@ Everything that takes time is asked of the workers, as the pages in :mod:`backup
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote
@@ -30,7 +29,7 @@ from backups.admin.filters import EngineFilter, VerifiedFilter, WhyFilter
 from backups.admin.lists import CountedOnce
 from backups.exceptions import BackupError
 from backups.models import Backup
-from backups.pages import create, running, verify
+from backups.pages import create, delete, download, restore, result, running, undo, upload, verify
 from backups.pages.acts import act_audit, act_record, asker
 from backups.pages.allowed import restore_offered
 from backups.pages.place import ADMIN, refused
@@ -49,7 +48,7 @@ __all__ = ["BackupAdmin"]
 # So many requests at a time: each waits in line, and those that wait too long are given up (BACKUPS_QUEUE_MINUTES).
 MOST_AT_ONCE = 10
 
-PAGES = ("upload", "restore", "undo", "result", "download", "delete")
+PAGES = (create, upload, running, verify, download, delete, restore, result, undo)
 
 
 class ArchiveList(CountedOnce):
@@ -78,12 +77,9 @@ class BackupAdmin(admin.ModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """The pages around the archives, then the list's own."""
-        mounted = [*create.urls(ADMIN), *running.urls(ADMIN), *verify.urls(ADMIN)]
-        for page in PAGES:
-            if find_spec(f"backups.pages.{page}") and hasattr(module := import_module(f"backups.pages.{page}"), "urls"):
-                mounted += module.urls(ADMIN)
+        around = [url for page in PAGES for url in page.urls(ADMIN)]
         own = path("archives/<archive:archive>/", self.admin_site.admin_view(self.archive_view), name="backups_archive")
-        return [*mounted, own, *super().get_urls()]
+        return [*around, own, *super().get_urls()]
 
     def archive_view(self, request: HttpRequest, archive: str) -> HttpResponse:
         """The page of the archive of that name."""
@@ -283,9 +279,9 @@ class BackupAdmin(admin.ModelAdmin):
 
     @admin.action(description="Delete…", permissions=["remove"])
     def remove(self, request: HttpRequest, queryset: QuerySet[Backup]) -> HttpResponse | None:
-        """On to the question whether it shall go."""
-        name = _only_one(request, queryset, "delete")
-        return HttpResponseRedirect(ADMIN.url("delete", name)) if name else None
+        """On to the question whether they shall go."""
+        names = [("archive", name) for name in queryset.values_list("name", flat=True)]
+        return HttpResponseRedirect(f"{ADMIN.url('delete-several')}?{urlencode(names[: delete.MOST_AT_ONCE + 1])}")
 
 
 # --- columns ------------------------------------------------------------------------------------------------------------

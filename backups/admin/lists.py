@@ -8,7 +8,7 @@ from django.http import HttpRequest
 __all__ = ["CountedOnce"]
 
 
-class CountedOnce(ChangeList):  # type: ignore[type-arg]  # it takes no arguments at run time
+class CountedOnce(ChangeList):
     """A list that asks once how many there are, and knows so that all are shown where nothing is left out."""
 
     def get_results(self, request: HttpRequest) -> None:
