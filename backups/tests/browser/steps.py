@@ -29,7 +29,7 @@ __all__ = [
 
 # Where the pages are mounted.
 ARCHIVES, SITE = "/admin/backups/backup/", "/import-export/archive/"
-ARCHIVE_NAME = re.compile(r"backup_\d{8}_\d{6}_[0-9a-f]{8}\.zip")
+ARCHIVE_SHOWN = re.compile(r"Archive: (backup_\d{8}_\d{6}_[0-9a-f]{8}\.zip)")
 
 
 def give_password(person: Person, button: str) -> None:
@@ -43,8 +43,8 @@ def done(person: Person) -> str:
     expect(person.page.get_by_text("Done in").or_(person.page.get_by_text("It failed."))).to_be_visible()
     said = " ".join(person.page.locator("main").inner_text().split())
     assert "Done in" in said, said
-    found = ARCHIVE_NAME.search(said)
-    return found[0] if found else ""
+    found = ARCHIVE_SHOWN.search(said)
+    return found[1] if found else ""
 
 
 def create(person: Person, *, note: str) -> None:
@@ -70,14 +70,14 @@ def download(person: Person, archive: str, folder: Path) -> Path:
     return file
 
 
-def upload(person: Person, file: Path, *, at: str = ARCHIVES) -> None:
-    """Bring an archive to the site, and wait until it is taken in."""
+def upload(person: Person, file: Path, *, at: str = ARCHIVES) -> str:
+    """Bring an archive to the site, and wait until it is taken in; its name there."""
     page = person.page
     person.open(f"{at}upload/")
     page.get_by_label("Archive").set_input_files(file)
     page.get_by_role("button", name="Upload").click()
     page.wait_for_url("**/backups/progress/**")
-    done(person)
+    return done(person)
 
 
 def preview(person: Person, archive: str, *, at: str = ARCHIVES) -> None:

@@ -109,17 +109,16 @@ def test_a_backup_and_its_restore_by_the_keyboard_alone(embedded: SiteProcesses,
 
 def test_staff_restore_and_undo_from_import_export(embedded: SiteProcesses, arrives: Arrives, tmp_path: Path) -> None:
     site = embedded.site
-    archive = site.manage("backup_create", "--output", tmp_path).stdout.strip()
-    file = Path(archive)
+    file = Path(site.manage("backup_create", "--output", tmp_path).stdout.strip())
     site.execute("DELETE FROM tracking_timeentry")
     keeper = arrives(embedded)
     page = keeper.page
     keeper.log_in(KEEPER, then="/import-export/")
     keeper.heading("Restore from a full archive")
-    upload(keeper, file, at=SITE)
+    archive = upload(keeper, file, at=SITE)
     keeper.open("/import-export/")
     page.get_by_role("link", name="Choose").click()
-    page.get_by_role("row").filter(has=page.locator(f'[href*="{file.name}"]')).get_by_role("link", name="Restore").click()
+    page.get_by_role("row").filter(has=page.locator(f"[href*='{archive}']")).get_by_role("link", name="Choose").click()
     page.get_by_role("button", name="Preview what would change").click()
     page.wait_for_url(f"**{SITE}restore/**")
     restore(keeper, name=NAME)
