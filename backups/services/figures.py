@@ -124,8 +124,8 @@ def _said(forecast: Forecast | None, now: datetime) -> str:
 
 
 def _in_about(days: float) -> str:
-    for length, unit in ((365.25, "year"), (30.44, "month"), (7, "week"), (1, "day")):
-        count = round(days / length)
-        if count >= (2 if unit != "day" else 1):
+    for least, length, unit in ((90, 30.44, "month"), (14, 7, "week"), (1, 1, "day")):
+        if days >= least:
+            count = round(days / length)
             return f"in about {count} {unit}{'s' if count > 1 else ''}"
     return "within a day"
