@@ -125,7 +125,7 @@ def _said(forecast: Forecast | None, now: datetime) -> str:
 
 def _in_about(days: float) -> str:
     for least, length, unit in ((90, 30.44, "month"), (14, 7, "week"), (1, 1, "day")):
-        if days >= least:
+        if round(days) >= least:
             count = round(days / length)
             return f"in about {count} {unit}{'s' if count > 1 else ''}"
     return "within a day"
