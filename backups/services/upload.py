@@ -103,9 +103,11 @@ def backup_upload(
             "archive": taken.archive,
             "bytes": taken.size,
             "sha256": taken.sha256,
+            "is_compared": bool(sha256),
             "rows": sum(taken.manifest.rows.values()),
             "signature": taken.signature,
             "is_new": taken.is_new,
+            "warnings": list(progress.warnings),
             "seconds": progress.timings,
         }
         return taken

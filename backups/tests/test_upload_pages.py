@@ -58,7 +58,7 @@ def archive(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def worker() -> Iterator[None]:
+def worker(own_gate: None) -> Iterator[None]:
     """Somebody who works requests off as they come."""
     stop = threading.Event()
 
@@ -77,7 +77,7 @@ def worker() -> Iterator[None]:
 
 
 @pytest.fixture
-def busy_worker() -> Iterator[None]:
+def busy_worker(own_gate: None) -> Iterator[None]:
     """A worker that is there, and at something else."""
     other = Journal(kind="create")
     other.start()
@@ -120,12 +120,12 @@ class Browser:
         self.token = found[1]
         return body
 
-    def post(self, page: str, /, *, json: bool = False, **data: object) -> Any:
-        headers = {"Accept": "application/json" if json else "text/html"}
-        return self.client.post(ADMIN.url(page), {"csrfmiddlewaretoken": self.token, **data}, headers=headers)
+    def post(self, page: str, /, *, accept: str = "text/html", data: dict[str, object]) -> Any:
+        return self.client.post(ADMIN.url(page), {"csrfmiddlewaretoken": self.token, **data}, headers={"Accept": accept})
 
-    def start(self, name: str, size: int, *, last_modified: int = 1) -> Any:
-        return self.post("upload-start", json=True, name=name, size=size, last_modified=last_modified)
+    def start(self, name: str, size: object, *, last_modified: int = 1) -> Any:
+        data: dict[str, object] = {"name": name, "size": size, "last_modified": last_modified}
+        return self.post("upload-start", accept="application/json", data=data)
 
     def patch(self, path: str, offset: object, data: bytes) -> Any:
         headers = {"Upload-Offset": str(offset), "X-CSRFToken": self.token}
@@ -141,11 +141,11 @@ class Browser:
         return facts
 
     def send_form(self, file: object, **more: object) -> Any:
-        return self.post("upload", archive=file, **more)
+        return self.post("upload", data={"archive": file, **more})
 
 
 @pytest.fixture
-def ann() -> Browser:
+def ann(own_gate: None) -> Browser:
     """Somebody who may make backups, on the page."""
     browser = Browser(person("ann", "add"))
     browser.open()
@@ -236,7 +236,7 @@ def test_pieces_of_the_wrong_size_are_refused(ann: Browser) -> None:
 
 @pytest.mark.parametrize(("size", "said"), [("0", "empty"), (str(201 * 10**9), "more than 200 GB")])
 def test_what_may_not_begin_says_why(ann: Browser, size: str, said: str) -> None:
-    answer = ann.post("upload-start", json=True, name="a.zip", size=size)
+    answer = ann.start("a.zip", size)
     assert answer.status_code == 422
     assert said in answer.json()["error"]
     assert answer.json()["next_step"]
@@ -245,7 +245,7 @@ def test_what_may_not_begin_says_why(ann: Browser, size: str, said: str) -> None
 
 @pytest.mark.parametrize("size", ["", "-1", "many", "1.5"])
 def test_a_size_that_is_none_is_refused(ann: Browser, size: str) -> None:
-    assert ann.post("upload-start", json=True, name="a.zip", size=size).status_code == 400
+    assert ann.start("a.zip", size).status_code == 400
 
 
 def test_only_so_many_can_be_unfinished(ann: Browser) -> None:
@@ -326,7 +326,7 @@ def test_without_the_right_to_add_every_way_is_closed(ann: Browser, rights: tupl
     assert eve.client.get(ADMIN.url("upload")).status_code == 403
     assert eve.send_form(io.BytesIO(b"abc")).status_code == 403
     assert eve.start("a.zip", 10).status_code == 403
-    assert eve.post("upload-path", other="a.zip").status_code == 403
+    assert eve.post("upload-path", data={"other": "a.zip"}).status_code == 403
     assert eve.patch(facts["pieces"], 0, b"x").status_code == 403
     assert eve.client.head(facts["pieces"]).status_code == 403
     assert eve.client.delete(facts["pieces"], headers={"X-CSRFToken": eve.token}).status_code == 403
@@ -342,7 +342,7 @@ def test_nothing_is_changed_without_the_token(ann: Browser) -> None:
     assert ann.start("b.zip", 10).status_code == 403
     assert ann.patch(facts["pieces"], 0, b"x").status_code == 403
     assert ann.client.delete(facts["pieces"]).status_code == 403
-    assert ann.post("upload-path", other="a.zip").status_code == 403
+    assert ann.post("upload-path", data={"other": "a.zip"}).status_code == 403
     assert ann.client.post(facts["finish"]).status_code == 403
     assert ann.client.head(facts["pieces"])["Upload-Offset"] == "0"
     assert len(left()) == 1
@@ -365,7 +365,7 @@ def test_an_act_that_cannot_be_written_down_does_not_happen(ann: Browser, archiv
     assert ann.start("b.zip", 10).status_code == 422
     assert ann.client.post(facts["finish"], {"csrfmiddlewaretoken": ann.token}).status_code == 409
     assert ann.send_form(io.BytesIO(archive.read_bytes())).status_code == 409
-    typed = ann.post("upload-path", other="typed <long> ago.zip")
+    typed = ann.post("upload-path", data={"other": "typed <long> ago.zip"})
     assert typed.status_code == 409
     assert 'value="typed &lt;long&gt; ago.zip"' in typed.content.decode(), "what was typed is lost"
     assert ann.client.delete(facts["pieces"], headers={"X-CSRFToken": ann.token}).status_code == 409
@@ -410,7 +410,7 @@ def test_the_forms_file_goes_nowhere_but_into_the_quarantine(ann: Browser, tmp_p
 @pytest.mark.parametrize("sent", [{}, {"archive": "not a file"}, {"other": "file"}])
 def test_a_form_without_a_file_says_so(ann: Browser, sent: dict[str, object]) -> None:
     fields = {name: io.BytesIO(b"abc") if value == "file" else value for name, value in sent.items()}
-    answer = ann.post("upload", **fields)
+    answer = ann.post("upload", data=fields)
     assert answer.status_code == 409
     assert "No file has come." in text_of(answer)
     assert left() == []
@@ -419,7 +419,7 @@ def test_a_form_without_a_file_says_so(ann: Browser, sent: dict[str, object]) ->
 @pytest.mark.usefixtures("busy_worker")
 def test_of_several_files_the_first_counts(ann: Browser) -> None:
     first, second, other = io.BytesIO(b"first"), io.BytesIO(b"second"), io.BytesIO(b"other")
-    ann.post("upload", other=other, archive=[first, second])
+    ann.post("upload", data={"other": other, "archive": [first, second]})
     (upload,) = uploads_of("ann")
     assert upload.data.read_bytes() == b"first"
     assert left() == [upload.id]
@@ -462,7 +462,7 @@ def test_a_file_of_the_import_folder_is_chosen_or_typed(ann: Browser, archive: P
     folder.mkdir()
     archive.rename(folder / "a <b>.zip")
     assert 'value="a &lt;b&gt;.zip"' in ann.open()
-    answer = ann.post("upload-path", **{field: "a <b>.zip"})
+    answer = ann.post("upload-path", data={field: "a <b>.zip"})
     assert answer.status_code == 302
     wait_for_end()
     assert "Done" in text_of(Client().get(answer["Location"]))
@@ -471,7 +471,7 @@ def test_a_file_of_the_import_folder_is_chosen_or_typed(ann: Browser, archive: P
 
 
 def test_no_choice_says_so(ann: Browser) -> None:
-    answer = ann.post("upload-path")
+    answer = ann.post("upload-path", data={})
     assert answer.status_code == 409
     assert "No file was chosen." in text_of(answer)
 
@@ -480,7 +480,7 @@ def test_no_choice_says_so(ann: Browser) -> None:
 @pytest.mark.parametrize("path", ["../from a stick.zip", "/etc/passwd", "absent.zip"])
 def test_what_is_not_in_the_folder_fails_where_it_is_watched(ann: Browser, archive: Path, path: str) -> None:
     (archive.parent / "import").mkdir()
-    answer = ann.post("upload-path", other=path)
+    answer = ann.post("upload-path", data={"other": path})
     wait_for_end()
     assert "It failed." in text_of(Client().get(answer["Location"]))
     assert not Backup.objects.exists()
