@@ -32,7 +32,7 @@ from backups.quarantine import MOST_OPEN, PIECE, quarantine_folder, upload_appen
 from backups.services.request import requests_run
 from backups.tests.hostile import make_archive
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_gate")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_gate")]
 
 NAME = "backup_20250304_050608_01234567.zip"
 
@@ -176,6 +176,7 @@ def left() -> list[str]:
 # --- in pieces ----------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("worker")
 def test_an_archive_is_sent_in_pieces_taken_in_and_listed(ann: Browser, archive: Path) -> None:
     facts = ann.send(archive)
@@ -376,6 +377,7 @@ def test_an_act_that_cannot_be_written_down_does_not_happen(ann: Browser, archiv
 # --- without JavaScript -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("worker")
 def test_a_plain_form_brings_an_archive(ann: Browser, archive: Path) -> None:
     file = io.BytesIO(archive.read_bytes())
@@ -455,6 +457,7 @@ def test_a_form_cut_off_in_its_middle_leaves_nothing(ann: Browser) -> None:
 # --- from the server ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("field", ["path", "other"])
 def test_a_file_of_the_import_folder_is_chosen_or_typed(ann: Browser, archive: Path, field: str) -> None:
@@ -476,6 +479,7 @@ def test_no_choice_says_so(ann: Browser) -> None:
     assert "No file was chosen." in text_of(answer)
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize("path", ["../from a stick.zip", "/etc/passwd", "absent.zip"])
 def test_what_is_not_in_the_folder_fails_where_it_is_watched(ann: Browser, archive: Path, path: str) -> None:
