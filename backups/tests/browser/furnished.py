@@ -17,7 +17,7 @@ __all__ = ["ADMIN", "CLIENT", "ENTRIES", "GUEST", "KEEPER", "LOOKER", "NAME", "P
 
 PASSWORD = "as-good-as-any-for-a-test"
 # A superuser; staff who may do everything with backups and nothing else; staff who may only look; a client's person.
-ADMIN, KEEPER, LOOKER, GUEST = "admin", "keeper", "looker", "guest"
+ADMIN, KEEPER, LOOKER, GUEST = "admin", "keeper", "looker", "guest@example.org"
 CLIENT = "Counting House"
 # What the site is called: to be typed before anything is replaced.
 NAME = "Placeholder & Daughters"
@@ -81,7 +81,7 @@ def main() -> None:
     client = Client.objects.filter(projects__isnull=False).distinct().earliest("pk")
     client.name, client.active, client.portal_enabled = CLIENT, True, True
     client.save()
-    ClientPerson.objects.create(user=accounts.create_user(GUEST, f"{GUEST}@example.org", PASSWORD), client=client)
+    ClientPerson.objects.create(user=accounts.create_user(GUEST, GUEST, PASSWORD), client=client)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class Person:
         page.get_by_label("Username").or_(page.get_by_label("E-mail address")).fill(username)
         page.get_by_label("Password", exact=False).first.fill(PASSWORD)
         page.get_by_role("button", name="Log in").click()
-        page.wait_for_url(f"**{then}")
+        page.wait_for_url(lambda url: urlsplit(url).path == then)
 
     # --- what a page must be like -------------------------------------------------------------------------------------
 
