@@ -25,7 +25,7 @@ from backups.pages.acts import act_record, asker
 from backups.pages.allowed import confirmation_name, is_confirmation, restore_only
 from backups.pages.confirm import password_asked
 from backups.pages.place import SITE, Place, page_path
-from backups.pages.row_counts import model_counts, row_counts
+from backups.pages.row_counts import RowCounts, model_counts, row_counts
 from backups.preflight import size_human
 from backups.tasks import task_request
 
@@ -241,7 +241,7 @@ def _shown(journal: Journal) -> dict[str, Any]:
     return {
         "made_at": datetime.fromisoformat(report["created_at"]),
         "previewed_at": datetime.fromisoformat(journal.ended_at),
-        "verdicts": [_loss(report, sum(count for _, count in lost)), _own_account(report), _signature(report)],
+        "verdicts": [_loss(report, counts, sum(count for _, count in lost)), _own_account(report), _signature(report)],
         "counts": counts,
         "lost": lost,
         "unread": report["unread"],
@@ -260,14 +260,13 @@ def _shown(journal: Journal) -> dict[str, Any]:
     }
 
 
-def _loss(report: dict[str, Any], lost: int) -> Verdict:
+def _loss(report: dict[str, Any], counts: RowCounts, lost: int) -> Verdict:
     if report["unread"]:
         return Verdict("warning", "It is not known what would be lost.", f"What is live could not be read: {report['unread']}")
-    fewer = sum(max(0, now - then) for now, then in report["rows"].values())
     if lost:
         rows = "1 row is" if lost == 1 else f"{lost:,} rows are"
         return Verdict("warning", f"{rows} newer than the archive, and would be lost.", "They are named below.")
-    if fewer:
+    if any(count.before > count.after and not count.is_record for count in counts.different):
         return Verdict("warning", "Some tables would have fewer rows than now.", "They are named below.")
     return Verdict("good", "No row would be lost that is newer than the archive.")
 

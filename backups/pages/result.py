@@ -27,7 +27,7 @@ from backups.views import KINDS, duration_human
 
 __all__ = ["urls"]
 
-# The stages of all operations, as people would say them; one that is not here is shown by its name.
+# The stages of all operations in their order, as people would say them; one that is not here is shown by its name.
 STAGES = {
     "lock": "Waiting for its turn",
     "preflight": "Checks before the start",
@@ -41,10 +41,13 @@ STAGES = {
     "analyze": "Making it fast and durable",
     "uploads": "Putting the uploads together",
     "drain": "Waiting for open transactions",
+    "dump": "Writing the database into the archive",
+    "store": "Putting it into the store",
     "swap": "The swap",
     "switch": "Switching the uploads",
     "reconcile": "Bringing the list of archives into line",
 }
+STRATEGIES = {"swap": "built beside the live data, then swapped", "in-place": "loaded in place"}
 # Of the report, what the page tells in its own way or nobody needs.
 TOLD = ("operation", "kind", "archive", "archive_id", "milliseconds_closed", "undo_until", "digest", "state", "next_step", "created_at")
 
@@ -85,7 +88,7 @@ def result(request: HttpRequest, *, operation: str, place: Place) -> HttpRespons
         "counts": _counts(journal),
         "checked": _checked(journal),
         "facts": _facts(journal),
-        "seconds": [(STAGES.get(stage, stage), seconds) for stage, seconds in journal.report.get("seconds", {}).items()],
+        "seconds": _seconds(journal),
         "is_replaced": journal.kind in ("restore", "undo"),
         "undo_until": datetime.fromisoformat(undoable.kept["until"]) if undoable and undoable.id == journal.id else None,
         "archive_row": Backup.objects.filter(name=journal.archive).first() if is_archive_name(journal.archive) else None,
@@ -131,6 +134,13 @@ def _counts(journal: Journal) -> Any:
     return row_counts({table: (before.get(table, 0), after.get(table, 0)) for table in before.keys() | after.keys()})
 
 
+def _seconds(journal: Journal) -> list[tuple[str, float]]:
+    """The stages in their order, and how long each took; stages that took no time to speak of are left out."""
+    seconds = {stage: spent for stage, spent in journal.report.get("seconds", {}).items() if spent >= 0.05}
+    known = [stage for stage in STAGES if stage in seconds]
+    return [(STAGES.get(stage, stage), seconds[stage]) for stage in [*known, *(seconds.keys() - STAGES.keys())]]
+
+
 def _checked(journal: Journal) -> list[str]:
     """What was proven before the new data went live, in sentences; only for what came to a good end."""
     report = journal.report
@@ -161,7 +171,7 @@ def _facts(journal: Journal) -> list[Fact]:
         if isinstance(value, (int, float)):
             facts.append(Fact(_words(name), size_human(value) if "bytes" in name or name == "size" else f"{value:,}"))
         elif isinstance(value, str):
-            facts.append(Fact(_words(name), value))
+            facts.append(Fact(_words(name), STRATEGIES.get(value, value)))
     return facts
 
 

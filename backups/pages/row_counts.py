@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.apps import apps
+from django.contrib.admin.models import LogEntry
 from django.utils.text import capfirst
 
 from backups.services.changes import OWN_TABLES
@@ -17,9 +18,15 @@ __all__ = ["RowCount", "RowCounts", "model_counts", "row_counts"]
 class RowCount:
     """One table: the name of what its rows are, and how many there are ``before`` and ``after``."""
 
+    table: str
     name: str
     before: int
     after: int
+
+    @property
+    def is_record(self) -> bool:
+        """Whether the pages themselves write it, so that it differs always: it is shown, and nobody needs a warning of it."""
+        return self.table == LogEntry._meta.db_table
 
     @property
     def difference(self) -> str:
@@ -39,7 +46,7 @@ def row_counts(rows: Mapping[str, Sequence[int]]) -> RowCounts:
     """``rows`` maps a table to (before, after). Sessions, and what a restore brings into line by itself, are left out."""
     names = {model._meta.db_table: _name(str(model._meta.verbose_name_plural)) for model in apps.get_models(include_auto_created=True)}
     counts = [
-        RowCount(names.get(table, table), before, after)
+        RowCount(table, names.get(table, table), before, after)
         for table, (before, after) in rows.items()
         if (before or after) and not table.startswith(OWN_TABLES)
     ]

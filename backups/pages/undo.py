@@ -57,13 +57,15 @@ def undo(request: HttpRequest, *, place: Place) -> HttpResponse:
             except BackupError as refusal:
                 error = refusal
     changes = undo_preview()
+    counts, changed = row_counts(changes.rows), model_counts(changes.changed)
     context = {
         "title": "Undo the undo" if kept.kind == "undo" else "Undo the restore",
         "kept": kept,
         "ended_at": datetime.fromisoformat(kept.ended_at),
         "until": datetime.fromisoformat(changes.until),
-        "counts": row_counts(changes.rows),
-        "changed": model_counts(changes.changed),
+        "counts": counts,
+        "changed": changed,
+        "has_changed": bool(changed) or any(not count.is_record for count in counts.different),
         "unread": changes.unread,
         "is_in_place": kept.kept["strategy"] == "in-place",
         "name": name,
