@@ -50,8 +50,8 @@ SCHEDULE = {f"admin:backups_backupschedule_{page}": page for page in ("changelis
 
 # The URL's name: the right that each of its methods needs. Every method that is not named is refused (405) or harmless.
 TABLE: Mapping[str, Mapping[str, str]] = {
-    **{f"admin:backups_{name}": rights for name, rights in (UPLOAD | RESTORING).items()},
-    **{f"backups:site-{name}": rights for name, rights in (UPLOAD | RESTORING).items()},
+    **{f"admin:backups_{name}": rights for name, rights in {**UPLOAD, **RESTORING}.items()},
+    **{f"backups:site-{name}": rights for name, rights in {**UPLOAD, **RESTORING}.items()},
     "backups:site-choose": {"GET": RESTORE},
     "admin:backups_backup_changelist": {"GET": VIEW, "POST": VIEW},
     "admin:backups_backup_add": {"GET": ADD, "POST": ADD},
