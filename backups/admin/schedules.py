@@ -216,10 +216,12 @@ class BackupScheduleAdmin(admin.ModelAdmin):
         obj: BackupSchedule | None = None,
     ) -> HttpResponse:
         """Show with the form what its rules do to the archives: those that are saved, or those that were typed and make sense."""
-        form = context["adminform"].form
         context["may_try"] = not add and self.has_change_permission(request, obj)
-        if obj is not None and not form.errors:
-            context["tried"] = rules_try(obj)
+        # Django's own link would come before the button.
+        context["show_delete"] = False
+        context["may_delete"] = not add and self.has_delete_permission(request, obj)
+        if obj is not None and not context["adminform"].form.errors:
+            context |= {"tried": rules_try(obj), "said": sentence(obj)}
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def _as_typed(self, request: HttpRequest, object_id: str | None, form_url: str) -> HttpResponse:

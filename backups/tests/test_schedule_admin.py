@@ -281,7 +281,7 @@ def test_rules_are_tried_as_typed_and_not_saved(log_in: Callable[..., Client], s
     assert "would delete 3 of its 4 archives" in section(page)
     assert all(name in section(page) for name in names[1:])
     assert "only once" in page, "what was typed stays in the form"
-    assert "Keeps the newest." in page, "and the sentence is that of the typed rules"
+    assert "Keeps the newest." in section(page), "and the sentence is that of the typed rules"
     schedule.refresh_from_db()
     assert (schedule.keep_last, schedule.note, schedule.is_default) == (3, "", True)
     assert Backup.objects.count() == 4
@@ -304,6 +304,16 @@ def test_who_may_not_change_a_schedule_may_not_try(
     assert browser.post(reverse(CHANGE, args=[schedule.pk]), as_posted(_try="1")).status_code == status
     if right == "view":
         assert "Try these rules" not in browser.get(reverse(CHANGE, args=[schedule.pk])).content.decode()
+
+
+@pytest.mark.parametrize("may_delete", [True, False])
+def test_delete_comes_after_trying_and_for_those_who_may(log_in: Callable[..., Client], schedule: BackupSchedule, may_delete: bool) -> None:
+    browser = log_in("view", "change", *["delete"] * may_delete)
+    page = browser.get(reverse(CHANGE, args=[schedule.pk])).content.decode()
+    links = [reverse("admin:backups_backupschedule_delete", args=[schedule.pk])] * may_delete
+    assert re.findall(r'<a href="([^"]+)" class="deletelink"', page.split('name="_try"')[1]) == links
+    assert page.count("deletelink") == may_delete
+    assert page.index('name="_save"') < page.index('name="_try"'), "the Enter key saves"
 
 
 def test_trying_needs_the_token_of_the_page(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
