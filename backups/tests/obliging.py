@@ -1,0 +1,59 @@
+"""A worker that does nothing and says so: it lives, takes what pages ask for, and ends it as it is told. It needs no database."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from backups.exceptions import RequestTaken
+from backups.journal import Journal, journal_load_all, journal_queued
+from backups.presence import worker_announce, worker_withdraw
+
+__all__ = ["busy_worker", "obliging_worker"]
+
+NODE = "obliging@here"
+PAUSE = 0.02
+
+
+@contextmanager
+def obliging_worker(*, status: str = "done", error: str = "") -> Iterator[None]:
+    """Until the end of the block, whatever is asked for is begun at once, and ends with ``status``."""
+
+    def take() -> None:
+        for journal in journal_load_all():
+            if journal.status == "queued":
+                with suppress(RequestTaken), journal_queued(journal.id) as taken:
+                    taken.start()
+                    taken.end(status, error=error)
+
+    with _living(take):
+        yield
+
+
+@contextmanager
+def busy_worker() -> Iterator[Journal]:
+    """Until the end of the block a worker lives and is at work on a backup, so that whatever is asked for waits; yields its journal."""
+    journal = Journal(kind="create", requested_by="the night")
+    journal.start()
+    with _living(lambda: None):
+        yield journal
+
+
+@contextmanager
+def _living(work: Callable[[], None]) -> Iterator[None]:
+    ended = threading.Event()
+
+    def live() -> None:
+        while not ended.wait(PAUSE):
+            worker_announce(NODE)
+            work()
+
+    thread = threading.Thread(target=live, name="obliging worker")
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        worker_withdraw(NODE)
