@@ -181,7 +181,7 @@ def _taken_in(journal: Journal, source: BinaryIO, name: str, held: Upload | None
         with uninterrupted(swallow=True) if store.local_root else nullcontext():
             if is_new:
                 store.save(partial, archive, sha256=digest, on_bytes=progress.advance)
-                _catalogue(archive, size, manifest, signature, journal.requested_by, progress)
+            _catalogue(archive, size, manifest, signature, journal.requested_by, progress, is_new=is_new)
             if held is not None:
                 upload_discard(held)
             too_late()
@@ -309,8 +309,11 @@ def _problem(archive: str) -> str:
         return ""
 
 
-def _catalogue(archive: str, size: int, manifest: Manifest, signature: str, requested_by: str, progress: Progress) -> None:
+def _catalogue(archive: str, size: int, manifest: Manifest, signature: str, requested_by: str, progress: Progress, *, is_new: bool) -> None:
+    """Make the row; of an archive that was there already only where it has none: its upload was killed after the last byte."""
     try:
+        if not is_new and Backup.objects.filter(name=archive).exists():
+            return
         catalogue_record(archive, size, manifest, signature, origin=Origin(requested_by, is_uploaded=True))
         catalogue_verified(archive)
     except DatabaseError as error:
