@@ -314,8 +314,8 @@ def ways_on(watched: Watched, place: str) -> list[Way]:
     if watched.kind in ("restore", "undo"):
         words = "Log in again to see the result, or to undo it" if is_done else "See what happened"
         ways.append((words, "result", [watched.operation]))
-    elif watched.kind == "preview" and is_done:
-        ways.append(("See the preview", "preview", [watched.operation]))
+    elif watched.kind == "preview":
+        ways.append(("See the preview" if is_done else "See what to do", "preview", [watched.operation]))
     elif watched.kind == "upload" and is_done and archive:
         ways.append(("Preview what restoring it would change", "restore", [archive]))
     elif watched.kind == "upload":
