@@ -141,8 +141,8 @@ def _held_opened(held: Upload) -> tuple[BinaryIO, str]:
 
 def _enter(journal: Journal, progress: Progress, stage: str, total: int | None = None) -> None:
     """Begin a stage of ``total`` bytes, for those who look and for the journal."""
-    progress.stage(stage, total=total)
     journal.enter(stage)
+    progress.stage(stage, total=total)
 
 
 def _taken_in(journal: Journal, source: BinaryIO, name: str, held: Upload | None, sha256: str, progress: Progress) -> UploadedBackup:
