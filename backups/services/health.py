@@ -229,7 +229,7 @@ _LOCKED = Question(lambda: engine_for().is_locked())
 def look_at_journals(health: Health) -> None:
     """What the files of the operations tell. The lock is asked only where one of them has not ended."""
     try:
-        journals, damaged, kept = journal_load_all(), journals_damaged(), kept_current()
+        journals, damaged = journal_load_all(), journals_damaged()
     except (BackupError, OSError) as error:
         health.problems.append(f"The journals cannot be read: {reason_of(error)}")
         return
@@ -244,6 +244,7 @@ def look_at_journals(health: Health) -> None:
     if failed:
         last = max(failed, key=lambda journal: journal.ended_at)
         health.last_failure = Failure(last.id, last.kind, datetime.fromisoformat(last.ended_at), last.error)
+    kept = kept_current(journals)
     if kept is not None and kept_usable(kept):
         health.kept = kept_describe(kept)
 

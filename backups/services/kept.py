@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,9 +30,12 @@ def kept_usable(journal: Journal) -> bool:
     return bool(journal.kept.get("database") or journal.kept.get("archive")) and not journal.arguments.get("nothing_before")
 
 
-def kept_current() -> Journal | None:
-    """The journal of the last operation that keeps something, or None; :func:`kept_usable` says whether undo could use it."""
-    held = [journal for journal in journal_load_all() if journal.is_finished and journal.kept]
+def kept_current(journals: Iterable[Journal] | None = None) -> Journal | None:
+    """The journal of the last operation that keeps something, or None; :func:`kept_usable` says whether undo could use it.
+
+    ``journals`` are all there are, for whoever has just read them.
+    """
+    held = [journal for journal in journals or journal_load_all() if journal.is_finished and journal.kept]
     return max(held, key=lambda journal: journal.ended_at) if held else None
 
 
