@@ -42,12 +42,18 @@ def furnish(site: Site, *, entries: int = ENTRIES) -> None:
 
 @contextmanager
 def furnished_site(
-    templates: SiteTemplates, *, cluster: PgCluster | None = None, redis: RedisServer | None = None, processes: int = 1, threads: int = 8
+    templates: SiteTemplates,
+    *,
+    cluster: PgCluster | None = None,
+    redis: RedisServer | None = None,
+    processes: int = 1,
+    threads: int = 8,
+    entries: int = ENTRIES,
 ) -> Iterator[SiteProcesses]:
     """A furnished site with all its processes for the length of the block; pages and a worker answer when it begins."""
     site = templates.site(cluster)
     try:
-        furnish(site)
+        furnish(site, entries=entries)
         if redis:
             site.extra_env["REDIS_URL"] = redis.url
         server = SiteProcesses(site, processes, threads)

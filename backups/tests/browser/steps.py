@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 
 from backups.tests.browser.furnished import PASSWORD
 from backups.tests.browser.person import Person
@@ -23,6 +23,7 @@ __all__ = [
     "give_password",
     "preview",
     "restore",
+    "row_of",
     "undo",
     "upload",
 ]
@@ -57,12 +58,16 @@ def create(person: Person, *, note: str) -> None:
     page.wait_for_url("**/backups/progress/**")
 
 
+def row_of(person: Person, archive: str) -> Locator:
+    """The row of an archive in a list."""
+    return person.page.get_by_role("row").filter(has=person.page.locator(f"[href*='{archive}']"))
+
+
 def download(person: Person, archive: str, folder: Path) -> Path:
     """From the list to the saved file: two clicks, of which the second is for the password."""
     page = person.page
     person.open(ARCHIVES)
-    row = page.get_by_role("row").filter(has=page.locator(f'[href*="{archive}"], [action*="{archive}"]'))
-    row.get_by_role("button", name="Download").click()
+    row_of(person, archive).get_by_role("button", name="Download").click()
     with page.expect_download() as downloading:
         give_password(person, "Download")
     file = folder / downloading.value.suggested_filename

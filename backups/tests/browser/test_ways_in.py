@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, expect
 from backups.tests.browser.conftest import Arrives
 from backups.tests.browser.furnished import ADMIN, ENTRIES, KEEPER, NAME, PASSWORD
 from backups.tests.browser.person import Person
-from backups.tests.browser.steps import ARCHIVES, SITE, create, done, download, give_password, preview, restore, undo, upload
+from backups.tests.browser.steps import ARCHIVES, SITE, create, done, download, give_password, preview, restore, row_of, undo, upload
 from backups.tests.site import Site
 from backups.tests.web import SiteProcesses
 
@@ -118,16 +118,14 @@ def test_staff_restore_and_undo_from_import_export(embedded: SiteProcesses, arri
     archive = upload(keeper, file, at=SITE)
     keeper.open("/import-export/")
     page.get_by_role("link", name="Choose").click()
-    page.get_by_role("row").filter(has=page.locator(f"[href*='{archive}']")).get_by_role("link", name="Choose").click()
+    row_of(keeper, archive).get_by_role("link", name="Choose").click()
     page.get_by_role("button", name="Preview what would change").click()
     page.wait_for_url(f"**{SITE}restore/**")
     restore(keeper, name=NAME)
     done(keeper)
     assert entries(site) == ENTRIES
     page.get_by_role("link", name="Log in again").click()
-    page.get_by_label("Username").fill(KEEPER)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
+    keeper.give_name(KEEPER)
     page.wait_for_url(f"**{SITE}operations/**")
     keeper.heading("Restore: done")
     page.get_by_role("link", name="Undo…").click()

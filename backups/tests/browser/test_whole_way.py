@@ -72,7 +72,7 @@ def whole_way(first: SiteProcesses, second: SiteProcesses, arrives: Arrives, fol
     wreck(second.site)
     wrecked = data(second.site)
     mover, guest = arrives(second), arrives(second)
-    guest.log_in(GUEST, at="/portal/login/", then="/portal/")
+    guest.log_in_as(GUEST)
     mover.log_in(ADMIN)
     upload(mover, file)
     preview(mover, archive)
@@ -89,14 +89,13 @@ def whole_way(first: SiteProcesses, second: SiteProcesses, arrives: Arrives, fol
     # The restore has ended her session, and she sees the restored data with the account of the archive.
     guest.open("/portal/")
     guest.page.wait_for_url("**/portal/login/**")
-    guest.log_in(GUEST, at="/portal/login/", then="/portal/")
+    guest.log_in_as(GUEST)
 
     mover.log_in(ADMIN)
     with halted(second.site, "closed") as stopped:
         undo(mover, name=NAME)
         stopped.process()
-        guest.forgive(503)
-        guest.open("/portal/")
+        guest.open("/portal/", forgive=503)
         expect(guest.page.get_by_role("heading").first).to_be_visible()
     # The page that says so asks again by itself.
     guest.page.wait_for_url("**/portal/login/**")
