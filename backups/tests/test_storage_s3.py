@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.request import urlopen
 
 import pytest
 from botocore.config import Config
@@ -28,6 +32,7 @@ from backups.exceptions import (
 from backups.storage import ArchiveStore, archive_store
 from backups.storage.s3 import S3Store
 from backups.storage.s3_reader import S3Reader
+from backups.tests import BASE_DIR
 from backups.tests.faults import Answer, Call, CutRequest, CutResponse, Fault, FaultProxy, FlipRequest, FlipResponse, LoseAnswer
 from backups.tests.servers import S3Server
 from backups.tests.store_contract import NAME, OPERATION, OTHER_OPERATION, StoreContract, content_of, partial_of, save
@@ -84,6 +89,55 @@ class TestS3Store(StoreContract):
     @pytest.fixture
     def store(self, make_store: MakeStore) -> ArchiveStore:
         return make_store(location="site/archives/")
+
+
+# --- links of its own -------------------------------------------------------------------------------------------------
+
+
+def test_link_for_a_browser_gets_the_archive_as_a_file_and_no_other_object(
+    make_store: MakeStore, s3_server: S3Server, s3_client: S3Client, bucket: str
+) -> None:
+    content = content_of(1000)
+    save(make_store(location="site/archives"), content)
+    # The test's server speaks http alone; what is signed is the host, not the scheme.
+    secure = make_store(location="site/archives", endpoint_url=s3_server.endpoint_url.replace("http:", "https:"), signature_version="s3v4",
+                        client_config=None, addressing_style="path")  # fmt: skip
+    url = secure.download_url(NAME, seconds=600, file_name="saved as.zip")
+    assert url.startswith("https://")
+    assert "X-Amz-Expires=600" in url and s3_server.secret_key not in url
+    with urlopen(url.replace("https:", "http:"), timeout=20) as answer:
+        assert answer.read() == content
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="saved as.zip"'
+        assert answer.headers["Content-Type"] == "application/zip"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"signature_version": "s3v4", "client_config": None},
+        {"endpoint_url": "https://s3.example", "client_config": Config(signature_version="s3")},
+        {"endpoint_url": "https://s3.example", "client_config": Config(signature_version="s3v4"),
+         "object_parameters": {"SSECustomerKey": "k" * 32, "SSECustomerAlgorithm": "AES256"}},
+    ],
+    ids=["by http", "signed in the old way", "encrypted with a key of the customer's"],
+)  # fmt: skip
+def test_there_is_no_link_that_a_browser_could_not_follow(make_store: MakeStore, options: dict[str, Any]) -> None:
+    assert make_store(**options).download_url(NAME, seconds=600, file_name=NAME) == ""
+
+
+def test_project_signs_links_in_the_way_that_new_buckets_ask_for() -> None:
+    code = (
+        "import django; django.setup()\n"
+        "from backups.storage import archive_store\n"
+        f"print(archive_store().download_url({NAME!r}, seconds=600, file_name={NAME!r}))"
+    )
+    env = {
+        **os.environ, "DJANGO_SETTINGS_MODULE": "timetracker.settings", "SECRET_KEY": "x" * 50, "PYTHONPATH": str(BASE_DIR),
+        "BACKUPS_S3_BUCKET": "archives", "BACKUPS_S3_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret",
+    }  # fmt: skip
+    printed = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True, timeout=120).stdout
+    assert printed.startswith("https://archives.s3.")
+    assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in printed
 
 
 # --- saving ---------------------------------------------------------------------------------------------------------
