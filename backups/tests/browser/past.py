@@ -1,7 +1,7 @@
 """``python -m backups.tests.browser.past ARCHIVE``: give a site the weeks before today, out of the one archive that it has.
 
 Each past archive is ARCHIVE under another name, with a row and a run of the history that say when it was made, how large it
-was and how much was free then. The sizes are the same each time; times are told from now, and what was free from what is.
+was and how much was free then: told from now, from ARCHIVE's size, and from what is free.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from backups.tests.site import Site
 __all__ = ["give_past"]
 
 DAYS = 34
-# Bytes: of the first archive, and how much more each next one has.
-FIRST, GROWTH = 18_400_000, 310_000
+# Each day the site has so many rows more, and its archive so many thousandths of today's size.
+ROWS, THOUSANDTHS = 9, 11
 # At the pace of this past the disk is full so many days from now.
 DAYS_LEFT = 50
 
@@ -61,13 +61,13 @@ def main(archive: str) -> None:
         archive_id = secrets.token_hex(16)
         name = f"backup_{at:%Y%m%d_%H%M%S}_{archive_id[:8]}.zip"
         (folder / name).hardlink_to(folder / archive)
-        size = FIRST + GROWTH * (DAYS - day)
+        size = original.size * (1000 - THOUSANDTHS * day) // 1000
         Backup.objects.create(
             name=name,
             archive_id=archive_id,
             created_at=at,
             size=size,
-            row_count=13_300 - 9 * day,
+            row_count=original.row_count - ROWS * day,
             has_uploads=True,
             verified_at=at + timedelta(seconds=4),
             **about,

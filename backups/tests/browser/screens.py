@@ -47,7 +47,7 @@ def tour(server: SiteProcesses) -> Iterator[Screen]:
     yield Screen("login", NOBODY, at("/admin/login/"))
     yield Screen("list-empty", ADMIN, at(ARCHIVES))
     yield Screen("history-empty", ADMIN, at(OPERATIONS))
-    archive = site.manage("backup_create", "--note", "before the new rates").stdout.strip()
+    archive = site.manage("backup_create", "--note", "before the experiment").stdout.strip()
     give_past(site, archive)
     yield Screen("list", ADMIN, at(ARCHIVES))
     yield Screen("list-for-lookers", LOOKER, at(ARCHIVES))

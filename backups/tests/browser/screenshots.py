@@ -41,13 +41,13 @@ def picture(person: Person, path: Path, *, whole: bool) -> None:
 def pictures(person: Person, name: str, folder: Path) -> None:
     """Picture one screen in both sizes and themes."""
     for theme in THEMES:
-        person.page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+        person.darken(theme == "dark")
         for size in (NARROW, WIDE):
             person.resize(size)
             picture(person, folder / f"{name}-{size[0]}-{theme}.png", whole=True)
         if DOCUMENTED.get(name, ("", ""))[1] == theme:
             picture(person, BASE_DIR / "docs" / "images" / f"{DOCUMENTED[name][0]}.png", whole=False)
-    person.page.emulate_media(color_scheme="light")
+    person.darken(False)
 
 
 def main(folder: Path) -> None:

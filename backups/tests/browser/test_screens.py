@@ -33,9 +33,9 @@ def test_no_page_has_a_serious_barrier_or_is_wider_than_a_phone(fresh: SiteProce
         screen.reach(person)
         seen.append(screen.name)
         found += [f"{screen.name}: {finding}" for finding in person.accessible()]
-        person.page.emulate_media(color_scheme="dark")
+        person.darken()
         found += [f"{screen.name}, dark: {finding}" for finding in person.accessible(colours_only=True)]
-        person.page.emulate_media(color_scheme="light")
+        person.darken(False)
         person.resize(NARROW)
         found += [f"{screen.name}, narrow: {finding}" for finding in person.overflowing()]
         person.resize(WIDE)
