@@ -135,6 +135,9 @@ def preview(request: HttpRequest, *, operation: str, place: Place) -> HttpRespon
         return HttpResponseRedirect(progress_link(journal.id, may_cancel=True, place=place.name))
     if journal.status != "done":
         return _failed(request, journal, place)
+    begun = _begun_from(journal)
+    if begun is not None and not begun.is_finished:
+        return HttpResponseRedirect(progress_link(begun.id, may_cancel=True, place=place.name))
     report = journal.report
     name, choices = confirmation_name(request), _choices(report)
     form = RestoreForm(
@@ -184,7 +187,7 @@ def _begin(request: HttpRequest, journal: Journal, form: RestoreForm, place: Pla
         return asks
     consent = ", without a valid signature: consent given" if trust else ""
     act_record(request, "restore", archive=journal.archive, detail=f"uploads {uploads}, preview {journal.short_id}{consent}")
-    arguments = {"uploads": uploads, "trust_unsigned": trust, "previewed": journal.report["digest"]}
+    arguments = {"uploads": uploads, "trust_unsigned": trust, "previewed": journal.id}
     begun = task_request("restore", archive=journal.archive, arguments=arguments, requested_by=asker(request))
     return HttpResponseRedirect(progress_link(begun.id, may_cancel=True, place=place.name))
 
@@ -207,7 +210,14 @@ def _stale(request: HttpRequest, journal: Journal) -> str:
     ended_after = [other for other in journal_load_all() if other.ended_at > journal.ended_at]
     if any(other.kind in ("restore", "undo") and other.status != "failed" for other in ended_after):
         return "The data was replaced after this preview was made."
+    if _begun_from(journal) is not None:
+        return "A restore has been begun from this preview already, and did not succeed."
     return ""
+
+
+def _begun_from(journal: Journal) -> Journal | None:
+    """The first restore that was begun from this preview: there is never a second one (see preview_require)."""
+    return next((other for other in journal_load_all() if other.kind == "restore" and other.arguments.get("previewed") == journal.id), None)
 
 
 def _failed(request: HttpRequest, journal: Journal, place: Place) -> HttpResponse:

@@ -10,7 +10,7 @@ from django.urls import URLPattern
 from django.views.decorators.http import require_http_methods
 
 from backups.exceptions import BackupError
-from backups.journal import Journal
+from backups.journal import Journal, journal_load_all
 from backups.links import progress_link
 from backups.pages.acts import act_record, asker
 from backups.pages.allowed import confirmation_name, is_confirmation, restore_only
@@ -44,6 +44,8 @@ def undo(request: HttpRequest, *, place: Place) -> HttpResponse:
     kept = undo_available()
     if kept is None:
         return render(request, "backups/undo_none.html", {**place.context(request), "title": "There is nothing to undo"}, status=404)
+    if (under_way := _under_way(kept)) is not None:
+        return HttpResponseRedirect(progress_link(under_way.id, may_cancel=True, place=place.name))
     name, typed = confirmation_name(request), request.POST.get("site_name", "")
     error, fault = None, ""
     if request.method == "POST":
@@ -77,6 +79,12 @@ def undo(request: HttpRequest, *, place: Place) -> HttpResponse:
     return render(request, "backups/undo.html", {**place.context(request), **context}, status=409 if error else 200)
 
 
+def _under_way(kept: Journal) -> Journal | None:
+    """The undo of it that has been asked for and is not over: a form that was sent twice asks for one."""
+    unfinished = (journal for journal in journal_load_all() if journal.kind == "undo" and not journal.is_finished)
+    return next((journal for journal in unfinished if journal.arguments.get("undoes") == kept.id), None)
+
+
 def _begin(request: HttpRequest, kept: Journal, place: Place) -> HttpResponse:
     """Ask for the password where it is due, write the act down, ask the workers. Raises BackupError."""
     asks = password_asked(
@@ -90,5 +98,5 @@ def _begin(request: HttpRequest, kept: Journal, place: Place) -> HttpResponse:
     if asks is not None:
         return asks
     act_record(request, "undo", archive=kept.archive, operation=kept.id, detail=f"{kept.kind} {kept.short_id}")
-    begun = task_request("undo", requested_by=asker(request))
+    begun = task_request("undo", arguments={"undoes": kept.id}, requested_by=asker(request))
     return HttpResponseRedirect(progress_link(begun.id, may_cancel=True, place=place.name))

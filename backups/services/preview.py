@@ -17,9 +17,9 @@ from django.contrib.auth.hashers import is_password_usable
 from backups.archive import ArchiveReader
 from backups.conf import conf
 from backups.engines import Engine, Plan, engine_for
-from backups.exceptions import BackupError
+from backups.exceptions import ArchiveRejected, BackupError, PreflightRefused
 from backups.files import private_folder
-from backups.journal import Journal
+from backups.journal import Journal, journal_find, journal_load_all
 from backups.manifest import Manifest, manifest_digest
 from backups.preflight import migrations_pending_for, preflight_restore
 from backups.progress import Progress
@@ -29,7 +29,7 @@ from backups.services.operation import operation_run
 from backups.services.stages import PREVIEW, live_before, staging_folder
 from backups.uploads import UploadsDifference, uploads_compare, uploads_root
 
-__all__ = ["AccountDifference", "OwnAccount", "Preview", "backup_preview", "restore_preview"]
+__all__ = ["AccountDifference", "OwnAccount", "Preview", "backup_preview", "preview_require", "restore_preview"]
 
 # So many names of administrators are enough for a person to see that there is one.
 NAMED = 5
@@ -125,6 +125,28 @@ def backup_preview(
         request=request,
     ) as journal:
         return _recorded(journal, progress)
+
+
+def preview_require(operation: str, *, manifest: Manifest, journal: Journal) -> None:
+    """Raise a BackupError unless the restore ``journal`` may begin from the preview ``operation``. The lock is held.
+
+    The archive must be the one that was previewed, and the live data must not have been replaced since. One preview begins one
+    restore: of a form that is sent twice, the second restore would throw away what the first one kept for undo.
+    """
+    preview = journal_find(operation)
+    if preview is None or preview.kind != "preview" or preview.status != "done":
+        raise PreflightRefused("There is no preview that this restore could begin from.", next_step="Make the preview again.")
+    if manifest_digest(manifest) != preview.report["digest"]:
+        raise ArchiveRejected(
+            f"{journal.archive} is not what was previewed: it was replaced meanwhile.", next_step="Make the preview again."
+        )
+    for other in journal_load_all():
+        if other.id == journal.id:
+            continue
+        if other.kind in ("restore", "undo") and other.status in ("done", "recovered") and other.ended_at > preview.ended_at:
+            raise PreflightRefused("The data was replaced after the preview was made.", next_step="Make the preview again.")
+        if other.arguments.get("previewed") == operation and (other.created_at, other.id) < (journal.created_at, journal.id):
+            raise PreflightRefused("A restore has been begun from this preview already.", next_step="Make the preview again.")
 
 
 def _recorded(journal: Journal, progress: Progress) -> Preview:

@@ -51,7 +51,7 @@ ARGUMENTS: Mapping[str, frozenset[str]] = {
     "create": frozenset({"trigger", "note", "pin", "uploads"}),
     "restore": frozenset({"strategy", "uploads", "jobs", "trust_unsigned", "previewed"}),
     "preview": frozenset({"uploads"}),
-    "undo": frozenset(),
+    "undo": frozenset({"undoes"}),
     "verify": frozenset(),
     "prune": frozenset(),
     "delete": frozenset(),

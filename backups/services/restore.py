@@ -14,12 +14,11 @@ from pathlib import Path
 from backups.archive import ArchiveReader
 from backups.conf import conf
 from backups.engines import Engine, Plan, engine_for
-from backups.exceptions import ArchiveRejected, BackupError, RestoreFailed, RestoreNotUndone
+from backups.exceptions import BackupError, RestoreFailed, RestoreNotUndone
 from backups.files import private_folder
 from backups.gate import gate_close, gate_open, gate_raise, gate_read_only, gate_require, gate_stage
 from backups.interrupts import uninterrupted
 from backups.journal import Journal
-from backups.manifest import manifest_digest
 from backups.preflight import preflight_restore
 from backups.progress import Event, Progress
 from backups.services.archives import archive_opened
@@ -29,6 +28,7 @@ from backups.services.in_place import in_place_load
 from backups.services.kept import kept_expire, kept_until
 from backups.services.operation import operation_run
 from backups.services.prepare import shadow_run
+from backups.services.preview import preview_require
 from backups.services.stages import (
     Before,
     after_the_swap,
@@ -73,17 +73,15 @@ def backup_restore(
     """Replace the live data by what ``archive`` holds (a path, or a name in the store).
 
     ``uploads``: ``merge`` (the archive's files win, others stay), ``exact`` (others go) or ``skip``. ``request``: the
-    queued journal that asks for it. ``previewed``: the digest of the archive that was previewed; another one is refused.
-    Raises a :class:`~backups.exceptions.BackupError`; unless it is ``RestoreNotUndone``, the live data is as it was.
+    queued journal that asks for it. ``previewed``: the preview that it begins from; refused where that does not
+    fit any more. Raises a :class:`~backups.exceptions.BackupError`; unless it is ``RestoreNotUndone``, the live data is as it was.
     """
     progress = progress or Progress()
     engine = engine_for()
     gate_require()
     with archive_opened(archive) as reader:
         reader.require_trust(trust_unsigned)
-        if previewed and manifest_digest(reader.manifest) != previewed:
-            raise ArchiveRejected(f"{archive} is not what was previewed: it was replaced meanwhile.", next_step="Preview it again.")
-        arguments = {"strategy": strategy, "uploads": uploads, "jobs": jobs or conf.restore_jobs}
+        arguments = {"strategy": strategy, "uploads": uploads, "jobs": jobs or conf.restore_jobs, "previewed": previewed}
         with (
             operation_run(
                 "restore",
@@ -97,6 +95,8 @@ def backup_restore(
             ) as journal,
             restoring(journal, engine, progress) as staging,
         ):
+            if previewed:
+                preview_require(previewed, manifest=reader.manifest, journal=journal)
             kept_expire(engine, progress)
             enter(journal, progress, "preflight")
             plan = preflight_restore(

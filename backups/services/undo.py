@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from backups.engines import Engine, Plan, engine_for
-from backups.exceptions import BackupError
+from backups.exceptions import BackupError, PreflightRefused
 from backups.gate import gate_read_only, gate_require
 from backups.journal import Journal
 from backups.progress import Progress
@@ -78,24 +78,32 @@ def undo_preview() -> UndoPreview:
     )
 
 
-def backup_undo(*, requested_by: str = "", wait: float = 0, progress: Progress | None = None, request: str = "") -> RestoreReport:
+def backup_undo(
+    *, undoes: str = "", requested_by: str = "", wait: float = 0, progress: Progress | None = None, request: str = ""
+) -> RestoreReport:
     """Bring back what was live before the last restore (or undo); what is live now is kept in its place.
 
+    ``undoes``: the operation that is to be undone and no other: a form that is sent twice must not undo its own undo.
     ``request``: the queued journal that asks for it. Raises a :class:`~backups.exceptions.BackupError`; unless it is
     ``RestoreNotUndone``, the live data is as it was.
     """
     progress = progress or Progress()
     engine = engine_for()
     gate_require()
-    undoes = _kept().id
+    arguments = {"undoes": undoes or _kept().id}
     with (
         operation_run(
-            "undo", engine=engine, progress=progress, wait=wait, requested_by=requested_by, arguments={"undoes": undoes}, request=request
+            "undo", engine=engine, progress=progress, wait=wait, requested_by=requested_by, arguments=arguments, request=request
         ) as journal,
         restoring(journal, engine, progress) as staging,
     ):
         kept_expire(engine, progress)
         kept = _kept()
+        if undoes and kept.id != undoes:
+            raise PreflightRefused(
+                "Something else was restored or undone meanwhile, so that this would undo something else.",
+                next_step="Look at what would be undone now: manage.py backup_undo --dry-run",
+            )
         journal.arguments["undoes"], journal.archive = kept.id, kept.archive
         # Undo, undo again, and once more: every second one is a redo.
         journal.arguments["is_redo"] = kept.kind == "undo" and not kept.arguments.get("is_redo")

@@ -246,17 +246,40 @@ def test_preview_that_is_refused_keeps_what_to_do(changed: tuple[WarmSite, str])
     assert journal["report"] == {"state": "Nothing was changed.", "next_step": "Choose another archive: manage.py backup_list"}
 
 
-def test_restore_refuses_an_archive_that_is_another_one_than_was_previewed(changed: tuple[WarmSite, str]) -> None:
+def test_restore_from_a_preview_refuses_another_archive_and_a_second_time(changed: tuple[WarmSite, str]) -> None:
     site, archive = changed
-    digest = worked(site, "preview", archive, uploads="merge")["report"]["digest"]
+    first, second = (worked(site, "preview", archive, uploads="merge")["id"] for _ in range(2))
     other = site.manage("backup_create").stdout.strip()
     mine = (site.backups / archive).read_bytes()
     (site.backups / archive).write_bytes((site.backups / other).read_bytes())
     before = site.dump_tables()
-    journal = worked(site, "restore", archive, previewed=digest)
-    assert journal["status"] == "failed"
-    assert "is not what was previewed" in journal["error"]
-    assert site.dump_tables() == before
+
+    def refused(previewed: str, because: str) -> None:
+        kept = site.manage("backup_status").stdout
+        journal = worked(site, "restore", archive, previewed=previewed)
+        assert journal["status"] == "failed"
+        assert because in journal["error"]
+        assert (site.dump_tables(), site.manage("backup_status").stdout) == (before, kept)
+
+    refused(first, "is not what was previewed")
     (site.backups / archive).write_bytes(mine)
-    assert worked(site, "restore", archive, previewed=digest)["status"] == "done"
+    # That one was begun, and failed: whoever sees that it failed must not be surprised by another one of the same form.
+    refused(first, "A restore has been begun from this preview already.")
+    assert worked(site, "restore", archive, previewed=second)["status"] == "done"
     assert site.fetch("SELECT count(*) FROM tracking_timeentry") == [(400,)]
+    before = site.dump_tables()
+    # A form that was sent twice: what the first one keeps for undo would be gone.
+    refused(second, "The data was replaced after the preview was made.")
+    refused("0" * 32, "There is no preview")
+
+
+def test_undo_of_one_restore_undoes_nothing_else(changed: tuple[WarmSite, str]) -> None:
+    site, archive = changed
+    before = site.dump_tables()
+    restored = worked(site, "restore", archive)["id"]
+    assert worked(site, "undo", "", undoes=restored)["status"] == "done"
+    assert site.dump_tables() == before
+    again = worked(site, "undo", "", undoes=restored)
+    assert again["status"] == "failed"
+    assert "this would undo something else" in again["error"]
+    assert site.dump_tables() == before

@@ -206,7 +206,7 @@ def test_a_restore_begins_after_the_name_and_the_password_and_asks_for_what_was_
     answer = post(ann, path, uploads="exact", site_name=SITE_NAME, password=PASSWORD)
     (request,) = waiting("restore")
     assert (request.archive, request.requested_by) == (NAME, "ann")
-    assert request.arguments == {"uploads": "exact", "trust_unsigned": False, "previewed": "d" * 64}
+    assert request.arguments == {"uploads": "exact", "trust_unsigned": False, "previewed": journal.id}
     progress, _, query = answer["Location"].partition("?")
     assert progress_operation_of(progress.split("/")[3]) == request.id, "by a link that needs no session: they all end"
     assert "cancel=" in query
@@ -274,6 +274,20 @@ def test_a_wrong_password_begins_nothing(ann: Client, busy_worker: None) -> None
     response = post(ann, ADMIN.url("preview", previewed().id), uploads="merge", site_name=SITE_NAME, password="guessed")
     assert "That is not the password of ann." in text_of(response)
     assert not waiting("restore")
+
+
+def test_a_form_that_is_sent_twice_begins_one_restore(ann: Client, busy_worker: None) -> None:
+    archived()
+    path = ADMIN.url("preview", previewed().id)
+    fields = {"uploads": "merge", "site_name": SITE_NAME, "password": PASSWORD}
+    post(ann, path, **fields)
+    (request,) = waiting("restore")
+    for answer in (post(ann, path, **fields), ann.get(path)):
+        assert progress_operation_of(answer["Location"].split("/")[3]) == request.id
+    assert len(waiting("restore")) == 1
+    request.start()
+    request.end("failed", error="The disk is full.")
+    assert "has been begun from this preview already, and did not succeed" in text_of(ann.get(path))
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,11 @@ def test_undo_says_what_would_be_put_aside_and_begins_after_name_and_password(pl
     assert not waiting("undo")
     answer = post(ann, path, password=PASSWORD, **fields)
     (request,) = waiting("undo")
-    assert request.requested_by == "ann"
+    assert (request.requested_by, request.arguments) == ("ann", {"undoes": journal.id})
+    assert progress_operation_of(post(ann, path, password=PASSWORD, **fields)["Location"].split("/")[3]) == request.id, (
+        "sent twice, begun once"
+    )
+    assert len(waiting("undo")) == 1
     progress, _, query = answer["Location"].partition("?")
     assert progress_operation_of(progress.split("/")[3]) == request.id
     assert ("place=site" in query) == (place is SITE)
