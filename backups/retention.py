@@ -137,16 +137,16 @@ class _Arrivals:
     """What will count beside the archives of now: the runs to come, and archives from the future when their time comes."""
 
     def __init__(self, archives: list[Candidate], rules: KeepRules, now: datetime, runs: list[datetime]) -> None:
-        self._zone = ZoneInfo(rules.time_zone)
+        self._zone, self._now = ZoneInfo(rules.time_zone), now
         future = [archive for archive in archives if archive.created_at > now + CLOCKS_DIFFER]
         # Each as (the run after which it counts, when it was made). The key: whether archives that are not verified count, too.
         self._events = {
             counts_all: sorted(
                 [(run, run) for run in runs]
                 + [
-                    (min(run for run in runs if run >= archive.created_at - CLOCKS_DIFFER), archive.created_at)
+                    (run, archive.created_at)
                     for archive in future
-                    if (counts_all or archive.is_verified) and runs and archive.created_at - CLOCKS_DIFFER <= runs[-1]
+                    if (counts_all or archive.is_verified) and (run := _counts_after(archive, runs))
                 ]
             )
             for counts_all in (False, True)
@@ -160,9 +160,10 @@ class _Arrivals:
             return None
         events = self._events[reason.counts_all]
         if not rank.periods:
-            pushing = [run for run, made_at in events if made_at > archive.created_at]
+            # All of them are newer than what was made by now.
+            pushing = events if archive.created_at <= self._now else [event for event in events if event[1] > archive.created_at]
             needed = rank.count - rank.number + 1
-            return pushing[needed - 1] if needed <= len(pushing) else None
+            return pushing[needed - 1][0] if needed <= len(pushing) else None
         own, newer = rank.periods[rank.number - 1], set(rank.periods[: rank.number - 1])
         for (run, made_at), period in zip(events, self._periods_of(reason), strict=True):
             if made_at > archive.created_at:
@@ -177,6 +178,11 @@ class _Arrivals:
             period_of = PERIODS[reason.rule]
             self._periods[key] = [period_of(made_at.astimezone(self._zone)) for _, made_at in self._events[reason.counts_all]]
         return self._periods[key]
+
+
+def _counts_after(archive: Candidate, runs: list[datetime]) -> datetime | None:
+    """The first of ``runs`` at which an archive from the future counts."""
+    return next((run for run in runs if run >= archive.created_at - CLOCKS_DIFFER), None)
 
 
 def _judge(archives: Iterable[Candidate], rules: KeepRules, now: datetime) -> list[tuple[Candidate, list[_Reason]]]:
