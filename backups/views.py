@@ -301,10 +301,10 @@ class Way:
     path: str
 
 
-def ways_on(watched: Watched, place: str) -> list[Way]:
+def ways_on(watched: Watched, place: str, *, is_logged_in: bool = False) -> list[Way]:
     """Where an operation leads that is over, the likeliest first; ``place`` is admin or site. Only pages that the site has.
 
-    The pages ask for a login themselves: after a restore everybody has to log in again.
+    The pages ask for a login themselves: after a restore everybody has to log in again, which ``is_logged_in`` has done.
     """
     if not watched.is_finished:
         return []
@@ -312,8 +312,10 @@ def ways_on(watched: Watched, place: str) -> list[Way]:
     is_done = watched.status == "done"
     ways = []
     if watched.kind in ("restore", "undo"):
-        words = "Log in again to see the result, or to undo it" if is_done else "See what happened"
-        ways.append((words, "result", [watched.operation]))
+        words = "See the result" if is_logged_in else "Log in again to see the result"
+        if watched.report.get("undo_until"):
+            words += ", or to undo it"
+        ways.append((words if is_done else "See what happened", "result", [watched.operation]))
     elif watched.kind == "preview":
         ways.append(("See the preview" if is_done else "See what to do", "preview", [watched.operation]))
     elif watched.kind == "upload" and is_done and archive:

@@ -131,5 +131,5 @@ def _ended(journals: list[Journal], place: Place) -> Ended | None:
         return None
     began = watched.started_at or watched.created_at or until
     # The list itself is where they are told of.
-    ways = [way for way in ways_on(watched, place.name) if way.path != place.url("backup_changelist")]
+    ways = [way for way in ways_on(watched, place.name, is_logged_in=True) if way.path != place.url("backup_changelist")]
     return Ended(last, KINDS.get(last.kind, last.kind.capitalize()), duration_human(until - began), ways)

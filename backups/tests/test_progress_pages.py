@@ -121,6 +121,103 @@ def test_an_operation_that_is_over_shows_its_end_and_asks_no_more(
     assert not refreshes(response)
 
 
+def test_how_long_the_stage_takes_still_is_said(client: Client, journal: Journal, half_done: Progress) -> None:
+    assert re.search(
+        r"about (\d+ h \d+ min|\d+ min \d+ s|\d+ s|less than a second) left in this stage", text_of(client.get(progress_link(journal.id)))
+    )
+
+
+def test_a_restore_that_is_done_says_what_was_checked_and_leads_to_its_result(client: Client, journal: Journal) -> None:
+    report = {"milliseconds_closed": 12.4, "rows_after": {"a": 1200, "b": 34}, "migrated": ["tracking.0002"], "undo_until": "2026-11-25"}
+    started(journal).report = report
+    journal.end("done")
+    text = text_of(client.get(progress_link(journal.id)))
+    for said in (
+        "Every byte of the archive was read, and its hash compared, before anything changed.",
+        "The rows of every table were counted: 1,234 in 2 tables.",
+        "1 migration brought the data up to this version.",
+        "The site was closed for 12 ms.",
+        "Everyone must log in again",
+    ):
+        assert said in text
+    assert ways_of(client, journal) == {
+        "Log in again to see the result, or to undo it": f"/admin/backups/backup/operations/{journal.id}/",
+        "See all backups": "/admin/backups/backup/",
+    }
+
+
+def test_an_undo_claims_nothing_about_an_archive(client: Client, journal: Journal) -> None:
+    journal.kind = "undo"
+    started(journal).report = {"milliseconds_closed": 3, "rows_after": {"a": 1}, "migrated": []}
+    journal.end("done")
+    text = text_of(client.get(progress_link(journal.id)))
+    assert "Every byte" not in text
+    assert "The data needed no migration." in text
+    assert "Log in again to see the result See all" in text, "there is nothing to undo to"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "place", "ways"),
+    [
+        ("create", "done", "admin", ["/admin/backups/backup/archives/{archive}/", "/admin/backups/backup/"]),
+        ("create", "failed", "admin", ["/admin/backups/backup/"]),
+        ("upload", "done", "admin", ["/admin/backups/backup/archives/{archive}/restore/", "/admin/backups/backup/"]),
+        ("upload", "done", "site", ["/import-export/archive/archives/{archive}/restore/", "/import-export/archive/"]),
+        ("upload", "failed", "site", ["/import-export/archive/upload/", "/import-export/archive/"]),
+        ("restore", "failed", "site", ["/import-export/archive/operations/{operation}/", "/import-export/archive/"]),
+        ("undo", "done", "admin", ["/admin/backups/backup/operations/{operation}/", "/admin/backups/backup/"]),
+        ("verify", "failed", "admin", ["/admin/backups/backup/archives/{archive}/", "/admin/backups/backup/"]),
+        ("prune", "done", "admin", ["/admin/backups/backup/"]),
+        ("preview", "failed", "admin", ["/admin/backups/backup/restore/{operation}/", "/admin/backups/backup/"]),
+    ],
+)
+def test_what_is_over_leads_on_within_the_place_that_it_began_in(
+    client: Client, journal: Journal, kind: str, status: str, place: str, ways: list[str]
+) -> None:
+    journal.kind = kind
+    started(journal).end(status)
+    found = list(ways_of(client, journal, place=place).values())
+    assert found == [way.format(archive=journal.archive, operation=journal.id) for way in ways]
+
+
+@pytest.mark.parametrize(("place", "root"), [("admin", "/admin/backups/backup"), ("site", "/import-export/archive")])
+def test_a_preview_that_is_done_is_shown_at_once(client: Client, journal: Journal, place: str, root: str) -> None:
+    journal.kind = "preview"
+    started(journal)
+    link = progress_link(journal.id, place=place)
+    assert client.get(link).status_code == 200
+    journal.end("done")
+    assert client.get(link).headers["Location"] == f"{root}/restore/{journal.id}/"
+    answer = client.get(link, headers={"HX-Request": "true"})
+    assert (answer.status_code, answer.headers["HX-Redirect"]) == (204, f"{root}/restore/{journal.id}/")
+
+
+def test_a_place_that_nobody_knows_is_the_admin(client: Client, journal: Journal) -> None:
+    started(journal).end("failed")
+    page = client.get(f"{progress_link(journal.id)}?place=//elsewhere.example").content.decode()
+    assert "elsewhere" not in page
+
+
+def test_cancelling_leads_back_to_the_place_that_it_began_in(client: Client, journal: Journal) -> None:
+    started(journal)
+    page = client.get(progress_link(journal.id, may_cancel=True, place="site")).content.decode()
+    (cancel,) = re.findall(r'href="(/backups/cancel/[^"]+)"', page)
+    assert client.post(cancel.replace("&amp;", "&")).headers["Location"].endswith("&place=site")
+
+
+def test_an_operation_that_was_cancelled_is_not_said_to_have_failed(client: Client, journal: Journal) -> None:
+    started(journal).end("failed", error="Cancelled by ann.")
+    text = text_of(client.get(progress_link(journal.id)))
+    assert "It was cancelled , and has taken back what it had done. Cancelled by ann." in text
+    assert "It failed" not in text
+
+
+def ways_of(client: Client, journal: Journal, *, place: str = "admin") -> dict[str, str]:
+    """Where the page leads: what each link says, and its path."""
+    page = client.get(progress_link(journal.id, place=place)).content.decode()
+    return {words: path for path, words in re.findall(r'<a class="button[^"]*" href="([^"]+)">([^<]+)</a>', page)}
+
+
 def test_htmx_gets_the_part_that_changes_and_at_the_end_the_whole_page_once_more(client: Client, journal: Journal) -> None:
     started(journal, "verify")
     response = client.get(progress_link(journal.id), headers={"HX-Request": "true"})
