@@ -7,6 +7,7 @@ import html
 import io
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from backups.journal import Journal, journal_load_all
 from backups.links import progress_operation_of
 from backups.models import Backup
 from backups.pages.place import ADMIN
+from backups.pages.upload import SILENCE
 from backups.presence import worker_announce
 from backups.quarantine import MOST_OPEN, PIECE, quarantine_folder, upload_append, upload_begin, upload_find, uploads_of
 from backups.services.request import requests_run
@@ -300,6 +302,34 @@ def test_a_hash_that_is_none_is_refused(ann: Browser, archive: Path, sha256: str
     facts = ann.send(archive)
     assert ann.client.post(facts["finish"], {"sha256": sha256, "csrfmiddlewaretoken": ann.token}).status_code == 400
     assert journal_load_all() == []
+
+
+def test_a_disk_that_runs_full_is_told_with_the_place_to_go_on_at(ann: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = ann.start("a.zip", 100).json()
+    ann.patch(facts["pieces"], 0, b"x" * 30)
+    # As if that much were to stay free: nothing fits any more.
+    monkeypatch.setattr("backups.quarantine.RESERVE", 2**60)
+    answer = ann.patch(facts["pieces"], 30, b"y" * 10)
+    assert (answer.status_code, answer["Upload-Offset"]) == (507, "30")
+    assert "disk is full" in answer.json()["error"]
+    assert answer.json()["state"] == "What has come so far is kept."
+    refused = ann.send_form(io.BytesIO(bytes(3_000_000)))
+    assert refused.status_code == 409
+    assert "disk is full" in text_of(refused)
+    assert len(left()) == 1, "what came by the form is left"
+    monkeypatch.undo()
+    assert ann.patch(facts["pieces"], 30, b"y" * 10).status_code == 204
+
+
+def test_a_silent_connection_is_given_up_where_the_server_hands_it_over(ann: Browser) -> None:
+    facts = ann.start("a.zip", 10).json()
+    headers = {"Upload-Offset": "0", "X-CSRFToken": ann.token}
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert ours.gettimeout() is None
+        environ: dict[str, Any] = {"gunicorn.socket": ours}
+        ann.client.patch(facts["pieces"], b"x", content_type="application/octet-stream", headers=headers, **environ)
+        assert ours.gettimeout() == SILENCE
 
 
 # --- whose it is --------------------------------------------------------------------------------------------------------------------

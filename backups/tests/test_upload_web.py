@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from backups.pages.upload import SILENCE
 from backups.quarantine import PIECE
 from backups.tests.hostile import make_archive
 from backups.tests.site import Site, SiteTemplates
@@ -240,6 +241,23 @@ def test_connections_that_are_half_dead_keep_nobody_from_going_on(web: WebServer
             assert answer.status in (204, 409), answer
             offset = offset_of(answer)
     assert sha256(data_of(web, facts)) == sha256(path)
+
+
+@pytest.mark.soak
+def test_connections_that_are_silent_for_long_are_given_up(web: WebServer, ann: Uploader) -> None:
+    where = pieces_path(start(ann, sparse(web.site.data_dir / "archive.zip", 10 * PIECE)))
+    headers = {"Upload-Offset": "0", "Content-Length": str(PIECE)}
+    with contextlib.ExitStack() as silent:
+        ann.hang_up()
+        # As many as the server has threads: so nobody else is answered.
+        connections = [silent.enter_context(ann.begun("PATCH", where, headers, b"x")) for _ in range(web.threads)]
+        with pytest.raises(TimeoutError):
+            while True:
+                web.get("/healthz", timeout=5)
+        wait_until(lambda: web.get("/healthz", timeout=2 * SILENCE)[0] == 200, "the site to answer again")
+        for connection in connections:
+            connection.settimeout(SILENCE)
+            assert connection.recv(1000).startswith(b"HTTP/1.1 408 ")
 
 
 def test_two_browsers_that_send_the_same_file_at_once_make_it_whole(web: WebServer, ann: Uploader, tmp_path: Path) -> None:

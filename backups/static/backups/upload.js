@@ -13,6 +13,7 @@
   // Seconds without a byte on its way after which a connection counts as lost, and between two attempts.
   const SILENCE = 60;
   const PAUSES = [1, 2, 4, 8, 15, 30];
+  const LONGEST = 15;
 
   /** What passes by itself; `seconds` to the next attempt, where the server has said so. */
   class Later extends Error {
@@ -111,7 +112,10 @@
       throw new Later("You are logged out. Log in again in another window.", 5);
     }
     if (wanted.includes(status)) return request;
-    if (status === 503) throw new Later("The site is not available just now.", Number(request.getResponseHeader("Retry-After")) || 5);
+    if (status === 503) {
+      // The gate may say a minute, which is long for somebody who looks on; asking costs next to nothing.
+      throw new Later("The site is not available just now.", Math.min(LONGEST, Number(request.getResponseHeader("Retry-After")) || 5));
+    }
     if (status === 403) throw new Refused("This account may not upload archives here. Log in as the one that began, then try again.");
     if (status === 404) throw new Refused("The upload is not there any more: it was taken in, thrown away, or idle for too long.");
     if (status === 408 || status === 429 || status >= 500) {

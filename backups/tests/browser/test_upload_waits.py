@@ -80,6 +80,9 @@ def test_an_upload_goes_on_by_itself_whatever_comes_between(embedded: SiteProces
     way.let_go()
     expect(sentence).to_contain_text("The site is not available just now. The upload waits, and goes on by itself")
     site.manage("backup_maintenance", "off")
+    # It tries again at once when the network is back.
+    person.context.set_offline(True)
+    person.context.set_offline(False)
 
     way.holds(person)
     page.get_by_role("button", name="Pause").click()
