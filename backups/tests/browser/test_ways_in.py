@@ -7,7 +7,7 @@ from pathlib import Path
 from playwright.sync_api import Locator, expect
 
 from backups.tests.browser.conftest import Arrives
-from backups.tests.browser.furnished import ADMIN, ENTRIES, KEEPER, NAME, PASSWORD
+from backups.tests.browser.furnished import ADMIN, KEEPER, NAME, PASSWORD
 from backups.tests.browser.person import Person
 from backups.tests.browser.steps import ARCHIVES, SITE, create, done, download, give_password, preview, restore, row_of, undo, upload
 from backups.tests.site import Site
@@ -17,10 +17,15 @@ from backups.tests.web import SiteProcesses
 MOST_TABS = 200
 
 
-def entries(site: Site) -> int:
-    """How many time entries are live."""
-    ((count,),) = site.fetch("SELECT COUNT(*) FROM tracking_timeentry")
-    return int(count)
+def names(site: Site) -> list[str]:
+    """The names of the clients that are live: what a test wrecks, and looks for."""
+    return sorted(str(name) for (name,) in site.fetch("SELECT name FROM clients_client"))
+
+
+def wreck(site: Site) -> list[str]:
+    """Lose all those names; returns what they are now."""
+    site.execute("UPDATE clients_client SET name = name || '?'")
+    return names(site)
 
 
 def test_everything_works_without_javascript(embedded: SiteProcesses, arrives: Arrives, tmp_path: Path) -> None:
@@ -28,22 +33,22 @@ def test_everything_works_without_javascript(embedded: SiteProcesses, arrives: A
     owner = arrives(embedded, javascript=False)
     owner.log_in(ADMIN)
     create(owner, note="by hand")
-    archive = done(owner)
+    archive, made = done(owner), names(site)
     file = download(owner, archive, tmp_path)
     assert file.read_bytes() == (site.backups / archive).read_bytes()
     (site.backups / archive).unlink()
     upload(owner, file)
     assert (site.backups / archive).read_bytes() == file.read_bytes()
-    site.execute("DELETE FROM tracking_timeentry")
+    wrecked = wreck(site)
     preview(owner, archive)
     # The password was given for the download, less than ten minutes ago.
     restore(owner, name=NAME, asks=False)
     done(owner)
-    assert entries(site) == ENTRIES
+    assert names(site) == made
     owner.log_in(ADMIN)
     undo(owner, name=NAME)
     done(owner)
-    assert entries(site) == 0
+    assert names(site) == wrecked
 
 
 # --- by the keyboard alone --------------------------------------------------------------------------------------------
@@ -86,8 +91,8 @@ def test_a_backup_and_its_restore_by_the_keyboard_alone(embedded: SiteProcesses,
     type_into(owner, page.get_by_label("Note"), "without a mouse")
     press(owner, page.get_by_role("button", name="Create backup"), "Space")
     page.wait_for_url("**/backups/progress/**")
-    archive = done(owner)
-    site.execute("DELETE FROM tracking_timeentry")
+    archive, made = done(owner), names(site)
+    wreck(site)
     owner.open(f"{ARCHIVES}archives/{archive}/restore/")
     press(owner, page.get_by_role("button", name="Preview what would change"))
     expect(page.get_by_role("heading", name="Preview of a restore")).to_be_visible()
@@ -101,7 +106,7 @@ def test_a_backup_and_its_restore_by_the_keyboard_alone(embedded: SiteProcesses,
     page.keyboard.press("Enter")
     page.wait_for_url("**/backups/progress/**")
     done(owner)
-    assert entries(site) == ENTRIES
+    assert names(site) == made
 
 
 # --- from the site's own pages ----------------------------------------------------------------------------------------
@@ -110,7 +115,7 @@ def test_a_backup_and_its_restore_by_the_keyboard_alone(embedded: SiteProcesses,
 def test_staff_restore_and_undo_from_import_export(embedded: SiteProcesses, arrives: Arrives, tmp_path: Path) -> None:
     site = embedded.site
     file = Path(site.manage("backup_create", "--output", tmp_path).stdout.strip())
-    site.execute("DELETE FROM tracking_timeentry")
+    made, wrecked = names(site), wreck(site)
     keeper = arrives(embedded)
     page = keeper.page
     keeper.log_in(KEEPER, then="/import-export/")
@@ -123,7 +128,7 @@ def test_staff_restore_and_undo_from_import_export(embedded: SiteProcesses, arri
     page.wait_for_url(f"**{SITE}restore/**")
     restore(keeper, name=NAME)
     done(keeper)
-    assert entries(site) == ENTRIES
+    assert names(site) == made
     page.get_by_role("link", name="Log in again").click()
     keeper.give_name(KEEPER)
     page.wait_for_url(f"**{SITE}operations/**")
@@ -134,4 +139,4 @@ def test_staff_restore_and_undo_from_import_export(embedded: SiteProcesses, arri
     give_password(keeper, "Undo now")
     page.wait_for_url("**/backups/progress/**")
     done(keeper)
-    assert entries(site) == 0
+    assert names(site) == wrecked
