@@ -255,7 +255,7 @@ def test_import_export_is_for_staff_who_may_restore() -> None:
     looker = person("view", "add", name="looker")
     assert looker.get("/import-export/").status_code == 403
     assert "/import-export/" not in looker.get("/admin/").content.decode()
-    assert person("restore", name="clerk").post("/import-export/").status_code in (403, 405)
+    assert person("restore", name="clerk").post("/import-export/").status_code == 403, "no token, and nothing to post to"
 
 
 def test_import_export_switched_off_leads_nowhere(ann: Client, settings: Settings) -> None:
