@@ -42,11 +42,10 @@ class CreateEstimate:
         """Size and time in a sentence."""
         if self.likely is None:
             return "How large it gets and how long it takes is not known yet: no earlier backup of this kind has been made."
-        size, seconds = self.likely.size, self.likely.seconds
-        return (
-            f"About {size_human(size.typical)} ({size_human(size.low)} to {size_human(size.high)})"
-            f" in about {seconds_human(seconds.typical)}, going by the last {self.likely.runs} of this kind."
-        )
+        low, typical, high = (size_human(size) for size in (self.likely.size.low, self.likely.size.typical, self.likely.size.high))
+        bounds = f" ({low} to {high})" if low != high else ""
+        runs = f"last {self.likely.runs}" if self.likely.runs > 1 else "last one"
+        return f"About {typical}{bounds} in about {seconds_human(self.likely.seconds.typical)}, going by the {runs} of this kind."
 
     @property
     def space_said(self) -> str:

@@ -238,6 +238,12 @@ def test_estimate_grows_with_what_there_is_to_back_up(sizes: Callable[[int, int]
 
 
 @pytest.mark.usefixtures("sizes")
+def test_one_earlier_backup_has_no_bounds() -> None:
+    made(1, 60_000_000, database_bytes=100_000_000, upload_bytes=50_000_000)
+    assert create_estimate(uploads=True).said == "About 60.0 MB in about 4 seconds, going by the last one of this kind."
+
+
+@pytest.mark.usefixtures("sizes")
 def test_backups_with_and_without_uploads_are_two_kinds() -> None:
     made(1, 60_000_000, database_bytes=100_000_000, upload_bytes=50_000_000)
     made(2, 20_000_000, database_bytes=100_000_000, upload_bytes=None)
