@@ -21,13 +21,21 @@ OWN_FIELDS = ("password", "csrfmiddlewaretoken")
 
 
 def password_asked(
-    request: HttpRequest, *, place: Place, title: str, sentences: Sequence[str] = (), button: str = "Go on", back: str = ""
+    request: HttpRequest,
+    *,
+    place: Place,
+    title: str,
+    sentences: Sequence[str] = (),
+    button: str = "Go on",
+    danger: bool = False,
+    back: str = "",
 ) -> HttpResponse | None:
     """None where the asking user has given the password within ten minutes, or gives it with this POST; else the page that asks.
 
     The page says what is about to happen (``title``, ``sentences``), and posts the fields of this POST once more, with the password,
-    to the same path; ``button`` is what its button says, ``back`` where the way back leads. Check rights and fields before this:
-    nobody should type a password for what is refused anyway. A wrong password counts as a failed login, so that guessing is throttled.
+    to the same path; ``button`` is what its button says (in red with ``danger``), ``back`` where the way back leads. Check rights
+    and fields before this: nobody should type a password for what is refused anyway. A wrong password counts as a failed login, so that
+    guessing is throttled.
     """
     if _is_confirmed(request):
         return None
@@ -43,6 +51,7 @@ def password_asked(
         "title": title,
         "sentences": sentences,
         "button": button,
+        "danger": danger,
         "back": back,
         "fields": [(name, value) for name, values in request.POST.lists() if name not in OWN_FIELDS for value in values],
         "is_wrong": bool(typed),

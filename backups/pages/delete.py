@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
-from django.urls import URLPattern, reverse
+from django.urls import URLPattern
 from django.views.decorators.http import require_http_methods
 
 from backups.journal import Journal
@@ -17,7 +17,7 @@ from backups.origin import why_made
 from backups.pages.acts import act_record, asker
 from backups.pages.confirm import password_asked
 from backups.pages.outcome import PATIENCE, ended_within, outcome_answered
-from backups.pages.place import Place, may, page_path
+from backups.pages.place import Place, may, page_path, way_back
 from backups.pages.reader import in_readers_zone
 from backups.preflight import size_human
 from backups.services.delete import deletions_refused
@@ -55,7 +55,7 @@ def delete_several(request: HttpRequest, *, place: Place) -> HttpResponse:
     names = [name for name in dict.fromkeys(given.getlist("archive")) if is_archive_name(name)]
     if not 1 <= len(names) <= MOST_AT_ONCE:
         messages.warning(request, f"Choose archives to delete, at most {MOST_AT_ONCE} at a time.")
-        return HttpResponseRedirect(_list())
+        return HttpResponseRedirect(way_back(request))
     return _answered(request, place, names)
 
 
@@ -70,7 +70,8 @@ def _answered(request: HttpRequest, place: Place, names: Sequence[str]) -> HttpR
         title=f"Delete {going[0]}" if len(going) == 1 else f"Delete {len(going)} archives",
         sentences=(*([", ".join(going) + "."] if len(going) > 1 else []), *refused.values(), "What is deleted cannot be brought back."),
         button="Delete",
-        back=_list(),
+        danger=True,
+        back=way_back(request),
     )
     if asked:
         return asked
@@ -90,7 +91,7 @@ def _question(request: HttpRequest, place: Place, names: Sequence[str], refused:
             "backups": [rows[name] for name in going if name in rows],
             "refused": list(refused.values()),
             "bytes": size_human(sum(rows[name].size for name in going if name in rows)),
-            "list": _list(),
+            "list": way_back(request),
         }
         return render(request, "backups/delete.html", context, status=200 if going else 409)
 
@@ -109,7 +110,7 @@ def _requested(request: HttpRequest, name: str) -> Journal:
 
 def _outcome(request: HttpRequest, place: Place, requests: Sequence[Journal]) -> HttpResponseRedirect:
     if len(requests) == 1:
-        return outcome_answered(request, requests[0], place=place, back=_list(), done=f"{requests[0].archive} is deleted.")
+        return outcome_answered(request, requests[0], place=place, back=way_back(request), done=f"{requests[0].archive} is deleted.")
     deadline = time.monotonic() + PATIENCE
     ended = [ended_within(journal, deadline - time.monotonic()) for journal in requests]
     if done := sum(journal is not None and journal.status == "done" for journal in ended):
@@ -119,8 +120,4 @@ def _outcome(request: HttpRequest, place: Place, requests: Sequence[Journal]) ->
             messages.error(request, f"{journal.archive} is not deleted. {journal.error}")
     if waiting := ended.count(None):
         messages.info(request, f"{waiting} more {'goes' if waiting == 1 else 'go'} as soon as it is their turn.")
-    return HttpResponseRedirect(_list())
-
-
-def _list() -> str:
-    return reverse("admin:backups_backup_changelist")
+    return HttpResponseRedirect(way_back(request))

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
 from django.shortcuts import render
-from django.urls import URLPattern, reverse
+from django.urls import URLPattern
 from django.views.decorators.http import require_http_methods
 
 from backups.conf import conf
@@ -19,7 +19,7 @@ from backups.exceptions import ArchiveNotFound, PreflightRefused
 from backups.models import Backup
 from backups.pages.acts import act_audit, act_record
 from backups.pages.confirm import password_asked
-from backups.pages.place import Place, account_of, may, page_path
+from backups.pages.place import Place, account_of, may, page_path, way_back
 from backups.preflight import size_human
 from backups.ranges import BytesOf, RangeNotSatisfiable, etag_matches, range_asked
 from backups.storage import archive_store
@@ -46,7 +46,7 @@ def download(request: HttpRequest, *, place: Place, archive: str) -> HttpRespons
     if not archive_store().exists(archive):
         raise Http404(f"There is no archive {archive}.")
     title = f"Download {archive}"
-    context = {**place.context(request), "title": title, "archive": archive, "size": _size_said(archive), "list": _list()}
+    context = {**place.context(request), "title": title, "archive": archive, "size": _size_said(archive), "list": way_back(request)}
     if request.method != "POST":
         return render(request, "backups/download.html", context)
     asked = password_asked(
@@ -145,9 +145,5 @@ def _headers(archive: str, etag: str, length: int) -> dict[str, str]:
 
 def _gone(request: HttpRequest, place: Place, archive: str) -> HttpResponse:
     """Say that the link is used or too old, with a button for another."""
-    shown = {"title": "This link is used up", "archive": archive, "again": place.url("download", archive), "list": _list()}
+    shown = {"title": "This link is used up", "archive": archive, "again": place.url("download", archive), "list": way_back(request)}
     return render(request, "backups/download_gone.html", {**place.context(request), **shown}, status=410)
-
-
-def _list() -> str:
-    return reverse("admin:backups_backup_changelist")

@@ -18,7 +18,7 @@ from django.views.decorators.cache import never_cache
 
 from backups.exceptions import BackupError
 
-__all__ = ["ADMIN", "SITE", "Place", "account_of", "may", "page_path", "refused"]
+__all__ = ["ADMIN", "SITE", "Place", "account_of", "may", "page_path", "refused", "way_back"]
 
 View = Callable[..., HttpResponseBase]
 
@@ -114,6 +114,11 @@ def page_path(place: Place, route: str, view: View, name: str) -> URLPattern:
 def refused(request: HttpRequest, error: BackupError, *, place: Place) -> HttpResponse:
     """The page that tells an error in its three sentences: what happened, how things are now, what to do next. 409."""
     return render(request, "backups/refused.html", {**place.context(request), "error": error}, status=409)
+
+
+def way_back(request: HttpRequest) -> str:
+    """Where pages of the admin lead back to: the list of archives, for whoever may see that; else the first page."""
+    return reverse("admin:backups_backup_changelist" if request.user.has_perm("backups.view_backup") else "admin:index")
 
 
 def account_of(request: HttpRequest) -> AbstractBaseUser:

@@ -141,3 +141,15 @@ def test_admins_log_says_nothing_that_it_does_not_know(ada: User, kind: str, val
     history_record(journal_ended(kind, **values))
     assert Operation.objects.count() == 1
     assert not LogEntry.objects.exists()
+
+
+def test_restored_data_itself_says_who_restored_it_and_who_took_that_back(site: Site) -> None:
+    code = "from timetracker.accounts.models import User; User.objects.create_user('ada')"
+    site.manage("shell", "--verbosity", "0", "--command", code)
+    archive = site.manage("backup_create").stdout.strip()
+    code = f"from backups.services.restore import backup_restore; backup_restore(archive={archive!r}, requested_by='ada')"
+    site.manage("shell", "--verbosity", "0", "--command", code)
+    said = "SELECT change_message, username FROM django_admin_log JOIN accounts_user ON accounts_user.id = user_id ORDER BY action_time"
+    assert site.fetch(said) == [(f"Restore: {archive}", "ada")]
+    site.manage("shell", "--verbosity", "0", "--command", "from backups.services.undo import backup_undo; backup_undo(requested_by='ada')")
+    assert site.fetch(said) == [(f"Restore: {archive}", "ada"), (f"Undo: {archive}", "ada")]

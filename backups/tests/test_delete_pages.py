@@ -187,3 +187,12 @@ def test_archive_without_a_row_can_go_too(browser: Client, store: Path) -> None:
     assert name in browser.get(path_of(name)).content.decode()
     assert told(browser.post(path_of(name), {"password": PASSWORD})) == [f"{name} is deleted."]
     assert not (store / name).exists()
+
+
+def test_whoever_may_delete_but_not_see_the_list_is_not_led_there(browser: Client, store: Path) -> None:
+    User.objects.get().user_permissions.set(Permission.objects.filter(codename="delete_backup"))
+    name = archive_placed(store)
+    archive_placed(store, 1)
+    assert 'href="/admin/">Back</a>' in browser.get(path_of(name)).content.decode()
+    answer = browser.post(path_of(name), {"password": PASSWORD})
+    assert answer.headers["Location"] == "/admin/"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 from collections.abc import Iterable
@@ -358,3 +359,20 @@ def test_a_time_zone_that_this_machine_does_not_know_stops_neither_pruning_nor_b
     pruned.manage("shell", "--verbosity", "0", "--command", "from backups.services.schedule import schedules_run; schedules_run()")
     assert len(stored(pruned)) == 2, "the one that was due, and the one before it"
     assert third in stored(pruned)
+
+
+def test_prune_forgets_used_links_of_downloads_and_warns_where_the_audit_file_was_changed(pruned: WarmSite) -> None:
+    make(pruned, 1)
+    old, new = (pruned.state / "downloads" / (letter * 32) for letter in "ab")
+    old.parent.mkdir(mode=0o700)
+    old.touch()
+    new.touch()
+    two_days_ago = (datetime.now(UTC) - timedelta(days=2)).timestamp()
+    os.utime(old, (two_days_ago, two_days_ago))
+    code = "from backups.audit import audit_record\nfor act in ('pin', 'delete'): audit_record(act, who='ada', address='')"
+    pruned.manage("shell", "--verbosity", "0", "--command", code)
+    assert "audit" not in pruned.manage("backup_prune").stderr
+    assert list(old.parent.iterdir()) == [new]
+    log = pruned.state / "audit.log"
+    log.write_text(log.read_text().replace("ada", "bob", 1))
+    assert "warning: The audit file was changed before its line 2" in pruned.manage("backup_prune").stderr
