@@ -1,9 +1,10 @@
-"""What the next backup or restore will cost, and whether there is room for it: shown before anybody begins one."""
+"""What the next backup will cost, and whether there is room for it: shown before anybody begins one."""
 
 from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from backups.engines import engine_for
@@ -15,7 +16,7 @@ from backups.services.question import Question
 from backups.storage import archive_store
 from backups.uploads import uploads_list, uploads_root
 
-__all__ = ["CreateEstimate", "create_estimate"]
+__all__ = ["CreateEstimate", "create_estimate", "seconds_human"]
 
 # The next one is like the last few.
 LAST_RUNS = 7
@@ -51,7 +52,7 @@ class CreateEstimate:
     def space_said(self) -> str:
         """Whether there is room, in a sentence."""
         if self.needed is None or self.free is None:
-            return "Whether there is room could not be asked in time; the backup looks before it begins."
+            return "Whether there is room is not known now; the backup looks before it begins."
         if not self.fits:
             return (
                 f"There is too little room: it may need {size_human(self.needed)} while it is made,"
@@ -74,17 +75,19 @@ def create_estimate(*, uploads: bool) -> CreateEstimate:
 
 def _runs(uploads: bool) -> list[Run]:
     """The last backups with, or without, uploads that went well."""
-    reports = Operation.objects.filter(kind="create", status="done", report__has_key="upload_bytes").order_by("-started_at")
-    runs = [
-        _run(report)
-        for report in reports.values_list("report", flat=True)[: 4 * LAST_RUNS]
-        if (report["upload_bytes"] is not None) == uploads
-    ]
-    return runs[:LAST_RUNS]
+    made = Operation.objects.filter(kind="create", status="done", report__has_key="upload_bytes").order_by("-started_at")
+    reports = made.values_list("report", flat=True)[: 4 * LAST_RUNS]
+    return list(islice(filter(None, (_run(report, uploads) for report in reports)), LAST_RUNS))
 
 
-def _run(report: dict[str, Any]) -> Run:
-    return Run(sum(report["seconds"].values()), report["bytes"], report["database_bytes"] + (report["upload_bytes"] or 0))
+def _run(report: Any, uploads: bool) -> Run | None:
+    """The run of one report; None where it is of the other kind, or no such report: the history lies in the store, for others to write."""
+    try:
+        if (report["upload_bytes"] is None) == uploads:
+            return None
+        return Run(sum(report["seconds"].values()), report["bytes"] + 0, report["database_bytes"] + (report["upload_bytes"] or 0))
+    except (AttributeError, KeyError, TypeError):
+        return None
 
 
 def _free() -> int | None:

@@ -84,7 +84,7 @@ def _readings(now: datetime) -> list[Reading]:
         .order_by("ended_at")
         .values_list("ended_at", "report__free_bytes")
     )
-    readings = [Reading(at, free) for at, free in reports if at is not None and isinstance(free, int)]
+    readings = [Reading(at, free) for at, free in reports if at is not None and isinstance(free, int) and free >= 0]
     try:
         free = archive_store().free_bytes()
     except BackupError:

@@ -266,6 +266,19 @@ def test_only_the_last_few_count() -> None:
 
 
 @pytest.mark.usefixtures("sizes")
+@pytest.mark.parametrize("strange", [{"bytes": "many"}, {"seconds": 5}, {"seconds": {"dump": "long"}}, {"database_bytes": None}], ids=str)
+def test_report_that_says_something_else_counts_as_none(strange: dict[str, Any]) -> None:
+    made(1, 1, **{"database_bytes": 1, "upload_bytes": 1, "free_bytes": -5, **strange})
+    made(2, 60_000_000, database_bytes=100_000_000, upload_bytes=50_000_000, free_bytes="much")
+    likely = create_estimate(uploads=True).likely
+    assert likely
+    assert (likely.runs, likely.size.typical) == (1, 60_000_000)
+    figures = archives_figures()
+    assert figures.space
+    assert len(figures.space.marks) == 1
+
+
+@pytest.mark.usefixtures("sizes")
 def test_reports_of_earlier_versions_say_nothing_of_what_was_read() -> None:
     made(1, 60_000_000)
     assert create_estimate(uploads=True).likely is None
@@ -285,7 +298,7 @@ def test_database_that_does_not_answer_keeps_no_page_waiting() -> None:
     made(1, 60_000_000, database_bytes=100_000_000, upload_bytes=50_000_000)
     found = create_estimate(uploads=True)
     assert found.fits is None
-    assert "could not be asked in time" in found.space_said
+    assert "is not known now" in found.space_said
     assert found.likely
     assert found.likely.size.typical == 60_000_000, "as it was the last time"
 
