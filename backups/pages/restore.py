@@ -228,7 +228,7 @@ def _failed(request: HttpRequest, journal: Journal, place: Place) -> HttpRespons
         "state": journal.report.get("state", "Nothing was changed."),
         "next_step": journal.report.get("next_step", "Make the preview again."),
         # Uploads on a storage that is no folder, say: the database alone can be restored all the same.
-        "may_skip": journal.arguments.get("uploads") != "skip" and bool(journal.report.get("next_step")),
+        "may_skip": journal.arguments.get("uploads") != "skip" and journal.report.get("is_refusal", False),
         "again": place.url("restore", journal.archive),
     }
     return render(request, "backups/restore_failed.html", {**place.context(request), **context})

@@ -137,8 +137,9 @@ def _counts(journal: Journal) -> Any:
 def _seconds(journal: Journal) -> list[tuple[str, float]]:
     """The stages in their order, and how long each took; stages that took no time to speak of are left out."""
     seconds = {stage: spent for stage, spent in journal.report.get("seconds", {}).items() if spent >= 0.05}
+    words = {**STAGES, "shadow": "Making ready what was kept"} if journal.kind == "undo" else STAGES
     known = [stage for stage in STAGES if stage in seconds]
-    return [(STAGES.get(stage, stage), seconds[stage]) for stage in [*known, *(seconds.keys() - STAGES.keys())]]
+    return [(words.get(stage, stage), seconds[stage]) for stage in [*known, *sorted(seconds.keys() - STAGES.keys())]]
 
 
 def _checked(journal: Journal) -> list[str]:

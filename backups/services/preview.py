@@ -162,7 +162,8 @@ def _recorded(journal: Journal, progress: Progress) -> Preview:
                 with_staff=True,
             )
     except BackupError as error:
-        journal.report = {"state": error.state, "next_step": error.next_step}
+        # Of a refusal the archive may be as good as any: something else stands in the way.
+        journal.report = {"state": error.state, "next_step": error.next_step, "is_refusal": isinstance(error, PreflightRefused)}
         raise
     journal.report = _report(preview)
     return preview

@@ -243,7 +243,11 @@ def test_preview_that_is_refused_keeps_what_to_do(changed: tuple[WarmSite, str])
     journal = worked(site, "preview", archive, uploads="merge")
     assert journal["status"] == "failed"
     assert journal["error"].startswith(archive)
-    assert journal["report"] == {"state": "Nothing was changed.", "next_step": "Choose another archive: manage.py backup_list"}
+    assert journal["report"] == {
+        "state": "Nothing was changed.",
+        "next_step": "Choose another archive: manage.py backup_list",
+        "is_refusal": False,
+    }
 
 
 def test_restore_from_a_preview_refuses_another_archive_and_a_second_time(changed: tuple[WarmSite, str]) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import html
 import re
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from backups.conf import conf
@@ -22,6 +24,7 @@ from backups.links import progress_operation_of
 from backups.models import Backup
 from backups.pages.place import ADMIN, SITE, Place
 from backups.services.create import backup_create
+from backups.templatetags.ages import age
 from backups.tests.restoring import *  # noqa: F403 - its fixtures, too
 from backups.tests.restoring import NAME, PASSWORD, PLACES, SITE_NAME, acts, archived, person, post, previewed, text_of, waiting
 
@@ -170,13 +173,22 @@ def test_the_preview_says_in_words_what_matters(ann: Client, changes: dict[str, 
 
 def test_a_preview_that_was_refused_says_what_to_do_and_offers_to_leave_out_the_uploads(ann: Client, busy_worker: None) -> None:
     archived()
-    journal = previewed(status="failed", error="The uploads are on Bucket.", state="Nothing was changed.", next_step="Leave them out.")
+    told = {"state": "Nothing was changed.", "next_step": "Leave them out.", "is_refusal": True}
+    journal = previewed(status="failed", error="The uploads are on Bucket.", **told)
     response = ann.get(ADMIN.url("preview", journal.id))
     assert "The uploads are on Bucket. Nothing was changed. Leave them out." in text_of(response)
     assert '<input type="hidden" name="uploads" value="skip">' in response.content.decode()
     post(ann, ADMIN.url("restore", NAME), uploads="skip")
     (request,) = waiting("preview")
     assert request.arguments == {"uploads": "skip"}
+
+
+def test_of_a_damaged_archive_leaving_out_the_uploads_is_not_offered(ann: Client) -> None:
+    archived()
+    told = {"state": "Nothing was changed.", "next_step": "Choose another archive.", "is_refusal": False}
+    response = ann.get(ADMIN.url("preview", previewed(status="failed", error="uploads/a.txt is damaged.", **told).id))
+    assert "uploads/a.txt is damaged. Nothing was changed. Choose another archive." in text_of(response)
+    assert 'value="skip"' not in response.content.decode()
 
 
 def test_what_is_no_preview_is_not_found(ann: Client) -> None:
@@ -343,6 +355,18 @@ def test_without_a_name_of_its_own_the_sites_host_is_typed(ann: Client, busy_wor
     assert "type the site's name: testserver" in text_of(ann.get(path))
     post(ann, path, uploads="skip", site_name="testserver", password=PASSWORD)
     assert len(waiting("restore")) == 1
+
+
+@pytest.mark.parametrize(
+    ("spent", "said"),
+    [
+        (timedelta(seconds=59), "just now"),
+        (timedelta(seconds=-5), "just now"),
+        (timedelta(hours=3, minutes=7), "3\xa0hours ago"),
+    ],
+)
+def test_ages_are_told_by_their_greatest_unit(spent: timedelta, said: str) -> None:
+    assert age(timezone.now() - spent) == said
 
 
 # --- switched off ---------------------------------------------------------------------------------------------------------

@@ -108,6 +108,13 @@ def test_who_may_only_look_sees_the_result_without_the_way_back() -> None:
     assert ADMIN.url("restore", NAME) not in page
 
 
+@PLACES
+def test_who_may_restore_and_not_look_at_the_list_sees_the_result(place: Place) -> None:
+    journal = restored()
+    assert person("restore", name="bob").get(place.url("result", journal.id)).status_code == 200
+    assert person("add", "change", "delete", "download", name="eve").get(place.url("result", journal.id)).status_code == 403
+
+
 def test_with_restoring_by_pages_switched_off_the_result_offers_no_way_back(ann: Client, settings: Settings) -> None:
     settings.BACKUPS_ALLOW_WEB_RESTORE = False
     archived()
