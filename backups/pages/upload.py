@@ -153,7 +153,7 @@ def _received(request: HttpRequest, place: Place, receiver: _Receiver) -> HttpRe
     """Runs when the form was read to its end, and its token is right."""
     act_record(request, "upload", detail=f"{receiver.file_name or 'no file'}, by a form")
     upload = receiver.finish()
-    return HttpResponseRedirect(_asked(request, {"upload": upload.id}))
+    return HttpResponseRedirect(_asked(request, place, {"upload": upload.id}))
 
 
 def _page(request: HttpRequest, place: Place, *, error: BackupError | None = None) -> HttpResponse:
@@ -198,7 +198,7 @@ def _shown(upload: Upload, place: Place) -> dict[str, Any]:
         "touched_at": upload.touched_at,
         "touched": "just now" if is_fresh else f"{timesince(upload.touched_at)} ago",
         "is_whole": upload.is_whole,
-        "progress": progress_link(operation, may_cancel=True) if operation else "",
+        "progress": progress_link(operation, may_cancel=True, place=place.name) if operation else "",
         "finish": place.url("upload-finish", upload.id),
         "discard": place.url("upload-discard", upload.id),
     }
@@ -322,10 +322,10 @@ def finish(request: HttpRequest, upload_id: str, *, place: Place) -> HttpRespons
         return HttpResponse("sha256 has 64 hex digits.\n", status=400, content_type="text/plain")
     try:
         if operation := upload_taken_by(upload):
-            where = progress_link(operation, may_cancel=True)
+            where = progress_link(operation, may_cancel=True, place=place.name)
         else:
             act_record(request, "upload", detail=upload.name)
-            where = _asked(request, {"upload": upload.id, "sha256": sha256})
+            where = _asked(request, place, {"upload": upload.id, "sha256": sha256})
     except BackupError as error:
         return _fault(error) if _wants_json(request) else _page(request, place, error=error)
     return JsonResponse({"next": where}) if _wants_json(request) else HttpResponseRedirect(where)
@@ -340,7 +340,7 @@ def from_folder(request: HttpRequest, *, place: Place) -> HttpResponse:
         if not path:
             raise PreflightRefused("No file was chosen.", next_step="Choose one of the folder, or type its path.")
         act_record(request, "upload", detail=f"{path}, of the import folder")
-        return HttpResponseRedirect(_asked(request, {"path": path}))
+        return HttpResponseRedirect(_asked(request, place, {"path": path}))
     except BackupError as error:
         return _page(request, place, error=error)
 
@@ -365,10 +365,10 @@ def _discarded(request: HttpRequest, upload: Upload) -> None:
     upload_discard(upload)
 
 
-def _asked(request: HttpRequest, arguments: dict[str, str]) -> str:
+def _asked(request: HttpRequest, place: Place, arguments: dict[str, str]) -> str:
     """Ask the workers, and return where to see how it goes. Raises BackupError."""
     journal = task_request("upload", arguments=arguments, requested_by=asker(request))
-    return progress_link(journal.id, may_cancel=True)
+    return progress_link(journal.id, may_cancel=True, place=place.name)
 
 
 def _own(request: HttpRequest, upload_id: str) -> Upload:

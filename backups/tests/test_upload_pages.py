@@ -27,7 +27,7 @@ from backups.conf import conf
 from backups.journal import Journal, journal_load_all
 from backups.links import progress_operation_of
 from backups.models import Backup
-from backups.pages.place import ADMIN
+from backups.pages.place import ADMIN, SITE, Place
 from backups.pages.upload import SILENCE
 from backups.presence import worker_announce
 from backups.quarantine import MOST_OPEN, PIECE, quarantine_folder, upload_append, upload_begin, upload_find, uploads_of
@@ -107,14 +107,15 @@ def person(name: str, *rights: str) -> Client:
 
 @dataclass
 class Browser:
-    """What ``upload.js`` and forms do, with a test client."""
+    """What ``upload.js`` and forms do, with a test client, in one of the two places."""
 
     client: Client
     token: str = ""
+    place: Place = ADMIN
 
     def open(self) -> str:
         """The page, and with it the token."""
-        response = self.client.get(ADMIN.url("upload"))
+        response = self.client.get(self.place.url("upload"))
         assert response.status_code in (200, 409), response.status_code
         body: str = response.content.decode()
         found = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', body)
@@ -123,7 +124,7 @@ class Browser:
         return body
 
     def post(self, page: str, /, *, accept: str = "text/html", data: dict[str, object]) -> Any:
-        return self.client.post(ADMIN.url(page), {"csrfmiddlewaretoken": self.token, **data}, headers={"Accept": accept})
+        return self.client.post(self.place.url(page), {"csrfmiddlewaretoken": self.token, **data}, headers={"Accept": accept})
 
     def start(self, name: str, size: object, *, last_modified: int = 1) -> Any:
         data: dict[str, object] = {"name": name, "size": size, "last_modified": last_modified}
@@ -482,6 +483,23 @@ def test_a_form_cut_off_in_its_middle_leaves_nothing(ann: Browser) -> None:
     answer = ann.client.generic("POST", ADMIN.url("upload"), body, content_type="multipart/form-data; boundary=B")
     assert answer.status_code == 409
     assert left() == []
+
+
+# --- outside the admin --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("worker")
+def test_outside_the_admin_the_same_pages_lead_on_to_pages_outside(archive: Path) -> None:
+    browser = Browser(person("ann", "add", "restore"), place=SITE)
+    assert 'action="/import-export/archive/upload/"' in browser.open()
+    facts = browser.send(archive)
+    assert facts["finish"].startswith("/import-export/archive/upload/")
+    answer = browser.client.post(facts["finish"], {"csrfmiddlewaretoken": browser.token})
+    wait_for_end()
+    shown = Client().get(answer["Location"])
+    assert f'href="{SITE.url("restore", NAME)}"' in shown.content.decode()
+    assert "/admin/" not in shown.content.decode()
 
 
 # --- from the server ----------------------------------------------------------------------------------------------------------------
