@@ -25,7 +25,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from backups.admin import cells
-from backups.admin.filters import EngineFilter, VerifiedFilter, WhyFilter
+from backups.admin.filters import EngineFilter, TimeFilter, VerifiedFilter, WhyFilter
 from backups.admin.lists import CountedOnce
 from backups.exceptions import BackupError
 from backups.models import Backup
@@ -64,7 +64,7 @@ class BackupAdmin(admin.ModelAdmin):
     """The archives of the store."""
 
     actions = ("verify_archives", "pin", "unpin", "download", "restore", "remove")
-    list_filter = (WhyFilter, ("pinned", admin.BooleanFieldListFilter), VerifiedFilter, EngineFilter, "created_at")
+    list_filter = (WhyFilter, ("pinned", admin.BooleanFieldListFilter), VerifiedFilter, EngineFilter, ("created_at", TimeFilter))
     list_per_page = 50
     search_fields = ("note",)
     search_help_text = "Search in the notes"

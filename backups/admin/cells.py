@@ -82,12 +82,10 @@ def contents_words(backup: Backup) -> str:
 
 @admin.display(description="contents")
 def contents(backup: Backup) -> SafeString:
-    """What is in it, and of what."""
-    version = f", version {backup.app_version}" if backup.app_version else ""
-    lines = [contents_words(backup), f"{engine_words(backup)}{version}"]
-    if backup.missing_uploads:
-        lines.append(f"{backup.missing_uploads:,} files missing")
-    return _lines(*lines)
+    """What is in it, and of which database."""
+    rows, uploads = contents_words(backup).rsplit(", ", 1)
+    missing = f"{backup.missing_uploads:,} files missing" if backup.missing_uploads else ""
+    return _lines(rows, uploads, missing, engine_words(backup))
 
 
 def contents_at_length(backup: Backup) -> SafeString:

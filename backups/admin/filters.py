@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from backups.models import SCHEDULE_TRIGGER, Backup
 from backups.origin import ENGINES, WHY
 
-__all__ = ["EngineFilter", "VerifiedFilter", "WhyFilter"]
+__all__ = ["EngineFilter", "TimeFilter", "VerifiedFilter", "WhyFilter"]
 
 
 class WhyFilter(admin.SimpleListFilter):
@@ -64,3 +64,12 @@ class EngineFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Backup]) -> QuerySet[Backup]:
         """Those of that engine."""
         return queryset.filter(vendor=chosen) if (chosen := self.value()) in ENGINES else queryset
+
+
+class TimeFilter(admin.DateFieldListFilter):
+    """When it was, by the reader's calendar."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """In a person's word instead of the field's name."""
+        super().__init__(*args, **kwargs)
+        self.title = "time"

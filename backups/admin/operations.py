@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from backups.admin.filters import TimeFilter
 from backups.admin.lists import CountedOnce
 from backups.models import Operation
 from backups.pages.place import ADMIN
@@ -73,7 +74,7 @@ class OperationAdmin(admin.ModelAdmin):
     """Operations that have ended; what is at work stands above the list of archives."""
 
     actions = None
-    list_filter = (KindFilter, OutcomeFilter, "started_at")
+    list_filter = (KindFilter, OutcomeFilter, ("started_at", TimeFilter))
     list_per_page = 50
     search_fields = ("archive", "requested_by")
     search_help_text = "Search for an archive or a person"

@@ -62,15 +62,16 @@ def at_work() -> Iterator[Journal]:
 def ended(kind: str, *, minutes_ago: float = 1, status: str = "done", **values: Any) -> Journal:
     """An operation that took 75 seconds and ended so long ago."""
     end = datetime.now(UTC) - timedelta(minutes=minutes_ago)
-    times = {"created_at": end - timedelta(seconds=75), "started_at": end - timedelta(seconds=75), "ended_at": end}
-    journal = Journal(kind=kind, status=status, **{name: at.isoformat() for name, at in times.items()}, **values)
+    began = (end - timedelta(seconds=75)).isoformat()
+    journal = Journal(kind=kind, status=status, created_at=began, started_at=began, ended_at=end.isoformat(), **values)
     journal.save()
     return journal
 
 
 def body_of(response: HttpResponseBase) -> str:
     """The page as it is sent."""
-    return response.content.decode()  # type: ignore[attr-defined]
+    body: str = response.content.decode()  # type: ignore[attr-defined]
+    return body
 
 
 def text_of(response: HttpResponseBase) -> str:
