@@ -7,7 +7,7 @@ little. It never raises: what cannot be looked at is told.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from django.db import DatabaseError, connections
@@ -35,6 +35,7 @@ __all__ = ["Line", "Standing", "standing"]
 Level = Literal["green", "amber", "red"]
 Icon = Literal["good", "warning", "bad", "clock", "undo", "busy"]
 
+MINUTE = timedelta(minutes=1)
 HEADLINES: dict[Level, str] = {
     "green": "The backups are in order.",
     "amber": "The backups need a look.",
@@ -173,12 +174,12 @@ def _tell_undo(found: Standing, health: Health) -> None:
 
 
 def _ago(moment: datetime, now: datetime) -> str:
-    return "just now" if (now - moment).total_seconds() < 60 else f"{_span(moment, now)} ago"
+    return "just now" if now - moment < MINUTE else f"{_span(moment, now)} ago"
 
 
 def _span(start: datetime, end: datetime) -> str:
-    """The time between the two in one word: ``3 hours``."""
-    return timesince(start, end, depth=1).replace("\xa0", " ")
+    """The time between the two in one unit: ``3 hours``."""
+    return "less than a minute" if end - start < MINUTE else timesince(start, end, depth=1).replace("\xa0", " ")
 
 
 def _local(moment: datetime) -> str:

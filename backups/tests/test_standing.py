@@ -208,6 +208,15 @@ def test_backup_that_is_due_is_told_as_due_now() -> None:
     assert any(line.startswith("Next backup: now (") for line in told(standing(), "clock"))
 
 
+def test_moments_are_told_as_such() -> None:
+    made(0.001, verified_at=timezone.now())
+    BackupSchedule.objects.update(attempts=1, next_attempt_at=timezone.now() + timedelta(seconds=40))
+    found = standing()
+    assert told(found, "good")[0].startswith("Last good backup: just now (")
+    assert told(found, "good")[0].endswith("), verified just now.")
+    assert told(found, "clock")[0].startswith("Next backup: in less than a minute (")
+
+
 def test_undo_is_told_while_it_is_there() -> None:
     until = timezone.now() + 5 * HOUR
     journal = Journal("restore", kept={"database": {"path": "x"}, "until": until.isoformat()})
