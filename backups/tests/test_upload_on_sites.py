@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,29 @@ def test_cancelled_when_it_has_its_name_it_goes_on_to_its_end(warm: WarmSite, ar
         end_at(warm, archive, signal.SIGTERM, "store", after)
         ended = [journal for journal in journals(warm) if journal["kind"] == "upload"][-2]
         assert ended["status"] == "done" or ended["error"] == "Interrupted by signal 15.", after
+
+
+# --- pruned -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_pruning_throws_idle_uploads_away_and_says_so_but_never_an_uploaded_archive(warm: WarmSite, archive: Path) -> None:
+    warm.extra_env["BACKUPS_KEEP_SAFETY"] = "1"
+    warm.manage(*taking(archive))
+    warm.execute("UPDATE backups_backup SET \"trigger\" = 'before-migrate'")
+    make = "from backups.services.create import backup_create; print(backup_create(trigger='before-migrate').location)"
+    _, newest = (warm.manage("shell", "--verbosity", "0", "--command", make).stdout.strip() for _ in range(2))
+    begin = "from backups.quarantine import upload_begin; upload_begin(name='{}.zip', size=10, owner='ann')"
+    for name in ("idle", "fresh"):
+        warm.manage("shell", "--verbosity", "0", "--command", begin.format(name))
+    (idle,) = (path.parent for path in (warm.state / "quarantine").glob("*/upload.json") if "idle.zip" in path.read_text())
+    four_days_ago = time.time() - 4 * 86400
+    for path in (*idle.iterdir(), idle):
+        os.utime(path, (four_days_ago, four_days_ago))
+    pruned = json.loads(warm.manage("backup_prune", "--no-input", "--json").stdout.splitlines()[-1])
+    assert "The upload idle.zip of ann was thrown away: nothing has come for 3 days." in pruned["swept"]
+    assert not idle.exists()
+    assert len(quarantined(warm)) == 1
+    assert stored(warm).keys() == {NAME, newest}
 
 
 # --- a full disk ------------------------------------------------------------------------------------------------------------------
