@@ -11,15 +11,11 @@ import hmac
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
-
-if TYPE_CHECKING:
-    # The project's settings import this module: nothing of Django that reads them may come along.
-    from django.http import HttpRequest
 
 __all__ = ["SETTING_DEFAULTS", "Conf", "conf"]
 
@@ -220,8 +216,8 @@ class Conf:
         return self._callable("BACKUPS_SITE_NAME")
 
     @property
-    def client_address(self) -> Callable[[HttpRequest], str] | None:
-        """The callable that tells from which address a request comes, behind the site's proxies; None: the peer's."""
+    def client_address(self) -> Callable[[Any], str] | None:
+        """The callable that tells from which address a request (its argument) comes, behind the site's proxies; None: the peer's."""
         return self._callable("BACKUPS_CLIENT_ADDRESS")
 
     @property
