@@ -92,7 +92,7 @@ def test_it_is_asked_for_each_second_while_something_is_at_work(log_in: LogIn, a
     body = body_of(log_in("bo").get(LIST))
     assert f'hx-get="{RUNNING}?known={at_work.id}" hx-trigger="every 1s"' in body
     at_work.end("done")
-    assert f'hx-get="{RUNNING}" hx-trigger="every 15s"' in body_of(log_in("cy").get(LIST))
+    assert f'hx-get="{RUNNING}" hx-trigger="every 5s"' in body_of(log_in("cy").get(LIST))
 
 
 def test_only_who_may_begin_it_is_shown_the_way_to_cancel_it(log_in: LogIn, at_work: Journal) -> None:
