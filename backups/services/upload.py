@@ -163,7 +163,7 @@ def _taken_in(journal: Journal, source: BinaryIO, name: str, held: Upload | None
             progress.note(f"SHA-256 of what has come: {digest}{', as counted in the browser' if sha256 else ''}.")
             manifest, signature = _inspected(journal, partial, name, progress)
             archive = archive_name(manifest.created_at, manifest.id)
-            is_new = not _is_there(store, archive, manifest)
+            is_new = not _is_there(journal, store, archive, manifest, progress)
         except ArchiveUnreadable:
             raise  # That is this machine's fault: it says nothing about the archive.
         except ArchiveRejected as error:
@@ -273,52 +273,56 @@ def _inspected(journal: Journal, partial: Path, name: str, progress: Progress) -
         return reader.manifest, reader.signature
 
 
-def _is_there(store: ArchiveStore, archive: str, manifest: Manifest) -> bool:
-    """Whether the store has this very archive; raises NameTaken where it has another, or a damaged one, under its name."""
+def _is_there(journal: Journal, store: ArchiveStore, archive: str, manifest: Manifest, progress: Progress) -> bool:
+    """Whether the store has this very archive, whole; raises NameTaken where it has another, or a damaged one, under its name.
+
+    It is read to its end: a good copy must not be thrown away for one that nobody has looked at for a year.
+    """
     if not store.exists(archive):
         return False
     try:
         with store.open(archive) as stored, ArchiveReader(stored, name=archive) as reader:
             is_same = reader.manifest == manifest
-            problem = _problem(archive)
+            if is_same:
+                _enter(journal, progress, "verify", reader.total_bytes)
+                reader.verify(progress.advance)
     except ArchiveUnreadable as error:
-        raise ArchiveNotSaved(error.message) from error
+        raise ArchiveNotSaved(error.message, state="The upload is kept.", next_step=error.next_step) from error
     except ArchiveRejected as error:
-        is_same, problem = True, error.message
-    if problem:
+        _verified(archive, progress, problem=error.message)
         raise NameTaken(
-            f"{archive} is in the store already, and it is damaged: {problem}",
-            state="The upload is kept.",
-            next_step="Delete the damaged archive, then take this one in again.",
-        )
+            f"{archive} is in the store already, and it is damaged: {error.message} What was brought now is kept. "
+            "Delete the damaged archive, then take this one in again.",
+            state="The store is as it was.",
+            next_step="Delete the damaged archive first.",
+        ) from error
     if not is_same:
         raise NameTaken(
-            f"The store has another archive with the name {archive}.",
-            state="The upload is kept.",
+            f"The store has another archive with the name {archive}. What was brought now is kept.",
+            state="The store is as it was.",
             next_step="Look at the one in the store; one of the two is not what it says.",
         )
     return True
 
 
-def _problem(archive: str) -> str:
-    """What the last verification of a stored archive found wrong, as far as the catalogue can say."""
+def _verified(archive: str, progress: Progress, *, problem: str = "") -> None:
     try:
-        return Backup.objects.filter(name=archive).values_list("problem", flat=True).first() or ""
-    except DatabaseError:
+        catalogue_verified(archive, problem=problem)
+    except DatabaseError as error:
+        progress.warn(f"The outcome could not be noted in the catalogue: {reason_of(error)}")
         connections.close_all()
-        return ""
 
 
 def _catalogue(archive: str, size: int, manifest: Manifest, signature: str, requested_by: str, progress: Progress, *, is_new: bool) -> None:
     """Make the row; of an archive that was there already only where it has none: its upload was killed after the last byte."""
     try:
-        if not is_new and Backup.objects.filter(name=archive).exists():
-            return
-        catalogue_record(archive, size, manifest, signature, origin=Origin(requested_by, is_uploaded=True))
-        catalogue_verified(archive)
+        if is_new or not Backup.objects.filter(name=archive).exists():
+            catalogue_record(archive, size, manifest, signature, origin=Origin(requested_by, is_uploaded=True))
     except DatabaseError as error:
         progress.warn(f"The archive has no row in the catalogue yet ({reason_of(error)}); backup_list --reconcile makes it.")
         connections.close_all()
+    else:
+        _verified(archive, progress)
 
 
 # --- the import folder ------------------------------------------------------------------------------------------------------------

@@ -138,7 +138,8 @@ def test_the_very_same_archive_is_there_already(store: Path, archive: Path) -> N
     assert (taken.archive, taken.is_new) == (NAME, False)
     assert not again.folder.exists()
     assert [path.name for path in store.glob("*.zip")] == [NAME]
-    assert Backup.objects.get().requested_by == "ann"
+    row = Backup.objects.get()
+    assert (row.requested_by, row.problem) == ("ann", "")
     assert tidy(store)
 
 
@@ -236,17 +237,20 @@ def test_another_archive_of_that_name_stays_and_so_does_the_upload(store: Path, 
     assert upload_find(upload.id) == upload
 
 
-@pytest.mark.parametrize("how", ["its directory is cut off", "a verification found it"])
+@pytest.mark.parametrize("how", ["its directory is cut off", "nobody has looked at it since"])
 def test_a_good_copy_of_a_damaged_archive_says_what_to_do_and_is_kept(store: Path, archive: Path, how: str) -> None:
     backup_upload(upload=brought(archive).id)
-    if how == "a verification found it":
-        Backup.objects.update(problem="uploads/b.bin: it does not match its SHA-256")
-    else:
+    if how == "its directory is cut off":
         os.truncate(store / NAME, 1000)
+    else:
+        with (store / NAME).open("r+b") as file:
+            file.seek(40_000)
+            file.write(b"rotten")
     upload = brought(archive)
     with pytest.raises(NameTaken, match="already, and it is damaged") as refusal:
         backup_upload(upload=upload.id)
-    assert "Delete the damaged archive" in refusal.value.next_step
+    assert "Delete the damaged archive" in refusal.value.message, "the progress page shows the message alone"
+    assert Backup.objects.get().problem
     assert upload_find(upload.id) == upload
     archive_store().delete(NAME)
     assert backup_upload(upload=upload.id).is_new
