@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
+from backups.services.delete import deletions_refused
 from backups.tests.site import Site
+from backups.tests.stored import archive_placed, journal_ended, store_of_its_own
 from backups.tests.warm import WarmSite
 
 DELETE = """
@@ -38,6 +42,9 @@ for name, values in {archives!r}.items():
 """
 OLD, MIDDLE, NEW = (f"backup_2026030{day}_080000_00000000.zip" for day in (1, 2, 3))
 CHECKED = datetime(2026, 3, 4, tzinfo=UTC)
+PINNED = "is pinned, so it stays. Unpin it first."
+NEWEST = "is the newest backup. Make another first."
+LAST_GOOD = "is the last good backup: the newest whose every byte was verified. Make and verify another first."
 
 
 @pytest.fixture
@@ -86,58 +93,11 @@ def test_deleted_archive_is_gone_from_store_and_catalogue_and_in_the_history(war
     assert (kind, status, who, archive, json.loads(report)) == ("delete", "done", "ada", OLD, {"archive": OLD, "bytes": 10})
 
 
-@pytest.mark.parametrize(
-    ("rows", "name", "said"),
-    [
-        ({"old": {"pinned": True}}, OLD, "is pinned, so it stays. Unpin it first."),
-        ({}, NEW, "is the newest backup. Make another first."),
-        ({"old": {"verified_at": CHECKED}}, OLD, "is the last good backup: the newest whose every byte was verified."),
-        ({"old": {"verified_at": CHECKED}, "middle": {"verified_at": CHECKED, "problem": "damaged"}}, OLD, "is the last good backup"),
-        ({"new": {"problem": "damaged"}}, MIDDLE, "is the newest backup."),
-        ({"new": {"is_uploaded": True}}, MIDDLE, "is the newest backup."),
-    ],
-    ids=["pinned", "newest", "last good", "last good that is whole", "newest that is whole", "newest of its own"],
-)
-def test_archive_that_must_stay_stays_and_the_refusal_says_why(warm: WarmSite, rows: dict[str, Any], name: str, said: str) -> None:
-    three(warm, **rows)
-    refused = delete(warm, name)
-    assert refused["refused"].startswith(name)
-    assert said in refused["refused"]
-    assert (refused["state"], refused["exit"]) == ("It is still there.", 3)
-    assert is_stored(warm, name) and row(warm, name)
-
-
-@pytest.mark.parametrize(
-    ("rows", "name"),
-    [
-        ({"new": {"problem": "damaged"}}, NEW),
-        ({"old": {"verified_at": CHECKED}, "middle": {"verified_at": CHECKED}}, OLD),
-        ({"middle": {"verified_at": CHECKED}, "new": {"is_uploaded": True, "verified_at": CHECKED}}, NEW),
-    ],
-    ids=["damaged", "verified, and there is a newer one", "brought from elsewhere"],
-)
-def test_archive_that_nothing_leans_on_goes(warm: WarmSite, rows: dict[str, Any], name: str) -> None:
-    three(warm, **rows)
-    assert delete(warm, name)["deleted"] == name
-
-
-def test_only_archive_that_was_brought_is_the_last_good_one(warm: WarmSite) -> None:
-    place(warm, **{NEW.removesuffix(".zip"): {"is_uploaded": True, "verified_at": CHECKED}})
-    assert "is the last good backup" in delete(warm, NEW)["refused"]
-
-
-@pytest.mark.parametrize("needs", ["undo", "waiting"])
-def test_archive_that_an_operation_needs_stays(warm: WarmSite, needs: str) -> None:
-    three(warm)
-    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    fields = {
-        "undo": f"kind='restore', status='done', ended_at='{until}', kept={{'until': '{until}', 'archive': {OLD!r}}}",
-        "waiting": f"kind='restore', archive={OLD!r}",
-    }[needs]
-    shell(warm, f"from backups.journal import Journal\nJournal({fields}).save()")
-    said = {"undo": "cannot go now: the undo of restore", "waiting": "waits for it."}[needs]
-    assert said in delete(warm, OLD)["refused"]
-    assert is_stored(warm, OLD)
+def test_archive_that_must_stay_is_refused_under_the_lock_too(warm: WarmSite) -> None:
+    three(warm, old={"pinned": True})
+    refused = delete(warm, OLD)
+    assert refused == {"refused": f"{OLD} is pinned, so it stays. Unpin it first.", "state": "It is still there.", "exit": 3}
+    assert is_stored(warm, OLD) and row(warm, OLD)
 
 
 def test_archive_that_is_not_there_is_not_found(warm: WarmSite) -> None:
@@ -175,19 +135,20 @@ def test_what_was_noted_of_a_deleted_archive_does_not_come_back_with_another_of_
 
 def test_kill_at_any_moment_leaves_the_archive_with_all_that_is_noted_of_it_or_nothing_of_both(warm: WarmSite) -> None:
     three(warm)
+    moments = range(0, 44, 4)
+    place(warm, **{f"backup_20260101_080000_{moment:08x}": {"note": "by hand"} for moment in moments})
+    # As people do it: a look at the store before anything is recovered, and one afterwards.
+    look, recover = "call_command('backup_list', '--reconcile')", "call_command('backup_status', '--recover')"
+    settle = "; ".join(["from django.core.management import call_command", look, recover, look])
     outcomes = set()
-    for number in range(0, 44, 4):
-        name = f"backup_20260101_080000_{number:08x}.zip"
-        place(warm, **{name.removesuffix(".zip"): {"note": "by hand"}})
-        warm.interrupted(signal.SIGKILL, "delete", "shell", "--verbosity", "0", "--command", DELETE.format(name=name), after=number)
-        # As people do it: a look at the store before anything is recovered, and one afterwards.
-        warm.manage("backup_list", "--reconcile")
-        warm.manage("backup_status", "--recover")
-        warm.manage("backup_list", "--reconcile")
+    for moment in moments:
+        name = f"backup_20260101_080000_{moment:08x}.zip"
+        warm.interrupted(signal.SIGKILL, "delete", "shell", "--verbosity", "0", "--command", DELETE.format(name=name), after=moment)
+        shell(warm, settle)
         is_there = is_stored(warm, name)
-        assert row(warm, name) == ([("by hand",)] if is_there else []), number
+        assert row(warm, name) == ([("by hand",)] if is_there else []), moment
         vanished = warm.state / "vanished"
-        assert not vanished.exists() or name not in json.loads(vanished.read_bytes()), number
+        assert not vanished.exists() or name not in json.loads(vanished.read_bytes()), moment
         outcomes.add(is_there)
     assert outcomes == {True, False}, "the kills must come before and after the archive is gone"
 
@@ -204,3 +165,50 @@ def test_store_that_does_not_let_go_keeps_the_row(warm: WarmSite) -> None:
     assert row(warm, OLD) and is_stored(warm, OLD)
     ((status,),) = warm.fetch("SELECT status FROM backups_operation")
     assert status == "failed"
+
+
+# --- what must stay -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(own_gate: None, db: None, settings: Settings, tmp_path: Path) -> Path:
+    """A store of the test process's own."""
+    return store_of_its_own(settings, tmp_path / "store")
+
+
+GOOD, DAMAGED, BROUGHT = {"verified_at": CHECKED}, {"problem": "damaged"}, {"is_uploaded": True}
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"pinned": True}, {}, {}], [PINNED, "", NEWEST]),
+        ([{}, {}, {}], ["", "", NEWEST]),
+        ([GOOD, {}, {}], [LAST_GOOD, "", NEWEST]),
+        ([GOOD, GOOD, {}], ["", LAST_GOOD, NEWEST]),
+        ([GOOD, GOOD | DAMAGED, {}], [LAST_GOOD, "", NEWEST]),
+        ([GOOD, GOOD, GOOD], ["", "", LAST_GOOD]),
+        ([{}, {}, DAMAGED], ["", NEWEST, ""]),
+        ([{}, {}, DAMAGED | {"pinned": True}], ["", NEWEST, PINNED]),
+        ([DAMAGED, DAMAGED, DAMAGED], ["", "", ""]),
+        ([{}, {}, BROUGHT], ["", NEWEST, ""]),
+        ([{}, GOOD, BROUGHT | GOOD], ["", LAST_GOOD, ""]),
+        ([{}, {}, BROUGHT | GOOD], ["", NEWEST, LAST_GOOD]),
+        ([BROUGHT, BROUGHT | GOOD, BROUGHT], ["", LAST_GOOD, NEWEST]),
+    ],
+    ids=str,
+)
+def test_what_must_stay_of_three_archives_and_why(store: Path, rows: list[dict[str, Any]], said: list[str]) -> None:
+    names = [archive_placed(store, hour, **values) for hour, values in enumerate(rows)]
+    refused = deletions_refused(names)
+    assert [refused.get(name, "") for name in names] == [f"{name} {why}" if why else "" for name, why in zip(names, said, strict=True)]
+
+
+def test_archive_that_an_operation_needs_stays(store: Path) -> None:
+    kept, waited_for, free, _ = (archive_placed(store, hour) for hour in range(4))
+    restore = journal_ended("restore", kept={"until": "2026-03-02T00:00:00+00:00", "archive": kept})
+    waiting = journal_ended("restore", status="queued", archive=waited_for)
+    assert deletions_refused([kept, waited_for, free]) == {
+        kept: f"{kept} cannot go now: the undo of restore {restore.short_id} needs it.",
+        waited_for: f"{waited_for} cannot go now: the restore {waiting.short_id} waits for it.",
+    }
