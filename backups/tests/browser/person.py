@@ -80,7 +80,7 @@ class Person:
     def darken(self, dark: bool = True) -> None:
         """Turn to the dark theme, or back, and wait until every colour has arrived there."""
         self.page.emulate_media(color_scheme="dark" if dark else "light")
-        self.page.evaluate("Promise.all(document.getAnimations().map(animation => animation.finished)).then(() => null)")
+        self.page.evaluate(TRANSITIONS_ENDED)
 
     def accessible(self, *, colours_only: bool = False) -> list[str]:
         """What axe-core finds serious or critical on the page, as sentences."""
@@ -122,6 +122,13 @@ OVERFLOWING = """() => {
   if (root.scrollWidth <= width) return []
   const found = [...document.body.querySelectorAll("*")].filter(element => element.getBoundingClientRect().right > width + 1)
   return [`${root.scrollWidth} px wide`, ...found.slice(0, 5).map(element => element.outerHTML.slice(0, 160))]
+}"""
+
+
+# Colours that change slowly are read half-way otherwise. Bars that move for ever are animations and no transitions.
+TRANSITIONS_ENDED = """() => {
+  const transitions = document.getAnimations().filter(animation => animation instanceof CSSTransition)
+  return Promise.allSettled(transitions.map(transition => transition.finished)).then(() => null)
 }"""
 
 

@@ -25,7 +25,7 @@ from backups.tests.site import BASE_DIR, SiteTemplates
 DOCUMENTED = {
     "list": ("backups-list", "light"),
     "preview": ("restore-preview", "light"),
-    "restoring": ("restore-progress", "dark"),
+    "list-running": ("backups-running", "dark"),
     "result": ("restore-result", "light"),
 }
 THEMES = ("light", "dark")
