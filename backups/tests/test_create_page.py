@@ -136,7 +136,7 @@ def test_each_choice_says_what_it_costs_by_the_last_runs(browser: Client) -> Non
         )
     said = text_of(browser.get(CREATE))
     assert said.count("going by the last 2 of this kind.") == 1
-    assert said.count("going by the last 1 of this kind.") == 1
+    assert said.count("going by the last one of this kind.") == 1
     assert said.count("There is room: it may need ") == 2
 
 

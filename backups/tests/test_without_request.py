@@ -11,11 +11,7 @@ import pytest
 APP = Path(__file__).resolve().parent.parent
 # What answers requests, and may know them; the gate's thread-local is the epoch that a thread of the web server has seen.
 WEB = {"admin", "pages", "context_processors", "middleware", "templatetags", "unavailable", "urls", "views"}
-MODULES = [
-    path
-    for path in sorted(APP.rglob("*.py"))
-    if not ({"tests", "migrations"} | WEB) & {path.stem, *path.relative_to(APP).parts}
-]
+MODULES = [path for path in sorted(APP.rglob("*.py")) if not ({"tests", "migrations"} | WEB) & {path.stem, *path.relative_to(APP).parts}]
 OF_REQUESTS = ("django.http", "django.contrib.messages", "django.core.handlers", "django.shortcuts")
 OF_THREADS = {("gate.py", "threading.local")}
 
