@@ -49,18 +49,22 @@ def backup_delete(*, archive: str, requested_by: str = "", wait: float = 0, prog
             raise PreflightRefused(reason, state="It is still there.", next_step="Look at the list of backups.")
         progress.stage("delete", total=size)
         journal.enter("delete")
-        try:
-            with uninterrupted(swallow=True):
-                # The store first: what is noted of an archive must not be lost while it is there.
-                store.delete(archive)
-                catalogue_forget(archive)
-                too_late()
-        except DatabaseError as error:
-            connections.close_all()
-            progress.warn(f"The archive is gone, and its row goes with the next look at the store: {reason_of(error)}")
+        with uninterrupted(swallow=True):
+            # The store first: what is noted of an archive must not be lost while it is there.
+            store.delete(archive)
+            _forget(archive, progress)
+            too_late()
         progress.advance(size)
         journal.report = {"archive": archive, "bytes": size}
         return Deleted(archive, size)
+
+
+def _forget(archive: str, progress: Progress) -> None:
+    try:
+        catalogue_forget(archive)
+    except (DatabaseError, BackupError) as error:
+        progress.warn(f"{archive} is gone, and its row goes with the next look at the store: {reason_of(error)}")
+        connections.close_all()
 
 
 def deletions_refused(archives: Iterable[str]) -> dict[str, str]:

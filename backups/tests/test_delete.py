@@ -167,6 +167,17 @@ def test_store_that_does_not_let_go_keeps_the_row(warm: WarmSite) -> None:
     assert status == "failed"
 
 
+def test_row_that_cannot_be_removed_now_is_a_warning_and_goes_with_the_next_look_at_the_store(warm: WarmSite) -> None:
+    three(warm)
+    warm.execute("CREATE TRIGGER stay BEFORE DELETE ON backups_backup BEGIN SELECT RAISE(ABORT, 'not now'); END")
+    completed = warm.manage("shell", "--verbosity", "0", "--command", DELETE.format(name=OLD))
+    assert json.loads(completed.stdout.splitlines()[-1])["deleted"] == OLD
+    assert not is_stored(warm, OLD) and row(warm, OLD)
+    warm.execute("DROP TRIGGER stay")
+    warm.manage("backup_list", "--reconcile")
+    assert not row(warm, OLD)
+
+
 # --- what must stay -------------------------------------------------------------------------------------------------------------
 
 
