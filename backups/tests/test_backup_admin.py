@@ -486,9 +486,10 @@ def test_how_long_a_list_of_2000_takes(log_in: LogIn, two_thousand: None) -> Non
     browser = log_in("add", "change", "download", "restore", "delete")
     browser.get(LIST)
     for _ in range(5):
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         assert browser.get(LIST).status_code == 200
-        print(f"the list of 2,000 archives: {(time.perf_counter() - began) * 1000:.0f} ms")
+        took, used = (time.perf_counter() - began) * 1000, (time.process_time() - busy) * 1000
+        print(f"the list of 2,000 archives: {took:.0f} ms, of which {used:.0f} ms of the processor")
 
 
 # --- the index of the admin ------------------------------------------------------------------------------------------------------------
