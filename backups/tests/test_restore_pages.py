@@ -173,7 +173,7 @@ def test_the_preview_says_in_words_what_matters(ann: Client, changes: dict[str, 
 
 def test_a_preview_that_was_refused_says_what_to_do_and_offers_to_leave_out_the_uploads(ann: Client, busy_worker: None) -> None:
     archived()
-    told = {"state": "Nothing was changed.", "next_step": "Leave them out.", "is_refusal": True}
+    told: dict[str, Any] = {"state": "Nothing was changed.", "next_step": "Leave them out.", "is_refusal": True}
     journal = previewed(status="failed", error="The uploads are on Bucket.", **told)
     response = ann.get(ADMIN.url("preview", journal.id))
     assert "The uploads are on Bucket. Nothing was changed. Leave them out." in text_of(response)
@@ -185,7 +185,7 @@ def test_a_preview_that_was_refused_says_what_to_do_and_offers_to_leave_out_the_
 
 def test_of_a_damaged_archive_leaving_out_the_uploads_is_not_offered(ann: Client) -> None:
     archived()
-    told = {"state": "Nothing was changed.", "next_step": "Choose another archive.", "is_refusal": False}
+    told: dict[str, Any] = {"state": "Nothing was changed.", "next_step": "Choose another archive.", "is_refusal": False}
     response = ann.get(ADMIN.url("preview", previewed(status="failed", error="uploads/a.txt is damaged.", **told).id))
     assert "uploads/a.txt is damaged. Nothing was changed. Choose another archive." in text_of(response)
     assert 'value="skip"' not in response.content.decode()
