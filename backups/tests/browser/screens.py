@@ -158,4 +158,4 @@ def _undo_in_site(person: Person) -> None:
 def _cancel(person: Person) -> None:
     person.page.go_back()
     cancel(person, "backup")
-    expect(person.page.get_by_text("It failed.")).to_be_visible()
+    expect(person.page.get_by_text("It was cancelled")).to_be_visible()
