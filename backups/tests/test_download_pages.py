@@ -72,7 +72,7 @@ def logged_in(person: User) -> Client:
 def link_of(browser: Client, archive: str) -> str:
     """A new link, as the page gives it."""
     page = browser.post(reverse("admin:backups_download", args=[archive]), {"password": PASSWORD}).content.decode()
-    (link,) = re.findall(r'<meta http-equiv="refresh" content="1; url=([^"]+)">', page)
+    (link,) = re.findall(r'<meta http-equiv="refresh" content="0; url=([^"]+)">', page)
     assert f'<a href="{link}">{archive}</a>' in page, "for browsers that do not go on by themselves"
     return str(link)
 
