@@ -27,7 +27,7 @@ from backups.conf import conf
 from backups.exceptions import BackupError
 from backups.files import write_durably
 from backups.journal import Journal, journal_load_all
-from backups.manifest import Manifest
+from backups.manifest import LARGEST_COUNT, Manifest
 from backups.models import Backup, Operation
 from backups.storage import ArchiveStore
 
@@ -85,7 +85,7 @@ def catalogue_record(name: str, size: int, manifest: Manifest, signature: str, *
         "app_version": manifest.app_version,
         "vendor": manifest.database.vendor,
         "server_version": manifest.database.server_version,
-        "row_count": sum(manifest.rows.values()),
+        "row_count": min(sum(manifest.rows.values()), LARGEST_COUNT),
         "has_uploads": manifest.uploads.included,
         "upload_count": manifest.uploads.count,
         "upload_bytes": manifest.uploads.bytes,
@@ -93,10 +93,16 @@ def catalogue_record(name: str, size: int, manifest: Manifest, signature: str, *
         "signature": signature,
         **(asdict(origin) if origin else {}),
     }
+    facts = {column: _fitting(column, fact) for column, fact in facts.items()}
     backup, _ = Backup.objects.update_or_create(
         name=name, defaults=facts, create_defaults={**facts, "note": manifest.note, "pinned": manifest.pinned}
     )
     return backup
+
+
+def _fitting(column: str, fact: Any) -> Any:
+    """As much of a text as its column takes: an archive may say anything of itself, and one without a row would stop every prune."""
+    return fact[: Backup._meta.get_field(column).max_length] if isinstance(fact, str) else fact
 
 
 def catalogue_forget(name: str) -> None:

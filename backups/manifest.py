@@ -15,6 +15,7 @@ from backups.exceptions import ArchiveRejected
 
 __all__ = [
     "FORMAT",
+    "LARGEST_COUNT",
     "DatabaseInfo",
     "Manifest",
     "Member",
@@ -36,6 +37,8 @@ DUMPS = {"postgresql": ("db.dump", "pg_dump-custom"), "sqlite": ("db.sqlite", "s
 # Exactly these keys make the manifest of the Flask application's archives.
 FLASK_KEYS = {"alembic_revision", "app_version", "created_at", "db_type"}
 LARGEST_COUNT = 2**63 - 1
+# The end of the one after it is no time at all any more by a clock further east.
+LAST_YEAR = 9998
 # What would write to a person's terminal more than text, and halves of UTF-16 pairs, which are no text at all.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -289,6 +292,8 @@ def _time(text: str) -> datetime:
         raise _wrong("created_at", "a time in ISO 8601") from error
     if moment.utcoffset() != timedelta(0):
         raise _wrong("created_at", "a time in UTC")
+    if not 1970 <= moment.year <= LAST_YEAR:
+        raise _wrong("created_at", f"a time from 1970 to {LAST_YEAR}")
     return moment
 
 
