@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from backups.models import Backup, Operation
 from backups.progress import Progress
 from backups.quarantine import quarantine_sweep
 from backups.services.carry_over import carry_over_finish
-from backups.services.keeping import JudgedArchive, archives_judge
+from backups.services.keeping import JudgedArchive, archives_judge, archives_needed
 from backups.services.kept import kept_expire, kept_expired
 from backups.services.listing import backup_list
 from backups.services.operation import operation_run
@@ -34,6 +34,8 @@ HISTORY_AGE = timedelta(days=90)
 HISTORY_NEWEST = 50
 # What an operation left that failed so recently may still be looked into by a person.
 LEFTOVER_AGE = timedelta(days=1)
+# Why one stays that was to go.
+MEANWHILE = "pinned or asked for meanwhile"
 
 
 @dataclass
@@ -76,7 +78,7 @@ def backup_prune(
         pruned = Pruned(dry_run=False, archives=_judged())
         progress.stage("prune", total=pruned.bytes)
         journal.enter("prune")
-        failures = list(_remove(store, pruned.removed, progress))
+        failures = list(_remove(store, pruned, progress))
         progress.stage("sweep")
         journal.enter("sweep")
         pruned.swept = _sweep(engine, store, progress)
@@ -121,11 +123,18 @@ def _judged() -> list[JudgedArchive]:
     ]
 
 
-def _remove(store: ArchiveStore, archives: Iterable[JudgedArchive], progress: Progress) -> Iterator[str]:
-    """Remove them, oldest first; yields why one could not be removed, and goes on with the next."""
-    for archive in sorted(archives, key=lambda archive: (archive.created_at, archive.name)):
+def _remove(store: ArchiveStore, pruned: Pruned, progress: Progress) -> Iterator[str]:
+    """Remove those that shall go, oldest first; yields why one could not be removed, and goes on with the next.
+
+    Where there are many, or the store is far away, this takes a while: what is pinned or asked for meanwhile stays.
+    """
+    for archive in sorted(pruned.removed, key=lambda archive: (archive.created_at, archive.name)):
         try:
             with uninterrupted():
+                if _is_wanted(archive.name):
+                    pruned.archives[pruned.archives.index(archive)] = replace(archive, kept_by=(MEANWHILE,))
+                    progress.note(f"{archive.name} stays: {MEANWHILE}.")
+                    continue
                 store.delete(archive.name)
                 Backup.objects.filter(name=archive.name).delete()
         except (BackupError, OSError, DatabaseError) as error:
@@ -134,6 +143,10 @@ def _remove(store: ArchiveStore, archives: Iterable[JudgedArchive], progress: Pr
         else:
             progress.advance(archive.size)
             progress.note(f"Removed {archive.name}.")
+
+
+def _is_wanted(name: str) -> bool:
+    return Backup.objects.filter(name=name, pinned=True).exists() or name in archives_needed()
 
 
 # --- leftovers ----------------------------------------------------------------------------------------------------------

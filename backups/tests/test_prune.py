@@ -67,6 +67,33 @@ def note(site: WarmSite, names: Iterable[str], assignment: str) -> None:
         site.execute(f"UPDATE backups_backup SET {assignment} WHERE name = '{name}'")
 
 
+# While the first archive goes, somebody pins the second, and asks for a restore of the third.
+MEANWHILE = """
+from backups.journal import Journal
+from backups.models import Backup
+from backups.services.prune import backup_prune
+from backups.storage.local import LocalStore
+first, second, third = {names!r}
+remove = LocalStore.delete
+def delete(store, name):
+    remove(store, name)
+    if name == first:
+        Backup.objects.filter(name=second).update(pinned=True)
+        Journal(kind='restore', archive=third).save()
+LocalStore.delete = delete
+print(*(archive.name for archive in backup_prune().removed))
+"""
+
+
+def test_what_is_pinned_or_asked_for_while_others_go_stays(pruned: WarmSite) -> None:
+    first, second, third, *newest = make(pruned, 5)
+    code = MEANWHILE.format(names=(first, second, third))
+    assert pruned.manage("shell", "--verbosity", "0", "--command", code).stdout.split() == [first]
+    assert stored(pruned) == listed(pruned) == {second, third, *newest}
+    ((report,),) = pruned.fetch("SELECT report FROM backups_operation WHERE kind = 'prune'")
+    assert (json.loads(report)["removed"], json.loads(report)["kept"]) == ([first], 4)
+
+
 def test_dry_run_names_the_rule_that_keeps_each_and_touches_nothing(pruned: WarmSite) -> None:
     first, second, third, fourth = make(pruned, 4)
     (manual,) = make(pruned, 1, trigger="manual")
