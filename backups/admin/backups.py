@@ -194,7 +194,9 @@ class BackupAdmin(admin.ModelAdmin):
             return refused(request, error, place=ADMIN)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """A note has a few lines."""
+        """A note has a few lines. What is changed is judged by what was shown: somebody may have pinned it since."""
+        if db_field.name in ("note", "pinned"):
+            kwargs["show_hidden_initial"] = True
         if db_field.name == "note":
             kwargs["widget"] = Textarea(attrs={"rows": 3, "class": "vLargeTextField"})
         return super().formfield_for_dbfield(db_field, request, **kwargs)

@@ -81,6 +81,11 @@ def names_in(response: HttpResponseBase) -> list[str]:
     return re.findall(r'<th class="field-created_at"><a href="/admin/backups/backup/archives/([^/]+)/', response.content.decode())  # type: ignore[attr-defined]
 
 
+def hidden_in(response: HttpResponseBase) -> dict[str, str]:
+    """What the form sends with what a person types: how it was when it was shown."""
+    return dict(re.findall(r'<input type="hidden" name="(initial-[^"]+)" value="([^"]*)"', response.content.decode()))  # type: ignore[attr-defined]
+
+
 def messages_of(response: HttpResponseBase) -> list[str]:
     """What the page says above everything."""
     return [str(message) for message in response.context["messages"]]  # type: ignore[attr-defined]
@@ -434,9 +439,21 @@ def test_a_note_and_a_pin_are_written_and_nothing_else_is(log_in: LogIn, store: 
     assert "Note" in str(LogEntry.objects.get().get_change_message())
 
 
+def test_a_form_that_was_open_for_a_while_takes_back_nothing_of_what_others_did(log_in: LogIn, store: Path, settings: Settings) -> None:
+    name = archive_placed(store, note="old")
+    browser = log_in("change")
+    shown = hidden_in(browser.get(f"{LIST}archives/{name}/"))
+    Backup.objects.filter(name=name).update(pinned=True)
+    assert browser.post(f"{LIST}archives/{name}/", {**shown, "note": "the good one"}).status_code == 302
+    row = Backup.objects.get(name=name)
+    assert (row.note, row.pinned) == ("the good one", True)
+    assert audited(settings) == [("bo", "note", name)]
+
+
 def test_a_form_that_changes_nothing_writes_nothing_down(log_in: LogIn, store: Path, settings: Settings) -> None:
     name = archive_placed(store, note="old")
-    log_in("change").post(f"{LIST}archives/{name}/", {"note": "old"})
+    browser = log_in("change")
+    browser.post(f"{LIST}archives/{name}/", {"note": "old", **hidden_in(browser.get(f"{LIST}archives/{name}/"))})
     assert not (Path(settings.BACKUPS_STATE_DIR) / "audit.log").exists()
 
 
