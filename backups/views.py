@@ -8,15 +8,13 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, HttpResponseRedirect, JsonResponse
 from django.template.loader import render_to_string
-from django.urls import NoReverseMatch, reverse
-from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
@@ -31,41 +29,16 @@ from backups.links import (
     progress_operation_of,
 )
 from backups.metrics import CONTENT_TYPE, metrics_text
-from backups.preflight import size_human
+from backups.operation_words import checked_sentences, watched_words, ways_on
 from backups.services.health import Health, backup_health, backup_ready
-from backups.storage import is_archive_name
 from backups.watch import Watched, cancel_request, watch_read
 
-__all__ = [
-    "KINDS",
-    "Way",
-    "alive",
-    "cancel",
-    "duration_human",
-    "health",
-    "metrics",
-    "progress",
-    "progress_data",
-    "ready",
-    "watched_words",
-    "ways_on",
-]
+__all__ = ["alive", "cancel", "health", "metrics", "progress", "progress_data", "ready"]
 
 View = Callable[..., HttpResponse]
 
 # Headers by which a proxy says that it stands between: then the address of the caller is the proxy's.
 PROXY_HEADERS = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via")
-KINDS = {
-    "create": "Backup",
-    "restore": "Restore",
-    "preview": "Preview",
-    "undo": "Undo",
-    "verify": "Verification",
-    "prune": "Pruning",
-    "upload": "Upload",
-    "delete": "Deletion",
-    "reconcile": "Look at the store",
-}
 
 
 # --- for monitors -----------------------------------------------------------------------------------------------------
@@ -177,7 +150,7 @@ def progress(request: HttpRequest, token: str) -> HttpResponse:
     context = {
         "watched": watched,
         **watched_words(watched),
-        "checked": _checked(watched),
+        "checked": checked_sentences(watched.kind, watched.status, watched.report),
         "cancel": _cancel_path(request, watched),
         "ways": ways,
     }
@@ -250,93 +223,6 @@ def _go_on(request: HttpRequest, path: str) -> HttpResponse:
     response = _unstored(HttpResponse(status=204))
     response.headers["HX-Redirect"] = path
     return response
-
-
-def watched_words(watched: Watched) -> dict[str, str]:
-    """An operation in words: ``title``, and of the stage ``amount``, ``rate`` and ``left``; ``duration`` of it all. Some may be empty."""
-    amount = rate = left = ""
-    if watched.done:
-        amount = f"{size_human(watched.done)} of {size_human(watched.total)}" if watched.total else size_human(watched.done)
-    if watched.rate and not watched.is_finished:
-        rate = f"{size_human(watched.rate)}/s"
-        if watched.total and watched.total > watched.done:
-            left = f"about {duration_human(timedelta(seconds=(watched.total - watched.done) / watched.rate))} left in this stage"
-    began, ended = watched.started_at or watched.created_at, watched.ended_at or timezone.now()
-    title = KINDS.get(watched.kind, watched.kind.capitalize())
-    return {"title": title, "amount": amount, "rate": rate, "left": left, "duration": duration_human(ended - began) if began else ""}
-
-
-def duration_human(spent: timedelta) -> str:
-    """A time for people: ``less than a second``, ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    seconds = max(0, round(spent.total_seconds()))
-    if not seconds:
-        return "less than a second"
-    hours, minutes = seconds // 3600, seconds // 60 % 60
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
-
-
-def _checked(watched: Watched) -> list[str]:
-    """What a restore or an undo that is done has proven, in sentences; of others nothing."""
-    report = watched.report
-    if watched.status != "done" or "milliseconds_closed" not in report:
-        return []
-    rows, migrated = report.get("rows_after", {}), len(report.get("migrated", ()))
-    sentences = []
-    if watched.kind == "restore":
-        sentences.append("Every byte of the archive was read, and its hash compared, before anything changed.")
-    sentences.append(f"The rows of every table were counted: {sum(rows.values()):,} in {len(rows)} tables.")
-    if migrated:
-        sentences.append(f"{migrated} migration{'s' if migrated > 1 else ''} brought the data up to this version.")
-    else:
-        sentences.append("The data needed no migration.")
-    sentences.append(f"The site was closed for {report['milliseconds_closed']:.0f} ms.")
-    return sentences
-
-
-@dataclass(frozen=True)
-class Way:
-    """A page to go on to: what its link says, and its path."""
-
-    words: str
-    path: str
-
-
-def ways_on(watched: Watched, place: str, *, is_logged_in: bool = False) -> list[Way]:
-    """Where an operation leads that is over, the likeliest first; ``place`` is admin or site. Only pages that the site has.
-
-    The pages ask for a login themselves: after a restore everybody has to log in again, which ``is_logged_in`` has done.
-    """
-    if not watched.is_finished:
-        return []
-    archive = watched.archive if is_archive_name(watched.archive) else ""
-    is_done = watched.status == "done"
-    ways = []
-    if watched.kind in ("restore", "undo"):
-        words = "See the result" if is_logged_in else "Log in again to see the result"
-        if watched.report.get("undo_until"):
-            words += ", or to undo it"
-        ways.append((words if is_done else "See what happened", "result", [watched.operation]))
-    elif watched.kind == "preview":
-        ways.append(("See the preview" if is_done else "See what to do", "preview", [watched.operation]))
-    elif watched.kind == "upload" and is_done and archive:
-        ways.append(("Preview what restoring it would change", "restore", [archive]))
-    elif watched.kind == "upload":
-        ways.append(("Upload again", "upload", []))
-    elif watched.kind == "create" and is_done and archive:
-        ways.append(("Download it", "archive", [archive]))
-    elif watched.kind == "verify" and archive:
-        ways.append(("Look at the archive", "archive", [archive]))
-    ways.append(("See all backups", "backup_changelist", []) if place == "admin" else ("See all archives", "choose", []))
-    prefix = "backups:site-" if place == "site" else "admin:backups_"
-    return [Way(words, path) for words, name, args in ways if (path := _path(prefix + name, args))]
-
-
-def _path(name: str, args: list[str]) -> str:
-    """The path of a page; empty where the site has not mounted it."""
-    try:
-        return reverse(name, args=args)
-    except NoReverseMatch:
-        return ""
 
 
 def _link_refused(error: LinkInvalid) -> HttpResponse:

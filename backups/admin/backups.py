@@ -42,6 +42,7 @@ from backups.services.kept import kept_current, kept_usable
 from backups.services.standing import standing
 from backups.storage import is_archive_name
 from backups.tasks import task_request
+from backups.times import ago
 
 __all__ = ["BackupAdmin"]
 
@@ -214,7 +215,7 @@ class BackupAdmin(admin.ModelAdmin):
     def made(self, backup: Backup) -> str:
         """When, and how long ago."""
         local = timezone.localtime(backup.created_at)
-        return f"{local:%Y-%m-%d %H:%M:%S} ({local.tzname()}), {cells.age(backup)}"
+        return f"{local:%Y-%m-%d %H:%M:%S} ({local.tzname()}), {ago(backup.created_at)}"
 
     @admin.display(description="why")
     def reason(self, backup: Backup) -> str:

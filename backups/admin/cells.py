@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 
 from django.contrib import admin
-from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.timesince import timesince
 
 from backups.models import Backup
 from backups.origin import ENGINES, why_made
 from backups.preflight import size_human
 from backups.services.keeping import Kept
+from backups.times import ago, local_minute
 
 __all__ = [
-    "age",
     "buttons",
     "contents",
     "contents_at_length",
-    "contents_words",
     "engine_words",
     "kept",
     "kept_at_length",
@@ -37,21 +33,10 @@ __all__ = [
 MOST = 80
 
 
-def age(backup: Backup) -> str:
-    """How long ago it was made, in one word: ``3 hours ago``."""
-    spent = timezone.now() - backup.created_at
-    if spent.total_seconds() < 0:
-        return "in the future"
-    return "just now" if spent.total_seconds() < 60 else f"{timesince(backup.created_at, depth=1)} ago"
-
-
 def when(backup: Backup) -> SafeString:
     """When it was made, by the reader's clock, and how long ago."""
-    local = timezone.localtime(backup.created_at)
-    return _lines(
-        format_html('<time datetime="{}">{}</time>', backup.created_at.isoformat(), f"{local:%Y-%m-%d %H:%M}"),
-        age(backup),
-    )
+    at = format_html('<time datetime="{}">{}</time>', backup.created_at.isoformat(), local_minute(backup.created_at))
+    return _lines(at, ago(backup.created_at))
 
 
 @admin.display(description="why")
@@ -73,7 +58,7 @@ def engine_words(backup: Backup) -> str:
     return f"{ENGINES.get(backup.vendor, backup.vendor)} {backup.server_version.split(' ')[0]}".strip()
 
 
-def contents_words(backup: Backup) -> str:
+def _contents_words(backup: Backup) -> str:
     """Rows and uploads: ``13,540 rows, 157 uploads``."""
     if not backup.has_uploads:
         return f"{backup.row_count:,} rows, no uploads"
@@ -83,14 +68,14 @@ def contents_words(backup: Backup) -> str:
 @admin.display(description="contents")
 def contents(backup: Backup) -> SafeString:
     """What is in it, and of which database."""
-    rows, uploads = contents_words(backup).rsplit(", ", 1)
+    rows, uploads = _contents_words(backup).rsplit(", ", 1)
     missing = f"{backup.missing_uploads:,} files missing" if backup.missing_uploads else ""
     return _lines(rows, uploads, missing, engine_words(backup))
 
 
 def contents_at_length(backup: Backup) -> SafeString:
     """The same with the bytes of the uploads, and what is missing in them."""
-    lines = [contents_words(backup)]
+    lines = [_contents_words(backup)]
     if backup.has_uploads:
         lines[0] += f" ({size_human(backup.upload_bytes)})"
     if backup.missing_uploads:
@@ -101,7 +86,7 @@ def contents_at_length(backup: Backup) -> SafeString:
 @admin.display(description="verified")
 def verified(backup: Backup) -> SafeString:
     """What the last verification found, with a sign and in words."""
-    at = _local(backup.verified_at) if backup.verified_at else ""
+    at = local_minute(backup.verified_at) if backup.verified_at else ""
     if backup.problem:
         return _lines(_sign("bad", "✕", "damaged"), _short(backup.problem))
     if not at:
@@ -113,7 +98,7 @@ def verified_at_length(backup: Backup) -> SafeString:
     """The whole outcome, and whose signature it bears."""
     cell = verified(backup)
     if backup.problem:
-        before = f"It was right on {_local(backup.verified_at)}." if backup.verified_at else ""
+        before = f"It was right on {local_minute(backup.verified_at)}." if backup.verified_at else ""
         cell = _lines(_sign("bad", "✕", "damaged"), backup.problem, before)
     return format_html("{}{}", cell, format_html('<div class="quiet">{}</div>', SIGNATURES.get(backup.signature, "")))
 
@@ -138,7 +123,7 @@ def note(backup: Backup) -> str:
 
 def buttons(backup: Backup, *, download: str, restore: str) -> SafeString:
     """The buttons of a row; each for the path that it leads to, none for an empty one. A download is posted: see the list's template."""
-    name = f"{timezone.localtime(backup.created_at):%Y-%m-%d %H:%M}"
+    name = local_minute(backup.created_at)
     shown = []
     if download:
         shown.append(
@@ -177,10 +162,6 @@ def _sign(kind: str, sign: str, words: str) -> SafeString:
 def _short(text: str) -> str:
     line = " ".join(text.split())
     return line if len(line) <= MOST else f"{line[: MOST - 1]}…"
-
-
-def _local(moment: datetime) -> str:
-    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M}"
 
 
 def _lines(first: str, *others: str) -> SafeString:

@@ -18,10 +18,11 @@ from django.utils.safestring import SafeString
 from backups.admin.filters import TimeFilter
 from backups.admin.lists import CountedOnce
 from backups.models import Operation
+from backups.operation_words import KINDS, kind_word
 from backups.pages.place import ADMIN
 from backups.pages.reader import in_readers_zone
 from backups.storage import is_archive_name
-from backups.views import KINDS, duration_human
+from backups.times import duration_human
 
 __all__ = ["OperationAdmin"]
 
@@ -141,7 +142,7 @@ class OperationAdmin(admin.ModelAdmin):
 
 @admin.display(description="what", ordering="kind")
 def _kind(operation: Operation) -> str:
-    return KINDS.get(operation.kind, operation.kind)
+    return kind_word(operation.kind)
 
 
 @admin.display(description="outcome", ordering="status")

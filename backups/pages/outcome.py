@@ -9,8 +9,8 @@ from django.http import HttpRequest, HttpResponseRedirect
 
 from backups.journal import Journal, journal_find
 from backups.links import progress_link
+from backups.operation_words import kind_word
 from backups.pages.place import Place
-from backups.views import KINDS
 
 __all__ = ["ended_within", "outcome_answered"]
 
@@ -42,5 +42,5 @@ def outcome_answered(request: HttpRequest, journal: Journal, *, place: Place, ba
     if ended.status == "done":
         messages.success(request, done)
     else:
-        messages.error(request, f"{KINDS.get(ended.kind, ended.kind.capitalize())}: {ended.status}. {ended.error}")
+        messages.error(request, f"{kind_word(ended.kind)}: {ended.status}. {ended.error}")
     return HttpResponseRedirect(back)

@@ -18,7 +18,7 @@ from django.views.decorators.cache import never_cache
 
 from backups.exceptions import BackupError
 
-__all__ = ["ADMIN", "SITE", "Place", "account_of", "may", "page_path", "refused", "way_back"]
+__all__ = ["ADMIN", "SITE", "Place", "View", "account_of", "may", "page_path", "refused", "way_back"]
 
 View = Callable[..., HttpResponseBase]
 

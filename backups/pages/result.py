@@ -17,13 +17,14 @@ from django.views.decorators.http import require_safe
 from backups.journal import Journal, journal_find
 from backups.links import progress_link
 from backups.models import Backup, Operation
+from backups.operation_words import checked_sentences, kind_word
 from backups.pages.allowed import restore_offered
 from backups.pages.place import Place, may, page_path
 from backups.pages.row_counts import row_counts
 from backups.pages.undo import undo_available
 from backups.preflight import size_human
 from backups.storage import is_archive_name
-from backups.views import KINDS, duration_human
+from backups.times import duration_human
 
 __all__ = ["urls"]
 
@@ -86,7 +87,7 @@ def result(request: HttpRequest, *, operation: str, place: Place) -> HttpRespons
         "icon": {"done": "good", "failed": "bad", "recovered": "warning"}.get(journal.status, "busy"),
         "progress": "" if journal.is_finished else progress_link(journal.id, place=place.name),
         "counts": _counts(journal),
-        "checked": _checked(journal),
+        "checked": checked_sentences(journal.kind, journal.status, journal.report),
         "facts": _facts(journal),
         "seconds": _seconds(journal),
         "is_replaced": journal.kind in ("restore", "undo"),
@@ -117,7 +118,7 @@ def _from_history(operation: str) -> Journal | None:
 
 
 def _title(journal: Journal) -> str:
-    return "Undo of an undo" if journal.report.get("is_redo") else KINDS.get(journal.kind, journal.kind.capitalize())
+    return "Undo of an undo" if journal.report.get("is_redo") else kind_word(journal.kind)
 
 
 def _outcome(journal: Journal) -> str:
@@ -140,27 +141,6 @@ def _seconds(journal: Journal) -> list[tuple[str, float]]:
     words = {**STAGES, "shadow": "Making ready what was kept"} if journal.kind == "undo" else STAGES
     known = [stage for stage in STAGES if stage in seconds]
     return [(words.get(stage, stage), seconds[stage]) for stage in [*known, *sorted(seconds.keys() - STAGES.keys())]]
-
-
-def _checked(journal: Journal) -> list[str]:
-    """What was proven before the new data went live, in sentences; only for what came to a good end."""
-    report = journal.report
-    if journal.status != "done" or "rows_after" not in report:
-        return []
-    rows, tables = sum(report["rows_after"].values()), len(report["rows_after"])
-    migrated = report.get("migrated", [])
-    checked = [
-        f"Migrations that were run: {', '.join(migrated)}." if migrated else "No migration had to be run.",
-        f"{rows:,} rows in {tables} tables went live.",
-        f"The site was closed for {report['milliseconds_closed']:,.0f} ms.",
-    ]
-    if journal.kind == "restore":
-        checked[:0] = [
-            "Every byte of the archive was read, and each SHA-256 was right.",
-            "Each table of the new database had exactly the rows that the archive's manifest counts, before it went live.",
-            "Every model of this version could be read in it, and Django's own checks passed.",
-        ]
-    return checked
 
 
 def _facts(journal: Journal) -> list[Fact]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import wraps
@@ -16,13 +15,12 @@ from django.views.decorators.http import require_safe
 from backups.exceptions import BackupError
 from backups.journal import Journal, journal_load_all
 from backups.links import cancel_link, progress_link
-from backups.pages.place import Place, may, page_path
-from backups.views import KINDS, Way, duration_human, watched_words, ways_on
+from backups.operation_words import Way, kind_word, watched_words, ways_on
+from backups.pages.place import Place, View, may, page_path
+from backups.times import duration_human
 from backups.watch import Watched, watch_read
 
 __all__ = ["AtWork", "running_context", "urls"]
-
-View = Callable[..., HttpResponseBase]
 
 # Whoever may begin an operation may end it.
 RIGHTS = {
@@ -132,4 +130,4 @@ def _ended(journals: list[Journal], place: Place) -> Ended | None:
     began = watched.started_at or watched.created_at or until
     # The list itself is where they are told of.
     ways = [way for way in ways_on(watched, place.name, is_logged_in=True) if way.path != place.url("backup_changelist")]
-    return Ended(last, KINDS.get(last.kind, last.kind.capitalize()), duration_human(until - began), ways)
+    return Ended(last, kind_word(last.kind), duration_human(until - began), ways)

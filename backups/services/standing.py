@@ -7,12 +7,11 @@ little. It never raises: what cannot be looked at is told.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from django.db import DatabaseError, connections
 from django.utils import timezone
-from django.utils.timesince import timesince
 
 from backups.exceptions import reason_of
 from backups.gate import gate_read
@@ -29,13 +28,13 @@ from backups.services.health import (
     schedule_health,
 )
 from backups.services.schedule import ATTEMPTS
+from backups.times import ago, local_minute, span_human
 
 __all__ = ["Line", "Standing", "standing"]
 
 Level = Literal["green", "amber", "red"]
 Icon = Literal["good", "warning", "bad", "clock", "undo", "busy"]
 
-MINUTE = timedelta(minutes=1)
 HEADLINES: dict[Level, str] = {
     "green": "The backups are in order.",
     "amber": "The backups need a look.",
@@ -147,11 +146,11 @@ def _tell_last(found: Standing, health: Health) -> None:
     last = health.last_backup
     if last is None:
         return
-    verified = f"verified {_ago(last.verified_at, health.checked_at)}" if last.verified_at else "not verified here"
+    verified = f"verified {ago(last.verified_at, health.checked_at)}" if last.verified_at else "not verified here"
     found.lines.append(
         Line(
             "good" if last.verified_at else "clock",
-            f"Last good backup: {_ago(last.made_at, health.checked_at)} ({_local(last.made_at)}), {verified}.",
+            f"Last good backup: {ago(last.made_at, health.checked_at)} ({local_minute(last.made_at)}), {verified}.",
         )
     )
 
@@ -160,27 +159,12 @@ def _tell_next(found: Standing, health: Health) -> None:
     due: list[datetime] = [schedule.next_due_at for schedule in health.schedules or () if schedule.next_due_at]
     if due:
         found.next_run = min(due)
-        late = found.next_run <= health.checked_at
-        found.lines.append(
-            Line("clock", f"Next backup: {'now' if late else f'in {_span(health.checked_at, found.next_run)}'} ({_local(found.next_run)}).")
-        )
+        soon = "now" if found.next_run <= health.checked_at else f"in {span_human(health.checked_at, found.next_run)}"
+        found.lines.append(Line("clock", f"Next backup: {soon} ({local_minute(found.next_run)})."))
 
 
 def _tell_undo(found: Standing, health: Health) -> None:
     until = datetime.fromisoformat(health.kept["until"]) if health.kept else None
     if until is not None and until > health.checked_at:
         found.undo_until = until
-        found.lines.append(Line("undo", f"The last {health.kept['kind']} can be undone until {_local(until)}."))
-
-
-def _ago(moment: datetime, now: datetime) -> str:
-    return "just now" if now - moment < MINUTE else f"{_span(moment, now)} ago"
-
-
-def _span(start: datetime, end: datetime) -> str:
-    """The time between the two in one unit: ``3 hours``."""
-    return "less than a minute" if end - start < MINUTE else timesince(start, end, depth=1).replace("\xa0", " ")
-
-
-def _local(moment: datetime) -> str:
-    return f"{timezone.localtime(moment):%Y-%m-%d %H:%M}"
+        found.lines.append(Line("undo", f"The last {health.kept['kind']} can be undone until {local_minute(until)}."))

@@ -8,14 +8,12 @@ from __future__ import annotations
 import html
 import re
 import threading
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
-from django.utils import timezone
 from pytest_django import Settings
 
 from backups.conf import conf
@@ -24,7 +22,6 @@ from backups.links import progress_operation_of
 from backups.models import Backup
 from backups.pages.place import ADMIN, SITE, Place
 from backups.services.create import backup_create
-from backups.templatetags.ages import age
 from backups.tests.restoring import *  # noqa: F403 - its fixtures, too
 from backups.tests.restoring import NAME, PASSWORD, PLACES, SITE_NAME, acts, archived, person, post, previewed, text_of, waiting
 
@@ -355,18 +352,6 @@ def test_without_a_name_of_its_own_the_sites_host_is_typed(ann: Client, busy_wor
     assert "type the site's name: testserver" in text_of(ann.get(path))
     post(ann, path, uploads="skip", site_name="testserver", password=PASSWORD)
     assert len(waiting("restore")) == 1
-
-
-@pytest.mark.parametrize(
-    ("spent", "said"),
-    [
-        (timedelta(seconds=59), "just now"),
-        (timedelta(seconds=-5), "just now"),
-        (timedelta(hours=3, minutes=7), "3\xa0hours ago"),
-    ],
-)
-def test_ages_are_told_by_their_greatest_unit(spent: timedelta, said: str) -> None:
-    assert age(timezone.now() - spent) == said
 
 
 # --- switched off ---------------------------------------------------------------------------------------------------------
