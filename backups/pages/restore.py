@@ -84,16 +84,17 @@ def restore(request: HttpRequest, *, archive: str, place: Place) -> HttpResponse
         "backup": backup,
         "error": error,
         "uploads": uploads,
-        "previous": None if error else _previous(request, backup),
+        "previous": "" if error else _previous(request, backup, place),
         "undo_hours": conf.undo_hours,
     }
     return render(request, "backups/restore.html", {**place.context(request), **context}, status=409 if error else 200)
 
 
-def _previous(request: HttpRequest, backup: Backup) -> Journal | None:
-    """The last preview of the archive that the asking user made, while it still counts."""
+def _previous(request: HttpRequest, backup: Backup, place: Place) -> str:
+    """The path of the last preview of the archive that the asking user made, while it still counts; empty without one."""
     found = [journal for journal in journal_load_all() if journal.kind == "preview" and journal.archive == backup.name]
-    return next((journal for journal in reversed(found) if journal.status == "done" and not _stale(request, journal)), None)
+    counting = (journal for journal in reversed(found) if journal.status == "done" and not _stale(request, journal))
+    return next((place.url("preview", journal.id) for journal in counting), "")
 
 
 # --- the preview ----------------------------------------------------------------------------------------------------------

@@ -92,10 +92,15 @@ def result(request: HttpRequest, *, operation: str, place: Place) -> HttpRespons
         "seconds": _seconds(journal),
         "is_replaced": journal.kind in ("restore", "undo"),
         "undo_until": datetime.fromisoformat(undoable.kept["until"]) if undoable and undoable.id == journal.id else None,
-        "archive_row": Backup.objects.filter(name=journal.archive).first() if is_archive_name(journal.archive) else None,
-        "may_restore": restore_offered(request),
+        "undo": place.url("undo"),
+        "restore": place.url("restore", journal.archive) if restore_offered(request) and _is_listed(journal) else "",
     }
     return render(request, "backups/result.html", {**place.context(request), **context})
+
+
+def _is_listed(journal: Journal) -> bool:
+    """Whether there is an archive of the operation still to restore from."""
+    return journal.kind != "delete" and is_archive_name(journal.archive) and Backup.objects.filter(name=journal.archive).exists()
 
 
 def _from_history(operation: str) -> Journal | None:

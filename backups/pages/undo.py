@@ -15,7 +15,7 @@ from backups.links import progress_link
 from backups.pages.acts import act_record, asker
 from backups.pages.allowed import confirmation_name, is_confirmation, restore_only
 from backups.pages.confirm import password_asked
-from backups.pages.place import Place, page_path
+from backups.pages.place import SITE, Place, page_path
 from backups.pages.row_counts import model_counts, row_counts
 from backups.services.kept import kept_current, kept_usable
 from backups.services.undo import undo_preview
@@ -43,7 +43,9 @@ def undo(request: HttpRequest, *, place: Place) -> HttpResponse:
     """What has changed since the restore; with POST, the site's name and the password, begin."""
     kept = undo_available()
     if kept is None:
-        return render(request, "backups/undo_none.html", {**place.context(request), "title": "There is nothing to undo"}, status=404)
+        choose = place.url("choose" if place is SITE else "backup_changelist")
+        context = {"title": "There is nothing to undo", "choose": choose}
+        return render(request, "backups/undo_none.html", {**place.context(request), **context}, status=404)
     if (under_way := _under_way(kept)) is not None:
         return HttpResponseRedirect(progress_link(under_way.id, may_cancel=True, place=place.name))
     name, typed = confirmation_name(request), request.POST.get("site_name", "")
