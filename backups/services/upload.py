@@ -366,6 +366,9 @@ def _import_opened(path: str) -> tuple[BinaryIO, str]:
         )
     try:
         base = root.resolve(strict=True)
+        # Before anything is looked up: whether there is such a file outside, nobody is told.
+        if not any(Path(os.path.abspath(root / path)).is_relative_to(folder) for folder in (os.path.abspath(root), base)):  # noqa: PTH100
+            raise ValueError("It lies outside.")
         inside = (base / path).resolve(strict=True).relative_to(base)
         with _folder_of(base, inside) as folder:
             descriptor = os.open(inside.name, FILE, dir_fd=folder)

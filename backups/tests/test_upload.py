@@ -340,6 +340,16 @@ def test_nothing_else_can_be_reached_by_a_path(imports: Path, archive: Path, pat
     assert not Backup.objects.exists()
 
 
+@pytest.mark.parametrize("shape", ["{}", "../{.name}"])
+def test_nobody_learns_by_a_path_which_files_there_are_outside(imports: Path, archive: Path, shape: str) -> None:
+    said = set()
+    for there_or_not in (archive, archive.with_name("absent.zip")):
+        with pytest.raises(ArchiveNotFound) as refusal:
+            backup_upload(path=shape.format(there_or_not))
+        said.add(str(refusal.value).replace(there_or_not.name, "NAME"))
+    assert len(said) == 1
+
+
 def test_a_damaged_file_of_the_import_folder_is_refused_and_stays(imports: Path) -> None:
     (imports / "bad.zip").write_bytes(b"no archive")
     with pytest.raises(ArchiveRejected, match=r"bad\.zip") as refusal:
