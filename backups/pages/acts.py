@@ -39,7 +39,8 @@ def act_record(request: HttpRequest, action: str, *, archive: str = "", operatio
         object_id=str(row.pk) if row else None,
         object_repr=(archive or f"operation {operation[:8]}" if archive or operation else "backups")[:200],
         action_flag=FLAGS.get(action, CHANGE),
-        change_message=about,
+        # PostgreSQL takes no NUL, and the name of a file may come with one.
+        change_message=about.replace("\0", ""),
     )
 
 

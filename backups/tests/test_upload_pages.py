@@ -547,6 +547,12 @@ def test_without_a_folder_there_is_no_way_from_the_server(ann: Browser, settings
 # --- the page ------------------------------------------------------------------------------------------------------------------------
 
 
+def test_a_name_that_a_database_cannot_hold_stops_nothing(ann: Browser) -> None:
+    ann.start("a\0b.zip", 10)
+    assert [upload.name for upload in uploads_of("ann")] == ["ab.zip"]
+    assert LogEntry.objects.get().change_message == "Upload: ab.zip, 10 bytes, begins or goes on"
+
+
 def test_the_page_shows_hostile_names_as_text(ann: Browser) -> None:
     ann.start("<script>alert(1)</script>‮.zip", 10)
     ann.start('"><img src=x>.zip', 10)
