@@ -165,9 +165,9 @@ def backup_health() -> Health:
 
 @dataclass(frozen=True)
 class _Rows:
-    """What the database says: of each archive when it was verified and what was wrong, and the enabled schedules."""
+    """What the database says: of each archive when it was verified, what was wrong, and whether it was brought; the schedules that are on."""
 
-    archives: dict[str, tuple[datetime | None, str]] = field(default_factory=dict)
+    archives: dict[str, tuple[datetime | None, str, bool]] = field(default_factory=dict)
     schedules: list[ScheduleHealth] | None = None
 
 
@@ -186,7 +186,8 @@ def _noted() -> _Rows:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         raise _Incomplete(f"it lacks {', '.join(missing[:3])}{more}.")
     try:
-        archives = {name: (at, problem) for name, at, problem in Backup.objects.values_list("name", "verified_at", "problem")}
+        known = Backup.objects.values_list("name", "verified_at", "problem", "is_uploaded")
+        archives = {name: (at, problem, is_uploaded) for name, at, problem, is_uploaded in known}
         return _Rows(archives, [schedule_health(schedule) for schedule in BackupSchedule.objects.filter(enabled=True)])
     except DatabaseError as error:
         raise _Incomplete(reason_of(error)) from error
@@ -280,7 +281,10 @@ def _look_at_database(health: Health, noted: Future[_Rows] | None) -> _Rows:
 
 
 def _look_at_store(health: Health, stored: Future[list[str]], rows: _Rows) -> None:
-    """The newest archive that no verification found bad: it was verified when it was made, and its name says when that was."""
+    """The newest archive that no verification found bad: it was verified when it was made, and its name says when that was.
+
+    What was brought here counts only where the site has made none itself: it would hide that no other is made.
+    """
     try:
         names = stored.result(timeout=STORE_SECONDS)
     except Exception as error:
@@ -288,17 +292,18 @@ def _look_at_store(health: Health, stored: Future[list[str]], rows: _Rows) -> No
         return
     archives = [name for name in sorted(names) if _made_at(name)]
     health.archives = len(archives)
-    good = []
+    good, brought = [], []
     for name in archives:
-        verified_at, problem = rows.archives.get(name, (None, ""))
+        verified_at, problem, is_uploaded = rows.archives.get(name, (None, "", False))
         made_at = _made_at(name) or health.checked_at
         if made_at > health.checked_at + CLOCKS_DIFFER:
             # Made while the clock was ahead. As the newest it would hide for months that no other is made.
             continue
         if not problem:
-            good.append(LastBackup(name, made_at, verified_at))
+            (brought if is_uploaded else good).append(LastBackup(name, made_at, verified_at))
         elif name == archives[-1]:
             health.problems.append(f"The newest archive {name} is not good: {problem}")
+    good = good or brought
     health.last_backup = good[-1] if good else None
     health.verified_at = max((backup.verified_at for backup in good if backup.verified_at), default=None)
 

@@ -99,9 +99,10 @@ def standing() -> Standing:
 def _look_at_rows(health: Health) -> None:
     """What the catalogue and the schedules say; the health page asks the store itself, and so is right where they differ."""
     try:
-        rows = Backup.objects.order_by("-created_at", "-name").values_list("name", "created_at", "verified_at", "problem")
+        order = ("-created_at", "-name")
+        rows = Backup.objects.order_by(*order).values_list("name", "created_at", "verified_at", "problem")
         newest = rows.first()
-        good = rows.filter(problem="", created_at__lte=health.checked_at + CLOCKS_DIFFER).first()
+        good = rows.filter(problem="", created_at__lte=health.checked_at + CLOCKS_DIFFER).order_by("is_uploaded", *order).first()
         health.schedules = [schedule_health(schedule) for schedule in BackupSchedule.objects.filter(enabled=True)]
     except DatabaseError as error:
         connections.close_all()

@@ -43,11 +43,11 @@ def stored(settings: Settings, *names: str) -> None:
         Path(settings.STORAGES["backups"]["OPTIONS"]["location"], name).write_bytes(b"not opened")
 
 
-def row(name: str, *, problem: str = "", verified_at: datetime | None = None) -> None:
+def row(name: str, *, problem: str = "", verified_at: datetime | None = None, is_uploaded: bool = False) -> None:
     """The catalogue's row of one archive."""
     Backup.objects.create(
         name=name, archive_id=name[-12:-4], created_at=NOW, trigger="manual", size=1, vendor="x", row_count=1, has_uploads=True,
-        problem=problem, verified_at=verified_at,
+        problem=problem, verified_at=verified_at, is_uploaded=is_uploaded,
     )  # fmt: skip
 
 
@@ -103,6 +103,14 @@ def test_the_newest_backup_must_not_be_older_than_the_threshold(settings: Settin
     health = backup_health()
     assert health.is_healthy == is_healthy
     assert health.problems == ([] if is_healthy else ["The last good backup is 3 hours old, more than 2."])
+
+
+@pytest.mark.usefixtures("well")
+def test_an_archive_that_was_brought_does_not_hide_that_none_is_made(settings: Settings) -> None:
+    stored(settings, name_of(1, "0badcafe"))
+    row(name_of(1, "0badcafe"), verified_at=NOW, is_uploaded=True)
+    settings.BACKUPS_MAX_AGE_HOURS = 2
+    assert backup_health().problems == ["The last good backup is 3 hours old, more than 2."]
 
 
 @pytest.mark.usefixtures("well")

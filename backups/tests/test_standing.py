@@ -65,6 +65,14 @@ def told(found: Standing, icon: str) -> list[str]:
 # --- what each state is -------------------------------------------------------------------------------------------------
 
 
+def test_an_archive_that_was_brought_does_not_hide_that_none_is_made() -> None:
+    Backup.objects.all().delete()
+    made(1, is_uploaded=True, verified_at=timezone.now())
+    assert standing().last_backup, "the site has none of its own, and so it is better than none"
+    made(50)
+    assert told(standing(), "bad") == ["The last good backup is 50 hours old, more than 26."]
+
+
 def test_all_is_well() -> None:
     found = standing()
     assert (found.level, found.headline, found.icon) == ("green", "The backups are in order.", "good")
