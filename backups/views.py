@@ -165,12 +165,16 @@ def progress(request: HttpRequest, token: str) -> HttpResponse:
 
 @require_safe
 def progress_data(request: HttpRequest, token: str) -> HttpResponse:
-    """The same as JSON; times are ISO 8601, sizes bytes, the rate bytes per second."""
+    """The same as JSON; times are ISO 8601, sizes bytes, the rate bytes per second.
+
+    What a preview has found is about people's accounts: it stands on the page of those alone who may restore.
+    """
     try:
         watched = _watched(progress_operation_of(token))
     except LinkInvalid as error:
         return _unstored(JsonResponse({"error": _sentence(error)}, status=_link_status(error)))
-    return _unstored(JsonResponse({**asdict(watched), "finished": watched.is_finished}))
+    report = {} if watched.kind == "preview" else watched.report
+    return _unstored(JsonResponse({**asdict(watched), "report": report, "finished": watched.is_finished}))
 
 
 @csrf_exempt  # The signed link is the right, and it is nowhere but with whom it was given to: no cookie is involved.

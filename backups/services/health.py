@@ -165,7 +165,7 @@ def backup_health() -> Health:
 
 @dataclass(frozen=True)
 class _Rows:
-    """What the database says: of each archive when it was verified, what was wrong, and whether it was brought; the schedules that are on."""
+    """What the database says: of each archive when it was verified, what was wrong, and whether it was brought; the enabled schedules."""
 
     archives: dict[str, tuple[datetime | None, str, bool]] = field(default_factory=dict)
     schedules: list[ScheduleHealth] | None = None

@@ -94,6 +94,16 @@ def test_the_same_as_json(client: Client, journal: Journal, half_done: Progress)
     assert response["Cache-Control"] == "no-store"
 
 
+def test_a_link_does_not_tell_what_a_preview_has_found_of_accounts(client: Client) -> None:
+    journal = Journal(kind="preview", archive="backup_20261122_171350_98b10547.zip", requested_by="ann")
+    started(journal).report = {"administrators": ["ann", "root"], "accounts": [{"username": "root", "sentence": "has another password"}]}
+    journal.end("done")
+    link = progress_link(journal.id)
+    data = client.get(link.rstrip("/") + ".json")
+    assert (data.json()["status"], data.json()["report"]) == ("done", {})
+    assert "root" not in data.content.decode() + client.get(link).content.decode()
+
+
 def test_a_request_says_that_it_waits_and_for_what(client: Client, journal: Journal) -> None:
     other = started(Journal(kind="create"))
     response = client.get(progress_link(journal.id))
