@@ -35,10 +35,10 @@ from backups.pages.allowed import restore_offered
 from backups.pages.place import ADMIN, refused
 from backups.pages.reader import in_readers_zone
 from backups.pages.running import running_context
+from backups.pages.undo import undo_available
 from backups.preflight import size_human
 from backups.services.figures import archives_figures
 from backups.services.keeping import Kept, archives_judged
-from backups.services.kept import kept_current, kept_usable
 from backups.services.standing import standing
 from backups.storage import is_archive_name
 from backups.tasks import task_request
@@ -164,7 +164,7 @@ class BackupAdmin(admin.ModelAdmin):
             "may_look": self.has_change_permission(request),
             "may_download": self.has_download_permission(request),
             "may_restore": self.has_restore_permission(request),
-            "may_undo": self.has_restore_permission(request) and _is_undo_there(),
+            "may_undo": self.has_restore_permission(request) and undo_available() is not None,
         }
 
     # --- the page of one archive --------------------------------------------------------------------------------------
@@ -347,11 +347,6 @@ def _pin_all(request: HttpRequest, queryset: QuerySet[Backup], *, pinned: bool) 
         changed += Backup.objects.filter(name=name).update(pinned=pinned)
     what = "pinned: nobody can delete it, and no rule does" if pinned else "left to the rules now"
     messages.success(request, f"{_count(changed, 'archive')} {what}.")
-
-
-def _is_undo_there() -> bool:
-    kept = kept_current()
-    return kept is not None and kept_usable(kept)
 
 
 def _count(number: int, noun: str) -> str:

@@ -22,6 +22,8 @@ __all__ = [
     "kept",
     "kept_at_length",
     "note",
+    "short",
+    "sign",
     "verified",
     "verified_at_length",
     "when",
@@ -88,10 +90,10 @@ def verified(backup: Backup) -> SafeString:
     """What the last verification found, with a sign and in words."""
     at = local_minute(backup.verified_at) if backup.verified_at else ""
     if backup.problem:
-        return _lines(_sign("bad", "✕", "damaged"), _short(backup.problem))
+        return _lines(sign("bad", "✕", "damaged"), short(backup.problem))
     if not at:
-        return _lines(_sign("quiet", "–", "not verified"))
-    return _lines(_sign("good", "✓", "verified"), at, *_signature(backup))
+        return _lines(sign("quiet", "–", "not verified"))
+    return _lines(sign("good", "✓", "verified"), at, *_signature(backup))
 
 
 def verified_at_length(backup: Backup) -> SafeString:
@@ -99,7 +101,7 @@ def verified_at_length(backup: Backup) -> SafeString:
     cell = verified(backup)
     if backup.problem:
         before = f"It was right on {local_minute(backup.verified_at)}." if backup.verified_at else ""
-        cell = _lines(_sign("bad", "✕", "damaged"), backup.problem, before)
+        cell = _lines(sign("bad", "✕", "damaged"), backup.problem, before)
     return format_html("{}{}", cell, format_html('<div class="quiet">{}</div>', SIGNATURES.get(backup.signature, "")))
 
 
@@ -118,7 +120,7 @@ def kept_at_length(judged: Kept | None) -> SafeString:
 @admin.display(description="note")
 def note(backup: Backup) -> str:
     """The beginning of its note."""
-    return _short(backup.note) or "-"
+    return short(backup.note) or "-"
 
 
 def buttons(backup: Backup, *, download: str, restore: str) -> SafeString:
@@ -155,13 +157,15 @@ def _signature(backup: Backup) -> list[str]:
     return [] if backup.signature in ("", "valid") else [f"signature: {backup.signature}"]
 
 
-def _sign(kind: str, sign: str, words: str) -> SafeString:
-    return format_html('<span class="sign-{}"><span aria-hidden="true">{}</span> {}</span>', kind, sign, words)
+def sign(kind: str, picture: str, words: str) -> SafeString:
+    """Words behind a sign that says the same; ``kind``, its colour, is good, bad or quiet."""
+    return format_html('<span class="sign-{}"><span aria-hidden="true">{}</span> {}</span>', kind, picture, words)
 
 
-def _short(text: str) -> str:
+def short(text: str, *, most: int = MOST) -> str:
+    """The text in one line of ``most`` characters at most."""
     line = " ".join(text.split())
-    return line if len(line) <= MOST else f"{line[: MOST - 1]}…"
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def _lines(first: str, *others: str) -> SafeString:

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from backups.admin import cells
 from backups.admin.filters import TimeFilter
 from backups.admin.lists import CountedOnce
 from backups.models import Operation
@@ -32,6 +33,9 @@ OUTCOMES = {
     "failed": ("bad", "✕", "failed"),
     "recovered": ("quiet", "↺", "interrupted, and settled"),
 }
+
+# Characters of an error in the list: its page has all of it.
+MOST_ERROR = 200
 
 
 class KindFilter(admin.SimpleListFilter):
@@ -147,10 +151,9 @@ def _kind(operation: Operation) -> str:
 
 @admin.display(description="outcome", ordering="status")
 def _outcome(operation: Operation) -> SafeString:
-    kind, sign, words = OUTCOMES.get(operation.status, ("quiet", "–", operation.status))
-    said = format_html('<span class="sign-{}"><span aria-hidden="true">{}</span> {}</span>', kind, sign, words)
-    error = " ".join(operation.error.split())
-    return format_html('{}<div class="quiet">{}</div>', said, error if len(error) <= 200 else f"{error[:199]}…") if error else said
+    said = cells.sign(*OUTCOMES.get(operation.status, ("quiet", "–", operation.status)))
+    error = cells.short(operation.error, most=MOST_ERROR)
+    return format_html('{}<div class="quiet">{}</div>', said, error) if error else said
 
 
 @admin.display(description="took")
