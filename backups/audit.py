@@ -15,7 +15,6 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from backups.conf import conf
 from backups.exceptions import AuditUnwritable
 from backups.files import apply_owner, private_folder, sync_folder
 
-__all__ = ["AuditFault", "audit_check", "audit_record"]
+__all__ = ["audit_check", "audit_record"]
 
 FILE = "audit.log"
 # Characters of one value: a line stays small enough for one write.
@@ -32,13 +31,6 @@ LONGEST = 2000
 TAIL = 64 * 1024
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class AuditFault:
-    """A line of the audit file, by its number from 1, that does not follow the one before it: that one was changed since."""
-
-    line: int
 
 
 def audit_record(action: str, *, who: str, address: str, archive: str = "", operation: str = "", detail: str = "") -> None:
@@ -64,8 +56,8 @@ def audit_record(action: str, *, who: str, address: str, archive: str = "", oper
     logger.info("%s", line.decode().rstrip())
 
 
-def audit_check() -> list[AuditFault]:
-    """The lines before which something was changed, taken out or put in; empty where all is well or nothing was recorded yet.
+def audit_check() -> list[int]:
+    """The numbers, from 1, of the lines before which something was changed, taken out or put in; empty where all is well.
 
     A line that a power cut has left unfinished is none: what follows carries its hash like any other. Raises OSError where the file
     cannot be read.
@@ -78,7 +70,7 @@ def audit_check() -> list[AuditFault]:
     with file:
         for number, line in enumerate(file, 1):
             if not _follows(line, before):
-                faults.append(AuditFault(number))
+                faults.append(number)
             before = line
     return faults
 

@@ -182,7 +182,7 @@ def _check_audit(progress: Progress) -> None:
         progress.warn(f"The audit file cannot be read: {error.strerror}.")
         return
     if faults:
-        progress.warn(f"The audit file was changed before its line {faults[0].line} (docs/admin/BACKUP_AND_RESTORE.md says how to look).")
+        progress.warn(f"The audit file was changed before its line {faults[0]} (docs/admin/BACKUP_AND_RESTORE.md says how to look).")
 
 
 def _discard_shadows(engine: Engine, progress: Progress) -> None:

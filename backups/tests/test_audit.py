@@ -73,9 +73,9 @@ def test_a_change_in_the_middle_shows(file: Path, change: str) -> None:
             del lines[0]
     file.write_bytes(b"".join(lines))
     found = {"edit": 4, "remove": 4, "insert": 4, "swap": 3, "first": 1}[change]
-    assert audit_check()[0].line == found
+    assert audit_check()[0] == found
     record("pin")
-    assert audit_check()[0].line == found, "what comes later does not heal it"
+    assert audit_check()[0] == found, "what comes later does not heal it"
 
 
 @pytest.mark.parametrize("cut", [1, 30, 90])
@@ -91,7 +91,7 @@ def test_a_line_that_a_power_cut_left_unfinished_stops_nothing_and_stays(file: P
     assert lines[1] == whole.splitlines()[1][: len(lines[1])]
     assert audit_check() == []
     file.write_bytes(file.read_bytes().replace(lines[1], b"{}"))
-    assert [fault.line for fault in audit_check()] == [3]
+    assert audit_check() == [3]
 
 
 def test_many_processes_and_threads_write_whole_lines_in_one_chain(file: Path) -> None:
