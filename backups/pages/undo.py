@@ -44,8 +44,8 @@ def undo(request: HttpRequest, *, place: Place) -> HttpResponse:
     kept = undo_available()
     if kept is None:
         choose = place.url("choose" if place is SITE else "backup_changelist")
-        context = {"title": "There is nothing to undo", "choose": choose}
-        return render(request, "backups/undo_none.html", {**place.context(request), **context}, status=404)
+        nothing = {"title": "There is nothing to undo", "choose": choose}
+        return render(request, "backups/undo_none.html", {**place.context(request), **nothing}, status=404)
     if (under_way := _under_way(kept)) is not None:
         return HttpResponseRedirect(progress_link(under_way.id, may_cancel=True, place=place.name))
     name, typed = confirmation_name(request), request.POST.get("site_name", "")
