@@ -15,10 +15,10 @@ from django.conf import settings
 
 from backups.conf import conf
 from backups.engines import Engine, Plan
-from backups.exceptions import PreflightRefused
+from backups.exceptions import BackupError, PreflightRefused
 from backups.files import private_folder
 from backups.manifest import Manifest
-from backups.storage import ArchiveStore
+from backups.storage import ArchiveStore, archive_store
 from backups.uploads import uploads_list, uploads_root
 
 __all__ = [
@@ -29,12 +29,21 @@ __all__ = [
     "preflight_create",
     "preflight_restore",
     "size_human",
+    "store_free_bytes",
 ]
 
 # Bytes that must stay free on a disk that an operation writes to: a full disk stops the site itself.
 HEADROOM = 16 * 1024 * 1024
 # A dump's compressed size is at most this share of the live database (indexes are not dumped, text shrinks).
 DUMP_SHARE = 0.6
+
+
+def store_free_bytes() -> int | None:
+    """Bytes free where archives are written; None where nobody can tell now, which keeps neither a page nor a backup from its end."""
+    try:
+        return archive_store().free_bytes()
+    except BackupError:
+        return None
 
 
 def size_human(count: float) -> str:

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from backups.archive import archive_name
 from backups.engines import Engine, engine_for
-from backups.exceptions import BackupError, UsageError
-from backups.preflight import migrations_pending_for
+from backups.exceptions import UsageError
+from backups.preflight import migrations_pending_for, store_free_bytes
 from backups.progress import Progress
 from backups.services.make import CreatedBackup, archive_make
 from backups.services.operation import operation_run
-from backups.storage import archive_store
 
 __all__ = ["CreatedBackup", "backup_create", "migrations_pending"]
 
@@ -52,17 +51,10 @@ def backup_create(
             # What estimates and the chart of the space go by; uploads are None where they were left out.
             "database_bytes": made.manifest.database.size,
             "upload_bytes": made.manifest.uploads.bytes if made.manifest.uploads.included else None,
-            "free_bytes": None if output else _free_bytes(),
+            "free_bytes": None if output else store_free_bytes(),
             "seconds": progress.timings,
         }
         return made
-
-
-def _free_bytes() -> int | None:
-    try:
-        return archive_store().free_bytes()
-    except BackupError:  # The archive is made and listed: what cannot be counted now is no reason to call that failed.
-        return None
 
 
 def migrations_pending(engine: Engine) -> list[str]:

@@ -9,11 +9,9 @@ from typing import Any
 
 from backups.engines import engine_for
 from backups.estimate import Estimate, Run, estimate
-from backups.exceptions import BackupError
 from backups.models import Operation
-from backups.preflight import HEADROOM, bytes_to_create, size_human
+from backups.preflight import HEADROOM, bytes_to_create, size_human, store_free_bytes
 from backups.services.question import Question
-from backups.storage import archive_store
 from backups.uploads import uploads_list, uploads_root
 
 __all__ = ["CreateEstimate", "create_estimate", "seconds_human"]
@@ -68,9 +66,9 @@ def create_estimate(*, uploads: bool) -> CreateEstimate:
     database_bytes = _answer(live)
     upload_bytes = _answer(files) if files is not None else 0
     if database_bytes is None or upload_bytes is None:
-        return CreateEstimate(uploads, estimate(_runs(uploads)), None, _free())
+        return CreateEstimate(uploads, estimate(_runs(uploads)), None, store_free_bytes())
     likely = estimate(_runs(uploads), source=database_bytes + upload_bytes)
-    return CreateEstimate(uploads, likely, bytes_to_create(database_bytes, upload_bytes), _free())
+    return CreateEstimate(uploads, likely, bytes_to_create(database_bytes, upload_bytes), store_free_bytes())
 
 
 def _runs(uploads: bool) -> list[Run]:
@@ -87,13 +85,6 @@ def _run(report: Any, uploads: bool) -> Run | None:
             return None
         return Run(sum(report["seconds"].values()), report["bytes"] + 0, report["database_bytes"] + (report["upload_bytes"] or 0))
     except (AttributeError, KeyError, TypeError):
-        return None
-
-
-def _free() -> int | None:
-    try:
-        return archive_store().free_bytes()
-    except BackupError:
         return None
 
 

@@ -8,11 +8,9 @@ from datetime import date, datetime, timedelta
 from django.utils import timezone
 
 from backups.chart import Plot, Point, chart_plot
-from backups.exceptions import BackupError
 from backups.forecast import Forecast, Reading, forecast_full
 from backups.models import Backup, Operation
-from backups.preflight import size_human
-from backups.storage import archive_store
+from backups.preflight import size_human, store_free_bytes
 
 __all__ = ["Day", "Figures", "archives_figures"]
 
@@ -85,10 +83,7 @@ def _readings(now: datetime) -> list[Reading]:
         .values_list("ended_at", "report__free_bytes")
     )
     readings = [Reading(at, free) for at, free in reports if at is not None and isinstance(free, int) and free >= 0]
-    try:
-        free = archive_store().free_bytes()
-    except BackupError:
-        free = None
+    free = store_free_bytes()
     return readings if free is None else [*readings, Reading(now, free)]
 
 
