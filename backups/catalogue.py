@@ -102,7 +102,7 @@ def catalogue_record(name: str, size: int, manifest: Manifest, signature: str, *
 
 def _fitting(column: str, fact: Any) -> Any:
     """As much of a text as its column takes: an archive may say anything of itself, and one without a row would stop every prune."""
-    return fact[: Backup._meta.get_field(column).max_length] if isinstance(fact, str) else fact
+    return fact[: getattr(Backup._meta.get_field(column), "max_length", None)] if isinstance(fact, str) else fact
 
 
 def catalogue_forget(name: str) -> None:

@@ -292,7 +292,8 @@ def _look_at_store(health: Health, stored: Future[list[str]], rows: _Rows) -> No
         return
     archives = [name for name in sorted(names) if _made_at(name)]
     health.archives = len(archives)
-    good, brought = [], []
+    good: list[LastBackup] = []
+    brought: list[LastBackup] = []
     for name in archives:
         verified_at, problem, is_uploaded = rows.archives.get(name, (None, "", False))
         made_at = _made_at(name) or health.checked_at
