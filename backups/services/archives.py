@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from backups.archive import ArchiveReader
-from backups.exceptions import ArchiveNotFound
-from backups.storage import archive_store
+from backups.exceptions import ArchiveNotFound, BackupError
+from backups.storage import archive_store, is_archive_name
 
 __all__ = ["archive_opened"]
 
@@ -17,20 +18,34 @@ __all__ = ["archive_opened"]
 def archive_opened(archive: str) -> Iterator[ArchiveReader]:
     """Open ``archive`` for reading: an existing file, else a name in the store.
 
+    The bare name of an archive that the store has means that one, though a copy may lie in the current folder: what is found in a
+    copy must not be noted of the archive. ``./`` before the name makes it the copy.
+
     Raises :class:`~backups.exceptions.ArchiveNotFound` (exit 2), or ``ArchiveRejected`` (exit 5) for what is no archive.
     """
+    with _source(archive) as source, ArchiveReader(source, name=Path(archive).name) as reader:
+        yield reader
+
+
+def _source(archive: str) -> BinaryIO:
     path = Path(archive).expanduser()
+    if _is_stored(archive):
+        return archive_store().open(archive)
     if path.is_dir():
         raise ArchiveNotFound(f"{archive} is a folder, not an archive.")
     if path.exists():
         try:
-            source = path.open("rb")
+            return path.open("rb")
         except OSError as error:
             raise ArchiveNotFound(f"{archive} cannot be read: {error.strerror}.") from error
-        with source, ArchiveReader(source, name=path.name) as reader:
-            yield reader
-        return
     if path.name != archive:
         raise ArchiveNotFound(f"There is no file {archive}.")
-    with archive_store().open(archive) as stored, ArchiveReader(stored, name=archive) as reader:
-        yield reader
+    return archive_store().open(archive)
+
+
+def _is_stored(archive: str) -> bool:
+    try:
+        return is_archive_name(archive) and archive_store().exists(archive)
+    except BackupError:
+        # A file of that name will do; where there is none, opening it says what is wrong with the store.
+        return False
