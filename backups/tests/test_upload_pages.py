@@ -8,7 +8,6 @@ import io
 import json
 import re
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
-from django.db import connections
 from django.test import Client
 from pytest_django import Settings
 
@@ -33,6 +31,7 @@ from backups.presence import worker_announce
 from backups.quarantine import MOST_OPEN, PIECE, quarantine_folder, upload_append, upload_begin, upload_find, uploads_of
 from backups.services.request import requests_run
 from backups.tests.hostile import make_archive
+from backups.tests.restoring import beside
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_gate")]
 
@@ -62,38 +61,14 @@ def archive(tmp_path: Path) -> Path:
 @pytest.fixture
 def worker(own_gate: None) -> Iterator[None]:
     """Somebody who works requests off as they come."""
-    stop = threading.Event()
-
-    def work() -> None:
-        try:
-            while not stop.wait(0.01):
-                requests_run()
-        finally:
-            connections.close_all()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
+    yield from beside(requests_run)
 
 
 @pytest.fixture
 def busy_worker(own_gate: None) -> Iterator[None]:
     """A worker that is there, and at something else."""
-    other = Journal(kind="create")
-    other.start()
-    stop = threading.Event()
-
-    def live() -> None:
-        while not stop.wait(0.01):
-            worker_announce("worker@host")
-
-    thread = threading.Thread(target=live)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
+    Journal(kind="create").start()
+    yield from beside(lambda: worker_announce("worker@host"))
 
 
 def person(name: str, *rights: str) -> Client:
