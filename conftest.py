@@ -16,6 +16,8 @@ DATABASE_FIXTURES = {"db", "transactional_db", "django_db_reset_sequences", "dja
 
 def uses_test_database(item: pytest.Item) -> bool:
     """Whether the test runs in Django's own test database, and so has to hold on both engines."""
+    if item.get_closest_marker("one_engine"):
+        return False
     if item.get_closest_marker("django_db") or DATABASE_FIXTURES.intersection(getattr(item, "fixturenames", ())):
         return True
     return isinstance(item, pytest.Function) and item.cls is not None and issubclass(item.cls, TransactionTestCase)

@@ -19,7 +19,7 @@ from backups.pages.confirm import CONFIRMED_SECONDS, SESSION_KEY
 from backups.tests.stored import archive_placed, store_of_its_own
 from timetracker.accounts.models import User
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_gate")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_gate"), pytest.mark.one_engine]
 
 PASSWORD = "correct horse battery"
 

@@ -23,7 +23,7 @@ from backups.pages.outcome import ended_within
 from backups.tests.obliging import busy_worker, obliging_worker
 from backups.tests.stored import store_of_its_own
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_gate")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_gate"), pytest.mark.one_engine]
 
 CREATE = "/admin/backups/backup/add/"
 

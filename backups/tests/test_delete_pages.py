@@ -23,7 +23,7 @@ from backups.services.request import operation_work
 from backups.tests.stored import archive_placed, store_of_its_own
 from timetracker.accounts.models import User
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_gate")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_gate"), pytest.mark.one_engine]
 
 PASSWORD = "correct horse battery"
 LIST = "/admin/backups/backup/"

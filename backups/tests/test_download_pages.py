@@ -27,7 +27,7 @@ from backups.storage import archive_store
 from backups.tests.stored import archive_placed, store_of_its_own
 from timetracker.accounts.models import User
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_gate")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_gate"), pytest.mark.one_engine]
 
 PASSWORD = "correct horse battery"
 CONTENT = bytes(range(256)) * 4000

@@ -24,7 +24,7 @@ from backups.exceptions import AuditUnwritable
 from backups.models import Backup, BackupSchedule, Operation
 from backups.tests.stored import MORNING, archive_placed, journal_ended, store_of_its_own
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_gate")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_gate"), pytest.mark.one_engine]
 
 # Answers to whoever asks, or has a signed link or the monitor's token: backups/tests/test_health.py and test_progress_pages.py.
 PUBLIC = {"alive", "ready", "health", "metrics", "progress-data", "progress", "cancel"}

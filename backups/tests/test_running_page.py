@@ -21,7 +21,7 @@ from backups.tests.stored import store_of_its_own
 from backups.tests.workers import wait_until
 from backups.watch import cancel_request, watch_read, watching
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_gate")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_gate"), pytest.mark.one_engine]
 
 RUNNING = "/admin/backups/backup/running/"
 LIST = "/admin/backups/backup/"

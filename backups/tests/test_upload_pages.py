@@ -33,7 +33,7 @@ from backups.services.request import requests_run
 from backups.tests.hostile import make_archive
 from backups.tests.restoring import beside
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_gate")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_gate"), pytest.mark.one_engine]
 
 NAME = "backup_20250304_050608_01234567.zip"
 
