@@ -32,6 +32,7 @@ from backups.models import Backup
 from backups.pages import create, delete, download, restore, result, running, undo, upload, verify
 from backups.pages.acts import act_audit, act_record, asker
 from backups.pages.allowed import restore_offered
+from backups.pages.ask import task_request
 from backups.pages.place import ADMIN, refused
 from backups.pages.reader import in_readers_zone
 from backups.pages.running import running_context
@@ -41,7 +42,6 @@ from backups.services.figures import archives_figures
 from backups.services.keeping import Kept, archives_judged
 from backups.services.standing import standing
 from backups.storage import is_archive_name
-from backups.tasks import task_request
 from backups.times import ago
 
 __all__ = ["BackupAdmin"]

@@ -13,10 +13,10 @@ from django.views.decorators.http import require_http_methods
 from backups.exceptions import BackupError
 from backups.links import progress_link
 from backups.pages.acts import act_record, asker
+from backups.pages.ask import task_request
 from backups.pages.place import Place, may, page_path
 from backups.pages.running import running_context
 from backups.services.estimates import create_estimate
-from backups.tasks import task_request
 
 __all__ = ["CreateForm", "urls"]
 

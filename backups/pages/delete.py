@@ -15,6 +15,7 @@ from backups.journal import Journal
 from backups.models import Backup
 from backups.origin import why_made
 from backups.pages.acts import act_record, asker
+from backups.pages.ask import task_request
 from backups.pages.confirm import password_asked
 from backups.pages.outcome import PATIENCE, ended_within, outcome_answered
 from backups.pages.place import Place, may, page_path, way_back
@@ -22,7 +23,6 @@ from backups.pages.reader import in_readers_zone
 from backups.preflight import size_human
 from backups.services.delete import deletions_refused
 from backups.storage import archive_store, is_archive_name
-from backups.tasks import task_request
 
 __all__ = ["urls"]
 

@@ -23,11 +23,11 @@ from backups.links import progress_link
 from backups.models import Backup
 from backups.pages.acts import act_record, asker
 from backups.pages.allowed import confirmation_name, is_confirmation, restore_only
+from backups.pages.ask import task_request
 from backups.pages.confirm import password_asked
 from backups.pages.place import SITE, Place, page_path
 from backups.pages.row_counts import RowCounts, model_counts, row_counts
 from backups.preflight import size_human
-from backups.tasks import task_request
 
 __all__ = ["urls"]
 

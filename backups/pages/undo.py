@@ -14,12 +14,12 @@ from backups.journal import Journal, journal_load_all
 from backups.links import progress_link
 from backups.pages.acts import act_record, asker
 from backups.pages.allowed import confirmation_name, is_confirmation, restore_only
+from backups.pages.ask import task_request
 from backups.pages.confirm import password_asked
 from backups.pages.place import SITE, Place, page_path
 from backups.pages.row_counts import model_counts, row_counts
 from backups.services.kept import kept_current, kept_usable
 from backups.services.undo import undo_preview
-from backups.tasks import task_request
 
 __all__ = ["undo_available", "urls"]
 

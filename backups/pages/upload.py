@@ -29,6 +29,7 @@ from backups.conf import conf
 from backups.exceptions import BackupError, PreflightRefused
 from backups.links import progress_link
 from backups.pages.acts import act_record, asker
+from backups.pages.ask import task_request
 from backups.pages.place import Place, may, page_path
 from backups.preflight import size_human
 from backups.quarantine import (
@@ -45,7 +46,6 @@ from backups.quarantine import (
     uploads_of,
 )
 from backups.services.upload import import_files, upload_preflight
-from backups.tasks import task_request
 
 __all__ = ["urls"]
 

@@ -7,9 +7,9 @@ from django.urls import URLPattern
 from django.views.decorators.http import require_POST
 
 from backups.pages.acts import act_record, asker
+from backups.pages.ask import task_request
 from backups.pages.outcome import outcome_answered
 from backups.pages.place import Place, may, page_path
-from backups.tasks import task_request
 
 __all__ = ["urls"]
 
