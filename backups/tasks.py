@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -20,13 +19,13 @@ from celery.signals import beat_init, celeryd_init, worker_ready, worker_shuttin
 from django.db import connections
 
 from backups.exceptions import Interrupted
-from backups.journal import Journal, journal_load_all
+from backups.journal import journal_load_all
 from backups.presence import worker_announce, worker_withdraw
-from backups.services.request import operation_request, operation_work, requests_run
+from backups.services.request import operation_work, requests_run
 from backups.services.tick import backup_tick, tick_recover
 from backups.watch import cancel_request
 
-__all__ = ["task_request", "tick", "work"]
+__all__ = ["tick", "work"]
 
 # Of its own, so that it can be emptied at a worker's start without losing a task of anybody else.
 QUEUE = "backups"
@@ -36,17 +35,6 @@ TICK_EXPIRES = 55
 PRESENCE_SECONDS = 1.0
 
 logger = logging.getLogger(__name__)
-
-
-def task_request(kind: str, *, archive: str = "", arguments: Mapping[str, Any] | None = None, requested_by: str = "") -> Journal:
-    """Ask the workers for an operation: :func:`~backups.services.request.operation_request` with Celery as its voice."""
-    return operation_request(
-        kind,
-        archive=archive,
-        arguments=arguments,
-        requested_by=requested_by,
-        wake=lambda operation_id: work.apply_async((operation_id,), retry=False),
-    )
 
 
 class _Plain(Task):

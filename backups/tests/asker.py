@@ -58,7 +58,7 @@ def main() -> None:
 
     assert timetracker.wsgi.application, "a web process, with its Celery app"
     from backups.exceptions import BackupError
-    from backups.tasks import task_request
+    from backups.pages.ask import task_request
 
     def ask(asked: dict[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any]

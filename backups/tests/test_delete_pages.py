@@ -52,7 +52,7 @@ class Workers:
         self.mode = "at once"
 
     def ask(self, kind: str, *, archive: str = "", arguments: Mapping[str, Any] | None = None, requested_by: str = "") -> Journal:
-        """Take a request as :func:`backups.tasks.task_request` does."""
+        """Take a request as :func:`backups.pages.ask.task_request` does."""
         if self.mode == "gone":
             raise NoWorker("No worker has answered.")
         journal = Journal(kind=kind, archive=archive, arguments=dict(arguments or {}), requested_by=requested_by)
