@@ -18,7 +18,6 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.forms import Textarea
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
@@ -26,7 +25,7 @@ from django.utils.safestring import SafeString
 
 from backups.admin import cells
 from backups.admin.filters import EngineFilter, TimeFilter, VerifiedFilter, WhyFilter
-from backups.admin.lists import CountedOnce
+from backups.admin.lists import CountedOnce, ListAdmin
 from backups.exceptions import BackupError
 from backups.models import Backup
 from backups.pages import create, delete, download, restore, result, running, undo, upload, verify
@@ -34,7 +33,6 @@ from backups.pages.acts import act_audit, act_record, asker
 from backups.pages.allowed import restore_offered
 from backups.pages.ask import task_request
 from backups.pages.place import ADMIN, refused
-from backups.pages.reader import in_readers_zone
 from backups.pages.running import running_context
 from backups.pages.undo import undo_available
 from backups.preflight import size_human
@@ -61,17 +59,13 @@ class ArchiveList(CountedOnce):
 
 
 @admin.register(Backup)
-class BackupAdmin(admin.ModelAdmin):
+class BackupAdmin(ListAdmin):
     """The archives of the store."""
 
     actions = ("verify_archives", "pin", "unpin", "download", "restore", "remove")
     list_filter = (WhyFilter, ("pinned", admin.BooleanFieldListFilter), VerifiedFilter, EngineFilter, ("created_at", TimeFilter))
-    list_per_page = 50
     search_fields = ("note",)
     search_help_text = "Search in the notes"
-    # One more query for a number that the list says anyway.
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
     readonly_fields = ("made", "reason", "contents_said", "size_said", "database", "checked", "stays", "archive_id")
 
     # --- what is where ------------------------------------------------------------------------------------------------
@@ -122,13 +116,6 @@ class BackupAdmin(admin.ModelAdmin):
         buttons = self._buttons_column(request)
         return (*columns, buttons) if buttons else columns
 
-    def get_sortable_by(self, request: HttpRequest) -> None:  # type: ignore[override]  # None is what Django begins with
-        """Every column that has an order: they are made for each request, so no list could name them."""
-
-    def get_list_display_links(self, request: HttpRequest, list_display: Any) -> list[Any]:
-        """When it was made leads to its page."""
-        return [list_display[0]]
-
     def _buttons_column(self, request: HttpRequest) -> Callable[[Backup], SafeString] | None:
         """The buttons of a row; None for who may use neither."""
         may_download, may_restore = self.has_download_permission(request), self.has_restore_permission(request)
@@ -147,11 +134,16 @@ class BackupAdmin(admin.ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list with all that stands above it, in the reader's time zone."""
+
+        def listed() -> HttpResponse:
+            above = self._above(request) if self.has_view_permission(request) and request.method == "GET" else {}
+            return super(BackupAdmin, self).changelist_view(request, {"title": "Backups", **above, **(extra_context or {})})
+
+        return self._answered(request, listed)
+
+    def _answered(self, request: HttpRequest, answer: Callable[[], HttpResponse]) -> HttpResponse:
         try:
-            with in_readers_zone(request):
-                above = self._above(request) if self.has_view_permission(request) and request.method == "GET" else {}
-                response = super().changelist_view(request, {"title": "Backups", **above, **(extra_context or {})})
-                return response.render() if isinstance(response, TemplateResponse) else response
+            return self.in_readers_zone(request, answer)
         except BackupError as error:
             return refused(request, error, place=ADMIN)
 
@@ -187,12 +179,8 @@ class BackupAdmin(admin.ModelAdmin):
             "show_save_and_add_another": False,
             "show_save_and_continue": False,
         }
-        try:
-            with in_readers_zone(request):
-                response = super().change_view(request, object_id, form_url, {**buttons, **(extra_context or {})})
-                return response.render() if isinstance(response, TemplateResponse) else response
-        except BackupError as error:
-            return refused(request, error, place=ADMIN)
+        context = {**buttons, **(extra_context or {})}
+        return self._answered(request, lambda: super(BackupAdmin, self).change_view(request, object_id, form_url, context))
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """A note has a few lines. What is changed is judged by what was shown: somebody may have pinned it since."""

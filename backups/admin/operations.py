@@ -10,18 +10,16 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from backups.admin import cells
 from backups.admin.filters import TimeFilter
-from backups.admin.lists import CountedOnce
+from backups.admin.lists import CountedOnce, ListAdmin
 from backups.models import Operation
 from backups.operation_words import KINDS, kind_word
 from backups.pages.place import ADMIN
-from backups.pages.reader import in_readers_zone
 from backups.storage import is_archive_name
 from backups.times import duration_human
 
@@ -75,16 +73,13 @@ class History(CountedOnce):
 
 
 @admin.register(Operation)
-class OperationAdmin(admin.ModelAdmin):
+class OperationAdmin(ListAdmin):
     """Operations that have ended; what is at work stands above the list of archives."""
 
     actions = None
     list_filter = (KindFilter, OutcomeFilter, ("started_at", TimeFilter))
-    list_per_page = 50
     search_fields = ("archive", "requested_by")
     search_help_text = "Search for an archive or a person"
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Operations write themselves."""
@@ -121,18 +116,10 @@ class OperationAdmin(admin.ModelAdmin):
 
         return began, _kind, _outcome, _duration, _archive, _who
 
-    def get_sortable_by(self, request: HttpRequest) -> None:  # type: ignore[override]  # None is what Django begins with
-        """Every column that has an order: they are made for each request, so no list could name them."""
-
-    def get_list_display_links(self, request: HttpRequest, list_display: Any) -> list[Any]:
-        """When it began leads to its page."""
-        return [list_display[0]]
-
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The history, in the reader's time zone."""
-        with in_readers_zone(request):
-            response = super().changelist_view(request, {"title": "History", **(extra_context or {})})
-            return response.render() if isinstance(response, TemplateResponse) else response
+        context = {"title": "History", **(extra_context or {})}
+        return self.in_readers_zone(request, lambda: super(OperationAdmin, self).changelist_view(request, context))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
