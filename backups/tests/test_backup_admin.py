@@ -14,7 +14,6 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
 from django.db import connection
 from django.http import HttpResponseBase
 from django.test import Client
@@ -28,6 +27,7 @@ from backups.models import Backup, BackupSchedule, Operation
 from backups.presence import tick_note, worker_announce
 from backups.storage.local import LocalStore
 from backups.tests.obliging import busy_worker, obliging_worker
+from backups.tests.staff import staff_browser
 from backups.tests.stored import MORNING, archive_placed, journal_ended, store_of_its_own
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_gate")]
@@ -53,12 +53,7 @@ def log_in() -> LogIn:
     """A browser of somebody on the staff with the named rights on backups, and view."""
 
     def log_in(*rights: str, **account: Any) -> Client:
-        person = get_user_model().objects.create_user("bo", password="correct horse battery", is_staff=True, **account)
-        names = [f"{right}_backup" for right in ("view", *rights)]
-        person.user_permissions.set(Permission.objects.filter(content_type__app_label="backups", codename__in=names))
-        browser = Client()
-        browser.force_login(person)
-        return browser
+        return staff_browser("bo", *(f"{right}_backup" for right in ("view", *rights)), **account)
 
     return log_in
 

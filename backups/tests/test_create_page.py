@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
 from django.http import HttpResponseBase
 from django.test import Client
 from django.utils import timezone
@@ -21,6 +19,7 @@ from backups.journal import Journal, journal_load_all
 from backups.models import Operation
 from backups.pages.outcome import ended_within
 from backups.tests.obliging import busy_worker, obliging_worker
+from backups.tests.staff import staff_browser
 from backups.tests.stored import store_of_its_own
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_gate"), pytest.mark.one_engine]
@@ -33,11 +32,7 @@ def browser(db: None, settings: Settings, tmp_path: Path) -> Client:
     """Somebody on the staff who may create backups, and see them."""
     store_of_its_own(settings, tmp_path / "store")
     settings.MEDIA_ROOT = tmp_path / "media"
-    person = get_user_model().objects.create_user("bo", password="correct horse battery", is_staff=True)
-    person.user_permissions.set(Permission.objects.filter(codename__in=["add_backup", "view_backup"]))
-    browser = Client()
-    browser.force_login(person)
-    return browser
+    return staff_browser("bo", "add_backup", "view_backup")
 
 
 def text_of(response: HttpResponseBase) -> str:

@@ -8,8 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
 from django.db import connection
 from django.http import HttpResponseBase
 from django.test import Client
@@ -19,6 +17,7 @@ from django.utils import timezone
 
 from backups.models import Operation
 from backups.tests.site import Site
+from backups.tests.staff import staff_browser
 from backups.tests.stored import MORNING
 from backups.tests.workers import in_the_site
 
@@ -32,11 +31,7 @@ def log_in(db: None, own_gate: None) -> LogIn:
     """A browser of somebody on the staff with the named permissions."""
 
     def log_in(*permissions: str, **account: Any) -> Client:
-        person = get_user_model().objects.create_user("bo", password="correct horse battery", is_staff=True, **account)
-        person.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-        browser = Client()
-        browser.force_login(person)
-        return browser
+        return staff_browser("bo", *permissions, **account)
 
     return log_in
 

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
 from django.http import HttpResponseBase
 from django.test import Client
 from pytest_django import Settings
 
 from backups.journal import Journal, journal_find
 from backups.progress import Progress
+from backups.tests.staff import staff_browser
 from backups.tests.stored import store_of_its_own
 from backups.tests.workers import wait_until
 from backups.watch import cancel_request, watch_read, watching
@@ -35,12 +34,7 @@ def log_in(db: None, settings: Settings, tmp_path: Path) -> LogIn:
     store_of_its_own(settings, tmp_path / "store")
 
     def log_in(name: str, *rights: str) -> Client:
-        person = get_user_model().objects.create_user(name, password="correct horse battery", is_staff=True)
-        names = [f"{right}_backup" for right in ("view", *rights)]
-        person.user_permissions.set(Permission.objects.filter(content_type__app_label="backups", codename__in=names))
-        browser = Client()
-        browser.force_login(person)
-        return browser
+        return staff_browser(name, *(f"{right}_backup" for right in ("view", *rights)))
 
     return log_in
 
