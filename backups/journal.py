@@ -22,6 +22,7 @@ from typing import Any
 from backups.conf import conf
 from backups.exceptions import PreflightRefused, RequestTaken
 from backups.files import apply_owner, private_folder, write_durably
+from backups.kinds import operation_named
 
 __all__ = [
     "Journal",
@@ -75,6 +76,11 @@ class Journal:
     def short_id(self) -> str:
         """The first eight hex digits, used in the names of databases, files and sessions."""
         return self.id[:8]
+
+    @property
+    def named(self) -> str:
+        """The operation within a sentence for people: ``backup 23ff2ea7``."""
+        return operation_named(self.kind, self.id)
 
     @property
     def path(self) -> Path:
@@ -181,7 +187,7 @@ def journal_queued(operation_id: str) -> Iterator[Journal]:
         if journal is None or journal.status != "queued":
             raise RequestTaken(
                 f"The request {operation_id[:8]} "
-                + ("is not there any more." if journal is None else f"waits no more: its {journal.kind} is {journal.status}.")
+                + ("is not there any more." if journal is None else f"waits no more: it is {journal.status}.")
             )
         yield journal
     finally:

@@ -19,6 +19,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from backups.kinds import operation_named
+
 __all__ = ["EVERY_DAY", "SCHEDULE_TRIGGER", "Backup", "BackupSchedule", "Operation", "default_time_zone"]
 
 # All seven bits of BackupSchedule.days.
@@ -77,7 +79,7 @@ class Operation(models.Model):
         ordering = ("-started_at",)
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.operation_id[:8]}"
+        return operation_named(self.kind, self.operation_id).capitalize()
 
 
 def schedule_key() -> str:

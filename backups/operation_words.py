@@ -13,29 +13,13 @@ from typing import Any
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
+from backups.kinds import kind_word
 from backups.preflight import size_human
 from backups.storage import is_archive_name
 from backups.times import duration_human
 from backups.watch import Watched
 
-__all__ = ["KINDS", "Way", "checked_sentences", "kind_word", "watched_words", "ways_on"]
-
-KINDS: Mapping[str, str] = {
-    "create": "Backup",
-    "restore": "Restore",
-    "preview": "Preview",
-    "undo": "Undo",
-    "verify": "Verification",
-    "prune": "Pruning",
-    "upload": "Upload",
-    "delete": "Deletion",
-    "reconcile": "Look at the store",
-}
-
-
-def kind_word(kind: str) -> str:
-    """What people call an operation of that kind."""
-    return KINDS.get(kind, kind.capitalize())
+__all__ = ["Way", "checked_sentences", "watched_words", "ways_on"]
 
 
 def watched_words(watched: Watched) -> dict[str, str]:

@@ -20,6 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
 from backups.conf import conf
+from backups.journal import Journal
 from backups.links import (
     LinkExpired,
     LinkInvalid,
@@ -123,11 +124,16 @@ def _health_data(found: Health) -> dict[str, Any]:
         "tick": found.tick_at and {"at": found.tick_at, "age_seconds": _units(now, found.tick_at, timedelta(seconds=1))},
         "worker": found.worker and asdict(found.worker),
         "worker_expected": found.is_worker_expected,
-        "queued": found.queued,
-        "running": found.running,
-        "interrupted": found.interrupted,
+        "queued": _named(found.queued),
+        "running": _named(found.running),
+        "interrupted": _named(found.interrupted),
         "kept": found.kept or None,
     }
+
+
+def _named(journals: list[Journal]) -> list[str]:
+    """Kind and short id, such as ``create 23ff2ea7``: words for programs, which never change."""
+    return [f"{journal.kind} {journal.short_id}" for journal in journals]
 
 
 def _units(now: datetime, then: datetime, unit: timedelta) -> float:

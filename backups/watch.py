@@ -51,7 +51,7 @@ class Watched:
 
     ``status`` is queued, running, done, failed or recovered. ``stage`` is empty before the first; ``percent`` (0 to 100),
     ``done``, ``total`` (bytes) and ``rate`` (bytes per second) are of this stage, None where unknown. ``log`` holds the last
-    lines, oldest first. ``waits_for`` names the operation that a queued one waits for, ``cancelled_by`` who wants it
+    lines, oldest first. ``waits_for`` names the operation that a queued one waits for, for people, ``cancelled_by`` who wants it
     cancelled; both may be empty. Times are aware UTC.
     """
 
@@ -274,7 +274,7 @@ def _running_beside(operation_id: str) -> str:
         running = [journal for journal in journal_load_all() if journal.status == "running" and journal.id != operation_id]
     except PreflightRefused:
         return "an operation whose journal cannot be read"
-    return f"{running[-1].kind} {running[-1].short_id}" if running else ""
+    return running[-1].named if running else ""
 
 
 def _key(operation_id: str) -> str:

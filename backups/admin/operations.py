@@ -17,8 +17,8 @@ from django.utils.safestring import SafeString
 from backups.admin import cells
 from backups.admin.filters import TimeFilter
 from backups.admin.lists import CountedOnce, ListAdmin
+from backups.kinds import KINDS, kind_word
 from backups.models import Operation
-from backups.operation_words import KINDS, kind_word
 from backups.pages.place import ADMIN
 from backups.storage import is_archive_name
 from backups.times import duration_human

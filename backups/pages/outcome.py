@@ -8,8 +8,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponseRedirect
 
 from backups.journal import Journal, journal_find
+from backups.kinds import kind_word
 from backups.links import progress_link
-from backups.operation_words import kind_word
 from backups.pages.place import Place
 
 __all__ = ["ended_within", "outcome_answered"]

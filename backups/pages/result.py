@@ -15,9 +15,10 @@ from django.urls import URLPattern
 from django.views.decorators.http import require_safe
 
 from backups.journal import Journal, journal_find
+from backups.kinds import kind_word
 from backups.links import progress_link
 from backups.models import Backup, Operation
-from backups.operation_words import checked_sentences, kind_word
+from backups.operation_words import checked_sentences
 from backups.pages.allowed import restore_offered
 from backups.pages.place import Place, may, page_path
 from backups.pages.row_counts import row_counts

@@ -14,8 +14,9 @@ from django.views.decorators.http import require_safe
 
 from backups.exceptions import BackupError
 from backups.journal import Journal, journal_load_all
+from backups.kinds import kind_word
 from backups.links import cancel_link, progress_link
-from backups.operation_words import Way, kind_word, watched_words, ways_on
+from backups.operation_words import Way, watched_words, ways_on
 from backups.pages.place import Place, View, may, page_path
 from backups.times import duration_human
 from backups.watch import Watched, watch_read

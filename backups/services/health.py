@@ -118,9 +118,9 @@ class Health:
     tick_at: datetime | None = None
     worker: WorkerSeen | None = None
     is_worker_expected: bool = False
-    queued: list[str] = field(default_factory=list)
-    running: list[str] = field(default_factory=list)
-    interrupted: list[str] = field(default_factory=list)
+    queued: list[Journal] = field(default_factory=list)
+    running: list[Journal] = field(default_factory=list)
+    interrupted: list[Journal] = field(default_factory=list)
     kept: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
@@ -235,8 +235,8 @@ def look_at_journals(health: Health) -> None:
         health.problems.append(f"The journals cannot be read: {reason_of(error)}")
         return
     health.problems.extend(f"The journal of operation {operation[:8]} is damaged." for operation in damaged)
-    health.queued = [_named(journal) for journal in journals if journal.status == "queued"]
-    unfinished = [_named(journal) for journal in journals if journal.status == "running"]
+    health.queued = [journal for journal in journals if journal.status == "queued"]
+    unfinished = [journal for journal in journals if journal.status == "running"]
     if unfinished and _is_locked(health):
         health.running = unfinished
     else:
@@ -248,10 +248,6 @@ def look_at_journals(health: Health) -> None:
     kept = kept_current(journals)
     if kept is not None and kept_usable(kept):
         health.kept = kept_describe(kept)
-
-
-def _named(journal: Journal) -> str:
-    return f"{journal.kind} {journal.short_id}"
 
 
 def _is_locked(health: Health) -> bool:
@@ -340,7 +336,7 @@ def judge_backups(health: Health) -> None:
 
 def judge_operations(health: Health) -> None:
     """Add a problem for each operation that did not come to its end."""
-    health.problems.extend(f"The {operation} was interrupted and waits for recovery." for operation in health.interrupted)
+    health.problems.extend(f"The {journal.named} was interrupted and waits for recovery." for journal in health.interrupted)
 
 
 def judge_processes(health: Health) -> None:

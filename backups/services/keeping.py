@@ -122,9 +122,9 @@ def archives_needed() -> dict[str, list[str]]:
     needed: dict[str, list[str]] = defaultdict(list)
     for journal in journal_load_all():
         if name := str(journal.kept.get("archive", "")):
-            needed[name].append(f"the undo of {journal.kind} {journal.short_id} needs it")
+            needed[name].append(f"the undo of {journal.named} needs it")
         if journal.status == "queued" and journal.archive:
-            needed[journal.archive].append(f"the {journal.kind} {journal.short_id} waits for it")
+            needed[journal.archive].append(f"the {journal.named} waits for it")
     return needed
 
 

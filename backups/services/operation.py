@@ -116,7 +116,7 @@ def _end_failed(journal: Journal, error: BaseException) -> list[str]:
 
 def _unrecorded(journal: Journal, error: OSError) -> str:
     """On a full disk the journal stays unfinished: the next operation takes it for interrupted, and cleans up after it."""
-    return f"The end of {journal.kind} {journal.short_id} could not be recorded ({error.strerror}); the next operation does it."
+    return f"The end of the {journal.named} could not be recorded ({error.strerror}); the next operation does it."
 
 
 def _sentence(journal: Journal, error: BaseException) -> str:
@@ -136,7 +136,7 @@ def operation_remember(journal: Journal) -> list[str]:
     try:
         history_record(journal)
     except DatabaseError as error:
-        failed.append(f"The history has no row of this {journal.kind} yet: {reason_of(error)}")
+        failed.append(f"The history has no row of the {journal.named} yet: {reason_of(error)}")
         connections.close_all()
     try:
         archive_store().save_record(journal.id, history_bytes(journal))

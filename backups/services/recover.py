@@ -140,9 +140,7 @@ def _settle(journal: Journal, engine: Engine, progress: Progress) -> Settled:
         return _settle_delete(journal)
     _remove_files(journal)
     journal.end("recovered", error="Interrupted; it changed nothing.")
-    return Settled(
-        journal.id, journal.kind, "old", f"The interrupted {journal.kind} {journal.short_id} was cleaned up; it changed nothing."
-    )
+    return Settled(journal.id, journal.kind, "old", f"The interrupted {journal.named} was cleaned up; it changed nothing.")
 
 
 def _is_gone(archive: str) -> bool:
@@ -161,7 +159,7 @@ def _settle_delete(journal: Journal) -> Settled:
         # Reconciling removes the row; only what was noted would be known again, if the same archive came back.
         connections.close_all()
     journal.end("recovered", error="Interrupted when the archive was gone already; the rest was done afterwards.")
-    message = f"The interrupted {journal.kind} {journal.short_id} was finished: {journal.archive} is gone."
+    message = f"The interrupted {journal.named} was finished: {journal.archive} is gone."
     return Settled(journal.id, journal.kind, "old", message)
 
 
@@ -182,9 +180,7 @@ def _settle_restore(journal: Journal, engine: Engine, progress: Progress) -> Set
         journal.end("recovered", error="Interrupted; everything is as it was before.")
         gate_open()
         ended_notes(journal, "old")
-        return Settled(
-            journal.id, journal.kind, "old", f"The interrupted {journal.kind} {journal.short_id} was undone: the live data is the old data."
-        )
+        return Settled(journal.id, journal.kind, "old", f"The interrupted {journal.named} was undone: the live data is the old data.")
     journal.kept = {
         "strategy": journal.database.get("strategy", "swap"),
         "until": kept_until(),
@@ -197,7 +193,7 @@ def _settle_restore(journal: Journal, engine: Engine, progress: Progress) -> Set
         journal.id,
         journal.kind,
         "new",
-        f"The interrupted {journal.kind} {journal.short_id} was finished: the live data is the restored data.",
+        f"The interrupted {journal.named} was finished: the live data is the restored data.",
     )
 
 

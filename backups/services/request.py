@@ -129,7 +129,7 @@ def _is_another_running(journal: Journal) -> bool:
 
 def _withdrawn(journal: Journal, patience: float) -> Journal:
     """End a request that no worker is there for, and say so; where one has begun it at the last moment, its journal."""
-    error = NoWorker(f"No worker has answered within {patience:g} seconds, so the {journal.kind} was not begun and will not be.")
+    error = NoWorker(f"No worker has answered within {patience:g} seconds, so the {journal.named} was not begun and will not be.")
     try:
         with journal_queued(journal.id) as queued:
             queued.end("failed", error=error.message)

@@ -89,7 +89,7 @@ def standing() -> Standing:
     _tell_undo(found, health)
     if is_closed:
         found.lines.append(Line("busy", "The database is being replaced: what it knows of the backups can be read in a moment."))
-    found.lines.extend(Line("busy", f"The {operation} is at work.") for operation in health.running)
+    found.lines.extend(Line("busy", f"The {journal.named} is at work.") for journal in health.running)
     return found
 
 

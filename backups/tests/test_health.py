@@ -196,7 +196,7 @@ def test_an_interrupted_operation_is_a_problem_and_a_queued_one_is_not() -> None
     dead = Journal(kind="restore")
     dead.start()
     health = backup_health()
-    assert (health.queued, health.running, health.interrupted) == ([f"verify {queued.short_id}"], [], [f"restore {dead.short_id}"])
+    assert (health.queued, health.running, health.interrupted) == ([queued], [], [dead])
     assert health.problems == [f"The restore {dead.short_id} was interrupted and waits for recovery."]
 
 
@@ -208,7 +208,7 @@ def test_an_operation_that_holds_the_lock_is_at_work() -> None:
     with engine_for().lock(journal.id, wait=10):
         journal.start()
         health = backup_health()
-    assert (health.running, health.interrupted, health.problems) == ([f"create {journal.short_id}"], [], [])
+    assert (health.running, health.interrupted, health.problems) == ([journal], [], [])
 
 
 @pytest.mark.usefixtures("well")
@@ -381,6 +381,16 @@ def test_the_json_has_everything_and_the_status_that_monitors_look_at(client: Cl
     response = client.get("/backups/health.json")
     assert response.status_code == 503
     assert response.json()["problems"] == ["The last good backup is 3 hours old, more than 1."]
+
+
+@pytest.mark.usefixtures("well")
+def test_the_json_names_operations_by_their_kind_though_people_read_words(client: Client) -> None:
+    queued, dead = Journal(kind="verify"), Journal(kind="create")
+    queued.save()
+    dead.start()
+    data = client.get("/backups/health.json").json()
+    assert (data["queued"], data["interrupted"]) == ([f"verify {queued.short_id}"], [f"create {dead.short_id}"])
+    assert data["problems"] == [f"The backup {dead.short_id} was interrupted and waits for recovery."]
 
 
 def test_a_probe_that_finds_the_site_unready_fills_no_log(client: Client, caplog: pytest.LogCaptureFixture) -> None:

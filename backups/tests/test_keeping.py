@@ -126,7 +126,7 @@ def test_what_an_undo_or_a_request_needs_stays(schedule: BackupSchedule) -> None
     kept = archives_judged()
     assert (kept[names[3]].how_long, kept[names[3]].rule) == ("while it is needed", "the undo of restore aaaaaaaa needs it")
     assert kept[names[1]].how_long.startswith("at least until ")
-    assert kept[names[1]].kept_by == ("last 2 of 2", "the verify bbbbbbbb waits for it")
+    assert kept[names[1]].kept_by == ("last 2 of 2", "the verification bbbbbbbb waits for it")
     assert kept[names[2]].goes
     tried = rules_try(schedule)
     assert ([archive.name for archive in tried.now], tried.next) == ([names[2]], ())

@@ -71,7 +71,7 @@ def test_a_request_is_written_before_anybody_is_woken() -> None:
 
 
 def test_without_a_worker_the_request_is_withdrawn_and_says_how_to_start_one() -> None:
-    with pytest.raises(NoWorker, match="was not begun and will not be") as refusal:
+    with pytest.raises(NoWorker, match="so the backup [0-9a-f]{8} was not begun and will not be") as refusal:
         operation_request("create", wake=nobody, patience=0.1)
     assert refusal.value.exit_code == 1
     assert "./run" in refusal.value.next_step
