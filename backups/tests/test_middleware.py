@@ -259,6 +259,7 @@ def test_the_closed_page_is_complete_by_itself(settings: Settings) -> None:
     text = response.content.decode()
     assert '<meta http-equiv="refresh" content="2">' in text
     assert '<link rel="stylesheet" href="/static/site.css">' in text
+    assert "<title>One moment, please · TimeTracker</title>" in text
     assert "A backup is being restored." in text
     assert "<script" not in text and "style=" not in text
 

@@ -66,6 +66,7 @@ def test_an_error_page_needs_no_query(visitor: Client, error: str, code: int) ->
     assert response.status_code == code
     text = response.content.decode()
     assert PAGES[code] in text
+    assert " · TimeTracker</title>" in text
     assert '<link rel="stylesheet" href="/static/site.css">' in text
     assert "a mistake" not in text and "gone</" not in text
 
@@ -75,7 +76,7 @@ def test_a_form_without_its_token_is_answered_without_a_query() -> None:
     client.cookies["sessionid"] = "0" * 32
     response = client.post("/admin/login/", {"username": "ada"})
     assert response.status_code == 403
-    assert b"Please send it again" in response.content
+    assert "<title>Please send it again · TimeTracker</title>" in response.content.decode()
 
 
 @pytest.mark.parametrize("login", LOGINS)
