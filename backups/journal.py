@@ -31,6 +31,7 @@ __all__ = [
     "journal_load",
     "journal_load_all",
     "journal_queued",
+    "journal_unwritten",
     "journals_damaged",
 ]
 
@@ -103,10 +104,7 @@ class Journal:
         try:
             self.save()
         except OSError as error:
-            raise PreflightRefused(
-                f"The operation's journal cannot be written in {self.path.parent}: {error.strerror}.",
-                next_step="Free some space on that disk, and let the user that runs this write there. Then run the command again.",
-            ) from error
+            raise journal_unwritten(error) from error
 
     def enter(self, stage: str) -> None:
         """Record the stage that is about to begin."""
@@ -167,6 +165,14 @@ def journal_find(operation_id: str) -> Journal | None:
         return journal_load(Journal(kind="", id=operation_id).path)
     except (OSError, LookupError, ValueError, TypeError):
         return None
+
+
+def journal_unwritten(error: OSError) -> PreflightRefused:
+    """What to raise where a journal cannot be written: without one nothing may begin, and nothing can be asked for."""
+    return PreflightRefused(
+        f"The operation's journal cannot be written in {conf.state_dir / 'journal'}: {error.strerror}.",
+        next_step="Free some space on that disk, and let the user that runs this write there. Then try again.",
+    )
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from backups.catalogue import history_bytes, history_record
 from backups.engines import Engine
 from backups.exceptions import BackupError, Interrupted, PreflightRefused, RestoreNotUndone, reason_of
 from backups.interrupts import in_time, uninterrupted
-from backups.journal import Journal, journal_queued
+from backups.journal import Journal, journal_queued, journal_unwritten
 from backups.progress import Progress
 from backups.services.lock import lock_taken
 from backups.services.recover import recover_interrupted
@@ -83,10 +83,7 @@ def _begin(journal: Journal, request: str) -> None:
             journal.created_at, journal.requested_by = queued.created_at, journal.requested_by or queued.requested_by
             journal.start()
     except OSError as error:
-        raise PreflightRefused(
-            f"The journal of the operation cannot be written: {error.strerror} ({journal.path.parent}).",
-            next_step="Free some space there, or make it writable, then run the command again.",
-        ) from error
+        raise journal_unwritten(error) from error
 
 
 def _end_done(journal: Journal) -> list[str]:

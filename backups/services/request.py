@@ -19,13 +19,12 @@ from backups.exceptions import (
     Interrupted,
     NoWorker,
     OperationLocked,
-    PreflightRefused,
     RequestTaken,
     UsageError,
     reason_of,
 )
 from backups.interrupts import interruptible
-from backups.journal import Journal, journal_find, journal_load_all, journal_queued
+from backups.journal import Journal, journal_find, journal_load_all, journal_queued, journal_unwritten
 from backups.presence import worker_seen
 from backups.progress import Event, Progress
 from backups.services.create import backup_create
@@ -48,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 # What may be asked for, and with which arguments beside the archive.
 ARGUMENTS: Mapping[str, frozenset[str]] = {
-    "create": frozenset({"trigger", "note", "pin", "uploads"}),
+    "create": frozenset({"trigger", "note", "pin", "uploads", "gentle"}),
     "restore": frozenset({"strategy", "uploads", "jobs", "trust_unsigned", "previewed"}),
     "preview": frozenset({"uploads"}),
     "undo": frozenset({"undoes"}),
@@ -86,10 +85,7 @@ def operation_request(
     try:
         journal.save()
     except OSError as error:
-        raise PreflightRefused(
-            f"The request cannot be written: {error.strerror} ({journal.path.parent}).",
-            next_step="Free some space there, or make it writable, then ask again.",
-        ) from error
+        raise journal_unwritten(error) from error
     # Beside the looking: a broker that is silent instead of gone must not keep whoever asks.
     threading.Thread(target=_wake, args=(wake, journal), name=f"wake {journal.short_id}", daemon=True).start()
     while True:

@@ -134,7 +134,7 @@ def test_what_cannot_be_asked_is_refused_and_written_nowhere(kind: str, archive:
 def test_a_request_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "journal").write_text("a file, where the folder should be")
-    with pytest.raises(PreflightRefused, match="The request cannot be written"):
+    with pytest.raises(PreflightRefused, match="The operation's journal cannot be written in"):
         operation_request("create", wake=beginning)
 
 
