@@ -163,7 +163,7 @@ def progress(request: HttpRequest, token: str) -> HttpResponse:
     if request.headers.get("HX-Request") != "true":
         return _page("backups/progress.html", context)
     response = _page("backups/progress_state.html", context)
-    if watched.is_finished:
+    if watched.is_finished and watched.is_whole:
         # The whole page once more: with the result in its title, and without what asks again.
         response.headers["HX-Refresh"] = "true"
     return response

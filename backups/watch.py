@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,6 +41,8 @@ REPEAT = 5.0
 # Seconds for which the cache keeps what was last written, also after the end.
 KEPT = 86400
 LOG_LINES = 30
+# Seconds after the end of an operation within which the last of its log is written, unless its process was killed.
+LAST_WORDS = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ class Watched:
     ``status`` is queued, running, done, failed or recovered. ``stage`` is empty before the first; ``percent`` (0 to 100),
     ``done``, ``total`` (bytes) and ``rate`` (bytes per second) are of this stage, None where unknown. ``log`` holds the last
     lines, oldest first. ``waits_for`` names the operation that a queued one waits for, for people, ``cancelled_by`` who wants it
-    cancelled; both may be empty. Times are aware UTC.
+    cancelled; both may be empty. ``is_whole`` is false for the moment between the end and the last of its log. Times are aware UTC.
     """
 
     operation: str
@@ -75,6 +77,7 @@ class Watched:
     cancelled_by: str = ""
     error: str = ""
     report: dict[str, Any] = field(default_factory=dict)
+    is_whole: bool = True
 
     @property
     def is_finished(self) -> bool:
@@ -115,6 +118,7 @@ def watch_read(operation_id: str) -> Watched | None:
         cancelled_by="" if journal.is_finished else cancelled_by(journal.id),
         error=journal.error,
         report=journal.report,
+        is_whole=_is_whole(journal, told),
     )
 
 
@@ -214,23 +218,26 @@ class _Watch:
 
     def run(self) -> None:
         """Write and look until the end; the last of it is written then."""
-        written = 0.0
+        # At once: whoever looks in the moment after a short operation's end finds that there is more to come.
+        self._write()
+        written = time.monotonic()
         while not self._ended.wait(PERIOD):
             if self._is_new or time.monotonic() - written >= REPEAT:
                 self._write()
                 written = time.monotonic()
             self._look()
-        self._write()
+        self._write(is_last=True)
 
     def end(self) -> None:
         """Stop; after this no signal is sent any more."""
         with self._lock:
             self._ended.set()
 
-    def _write(self) -> None:
+    def _write(self, *, is_last: bool = False) -> None:
         with self._lock:
             event, log, self._is_new = self._last, list(self._log), False
         shown: dict[str, Any] = {"updated": datetime.now(UTC).isoformat(), "warnings": list(self._progress.warnings), "log": log}
+        shown["is_last"] = is_last
         if event is not None:
             shown |= {"stage": event.stage, "percent": event.percent, "done": event.done, "total": event.total, "rate": event.rate}
         try:
@@ -258,6 +265,14 @@ def _line(event: Event) -> str:
         return ""
     said = f"{event.stage}: {event.message}" if event.stage and event.message else event.message or event.stage
     return f"{datetime.now(UTC):%H:%M:%S} {'warning: ' if event.kind == 'warning' else ''}{said}"
+
+
+def _is_whole(journal: Journal, told: Mapping[str, Any]) -> bool:
+    """Whether of an operation that is over all has been told, or nobody is left to tell it; as long as it is not over, true."""
+    ended_at = _time(journal.ended_at)
+    if not journal.is_finished or ended_at is None or not told or told.get("is_last"):
+        return True
+    return abs((datetime.now(UTC) - ended_at).total_seconds()) > LAST_WORDS
 
 
 def _told(operation_id: str) -> dict[str, Any]:

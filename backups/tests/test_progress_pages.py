@@ -18,6 +18,7 @@ from pytest_django import Settings
 from backups.journal import Journal, journal_find
 from backups.links import PROGRESS_SALT, cancel_link, progress_link
 from backups.progress import Progress
+from backups.tests.workers import wait_until
 from backups.watch import cancelled_by, watch_read, watching
 
 pytestmark = pytest.mark.usefixtures("own_gate")
@@ -68,9 +69,7 @@ def half_done(journal: Journal) -> Iterator[Progress]:
         progress.stage("extract", total=400_000_000, message="the archive")
         progress.warn("Two files are missing.")
         progress.advance(168_000_000)
-        deadline = time.monotonic() + 60
-        while (found := watch_read(journal.id)) is None or found.percent != 42.0:
-            assert time.monotonic() < deadline, "the progress is never shown"
+        wait_until(lambda: (found := watch_read(journal.id)) is not None and found.percent == 42.0, "the progress")
         yield progress
 
 
@@ -129,6 +128,35 @@ def test_an_operation_that_is_over_shows_its_end_and_asks_no_more(
     assert ("closed for 12 ms" in text_of(response)) == (status == "done")
     assert "Cancel" not in text_of(response)
     assert not refreshes(response)
+
+
+def test_the_page_asks_on_until_the_last_of_the_log_is_there(client: Client, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backups.watch.LAST_WORDS", 3600.0)
+    link = progress_link(journal.id)
+    progress = Progress(interval=0)
+    with watching(started(journal), progress):
+        wait_until(lambda: (found := watch_read(journal.id)) is not None and found.updated is not None, "the progress")
+        journal.end("done")
+        progress.warn("The history has no row of it yet.")
+        early, part = client.get(link), client.get(link, headers={"HX-Request": "true"})
+    assert "Done in" in text_of(early)
+    assert refreshes(early), "there is more to come"
+    assert 'hx-trigger="every 1s"' in part.content.decode()
+    assert "HX-Refresh" not in part.headers
+    late, part = client.get(link), client.get(link, headers={"HX-Request": "true"})
+    assert "The history has no row of it yet." in text_of(late)
+    assert not refreshes(late)
+    assert part.headers["HX-Refresh"] == "true"
+
+
+def test_nobody_waits_for_the_last_words_of_a_process_that_is_dead(
+    client: Client, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backups.watch.LAST_WORDS", 0.0)
+    with watching(started(journal), Progress(interval=0)):
+        wait_until(lambda: (found := watch_read(journal.id)) is not None and found.updated is not None, "the progress")
+        journal.end("recovered")
+        assert not refreshes(client.get(progress_link(journal.id)))
 
 
 def test_how_long_the_stage_takes_still_is_said(client: Client, journal: Journal, half_done: Progress) -> None:
