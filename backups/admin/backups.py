@@ -31,7 +31,7 @@ from backups.models import Backup
 from backups.pages import create, delete, download, restore, result, running, undo, upload, verify
 from backups.pages.acts import act_audit, act_record, asker
 from backups.pages.allowed import restore_offered
-from backups.pages.ask import task_request
+from backups.pages.ask import one_by_one, task_request
 from backups.pages.place import ADMIN, refused
 from backups.pages.running import running_context
 from backups.pages.undo import undo_available
@@ -243,9 +243,12 @@ class BackupAdmin(ListAdmin):
         names = list(queryset.values_list("name", flat=True))
         if _are_too_many(request, names):
             return None
-        for name in names:
+
+        def ask(name: str) -> None:
             act_record(request, "verify", archive=name)
             task_request("verify", archive=name, requested_by=asker(request))
+
+        one_by_one(names, ask)
         messages.success(request, f"{_count(len(names), 'verification')} asked for. The list tells the outcome when it is there.")
         return None
 
@@ -329,10 +332,13 @@ def _are_too_many(request: HttpRequest, names: list[str]) -> bool:
 
 
 def _pin_all(request: HttpRequest, queryset: QuerySet[Backup], *, pinned: bool) -> None:
-    changed = 0
-    for name in queryset.filter(pinned=not pinned).values_list("name", flat=True):
-        act_record(request, "pin" if pinned else "unpin", archive=name)
-        changed += Backup.objects.filter(name=name).update(pinned=pinned)
+    act = "pin" if pinned else "unpin"
+
+    def mark(name: str) -> int:
+        act_record(request, act, archive=name)
+        return Backup.objects.filter(name=name).update(pinned=pinned)
+
+    changed = sum(one_by_one(list(queryset.filter(pinned=not pinned).values_list("name", flat=True)), mark, said=f"{act}ned"))
     what = "pinned: nobody can delete it, and no rule does" if pinned else "left to the rules now"
     messages.success(request, f"{_count(changed, 'archive')} {what}.")
 

@@ -15,7 +15,7 @@ from backups.journal import Journal
 from backups.models import Backup
 from backups.origin import why_made
 from backups.pages.acts import act_record, asker
-from backups.pages.ask import task_request
+from backups.pages.ask import one_by_one, task_request
 from backups.pages.confirm import password_asked
 from backups.pages.outcome import PATIENCE, ended_within, outcome_answered
 from backups.pages.place import Place, may, page_path, way_back
@@ -77,7 +77,7 @@ def _answered(request: HttpRequest, place: Place, names: Sequence[str]) -> HttpR
         return asked
     for reason in refused.values():
         messages.warning(request, reason)
-    return _outcome(request, place, [_requested(request, name) for name in going])
+    return _outcome(request, place, one_by_one(going, lambda name: _requested(request, name)))
 
 
 def _question(request: HttpRequest, place: Place, names: Sequence[str], refused: dict[str, str]) -> HttpResponse:

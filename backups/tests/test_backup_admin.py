@@ -22,6 +22,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
+from backups.exceptions import AuditUnwritable
 from backups.journal import Journal, journal_load_all
 from backups.models import Backup, BackupSchedule, Operation
 from backups.presence import tick_note, worker_announce
@@ -362,6 +363,37 @@ def test_without_a_worker_the_action_says_so(log_in: LogIn, several: dict[str, s
     assert answer.status_code == 409
     assert "No worker has answered" in text_of(answer)
     assert [journal.status for journal in journal_load_all()] == ["failed"], "it is withdrawn, and comes as no surprise"
+
+
+def test_a_worker_that_dies_amid_several_leaves_no_doubt_about_which_were_asked_for(log_in: LogIn, several: dict[str, str]) -> None:
+    names = list(several)[:3]
+    with obliging_worker(dies_after=1):
+        answer = acted(log_in("change"), "verify_archives", *names)
+    assert answer.status_code == 409
+    first, *others = [journal.archive for journal in journal_load_all()]
+    (left,) = set(names) - {first, *others}
+    assert "No worker has answered" in text_of(answer)
+    assert f"Asked for already: {first}. Not asked for: {others[0]}, {left}." in text_of(answer)
+    assert [journal.status for journal in journal_load_all()] == ["done", "failed"], "what is not asked for is withdrawn"
+
+
+def test_an_audit_file_that_fills_amid_several_pins_leaves_no_doubt_about_which_are_pinned(
+    log_in: LogIn, several: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Backup.objects.update(pinned=False)
+    written: list[str] = []
+
+    def record(*args: Any, archive: str, **options: Any) -> None:
+        if written:
+            raise AuditUnwritable("The disk is full.")
+        written.append(archive)
+
+    monkeypatch.setattr("backups.pages.acts.audit_record", record)
+    answer = acted(log_in("change"), "pin", *several)
+    assert answer.status_code == 409
+    assert "The disk is full." in text_of(answer)
+    assert f"Pinned already: {written[0]}. Not pinned: " in text_of(answer)
+    assert list(Backup.objects.filter(pinned=True).values_list("name", flat=True)) == written
 
 
 # --- buttons -----------------------------------------------------------------------------------------------------------------------

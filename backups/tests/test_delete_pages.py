@@ -46,7 +46,7 @@ def browser(transactional_db: None) -> Client:
 
 
 class Workers:
-    """What stands for Celery: ``mode`` says whether a request is done at once, waits, or finds nobody."""
+    """What stands for Celery: ``mode`` says whether a request is done at once, waits, or finds nobody; ``dies`` does one."""
 
     def __init__(self) -> None:
         self.mode = "at once"
@@ -57,8 +57,10 @@ class Workers:
             raise NoWorker("No worker has answered.")
         journal = Journal(kind=kind, archive=archive, arguments=dict(arguments or {}), requested_by=requested_by)
         journal.save()
-        if self.mode == "at once":
+        if self.mode in ("at once", "dies"):
             operation_work(journal.id)
+        if self.mode == "dies":
+            self.mode = "gone"
         return journal_find(journal.id) or journal
 
 
@@ -154,6 +156,17 @@ def test_several_that_take_longer_are_told_as_such(browser: Client, store: Path,
     workers.mode = "waits"
     answer = browser.post(reverse("admin:backups_delete-several"), {"archive": names[:2], "password": PASSWORD})
     assert told(answer) == ["2 more go as soon as it is their turn."]
+
+
+def test_a_worker_that_dies_amid_several_leaves_no_doubt_about_which_were_asked_for(browser: Client, store: Path, workers: Workers) -> None:
+    names = [archive_placed(store, hour) for hour in range(4)]
+    workers.mode = "dies"
+    answer = browser.post(reverse("admin:backups_delete-several"), {"archive": names[:3], "password": PASSWORD})
+    assert answer.status_code == 409
+    page = answer.content.decode()
+    assert "No worker has answered." in page
+    assert f"Asked for already: {names[0]}. Not asked for: {names[1]}, {names[2]}." in page
+    assert [(store / name).exists() for name in names] == [False, True, True, True]
 
 
 def test_without_a_worker_nothing_goes_and_the_page_says_what_to_do(browser: Client, store: Path, workers: Workers) -> None:
