@@ -26,7 +26,7 @@ from backups.archive_layout import (
     check_member_name,
     checksums,
 )
-from backups.archive_spool import Buffer, Tally, write_all
+from backups.archive_spool import Buffer, Tally, write_sparsely
 from backups.conf import conf
 from backups.exceptions import ArchiveRejected
 from backups.manifest import Manifest, Signature, manifest_from_json, signature_state
@@ -133,7 +133,7 @@ class ArchiveReader:
                 with self._destination(entry, database_to, tree) as descriptor:
                     for piece in self._proven_pieces(entry, stream):
                         if descriptor is not None:
-                            write_all(descriptor, piece)
+                            write_sparsely(descriptor, piece)
                         on_bytes(len(piece))
 
     @contextmanager

@@ -10,15 +10,16 @@ from typing import Self
 
 from isal import isal_zlib
 
-from backups.archive_layout import DEFLATED, STORED
+from backups.archive_layout import BATCH, DEFLATED, STORED
 
-__all__ = ["LEVEL", "Buffer", "MemberSpool", "Tally", "write_all"]
+__all__ = ["LEVEL", "Buffer", "MemberSpool", "Tally", "write_all", "write_sparsely"]
 
 Buffer = bytes | bytearray | memoryview
 
 # Measured on 128 MB of rows and a 60 MB SQLite file: level 1 480 and 570 MB/s to 40.6 and 38.3 %, level 2 440 and 530 MB/s
 # to 39.3 and 37.3 %, level 3 340 and 330 MB/s to 38.8 and 36.3 %; what level 2 wrote inflates 5 % faster than level 1's.
 LEVEL = isal_zlib.ISAL_DEFAULT_COMPRESSION
+ZEROS = bytes(BATCH)
 
 
 class Tally:
@@ -45,6 +46,15 @@ def write_all(descriptor: int, data: Buffer) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def write_sparsely(descriptor: int, data: Buffer) -> None:
+    """Write all of ``data`` at the end of the file, or leave a hole where it is :data:`BATCH` bytes of zeros: a sparse file stays one."""
+    # Most pieces differ in their first byte; comparing a whole one costs 20 µs.
+    if len(data) == BATCH and not data[0] and data == ZEROS:
+        os.ftruncate(descriptor, os.lseek(descriptor, BATCH, os.SEEK_CUR))
+    else:
+        write_all(descriptor, data)
 
 
 class MemberSpool:
