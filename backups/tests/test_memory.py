@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from backups.tests.measured import measured_run
 from backups.tests.site import Site, SiteTemplates, populate
-
-
-def peak_kib(site: Site, *args: str) -> int:
-    """Run a command; the largest resident set, in KiB, that its process had."""
-    out = site.data_dir / "peak"
-    process = site.run_python("-m", "backups.tests.measured", out, *args)
-    output = process.communicate(timeout=1800)
-    assert process.returncode == 0, output
-    return int(out.read_text())
 
 
 def _peaks(site: Site, entries: int) -> tuple[int, int]:
     populate(site, entries=entries, uploads_mb=1)
     target = site.data_dir / "archive.zip"
-    created = peak_kib(site, "backup_create", "--output", str(target), "--no-progress")
-    restored = peak_kib(site, "backup_restore", str(target), "--no-input", "--no-progress")
-    return created, restored
+    created = measured_run(site, "backup_create", "--output", target, "--no-progress")
+    restored = measured_run(site, "backup_restore", target, "--no-input", "--no-progress")
+    return created.peak_kib, restored.peak_kib
 
 
 def _compared(site: Site, site_templates: SiteTemplates, few: int, many: int, factor: float) -> None:
