@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import datetime
 from typing import Any
 from zoneinfo import available_timezones
@@ -12,9 +14,13 @@ from zoneinfo import available_timezones
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import AdminErrorList, AdminForm
+from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
+from django.contrib.contenttypes.models import ContentType
+from django.core import signing
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -29,8 +35,11 @@ from backups.presence import worker_seen
 from backups.schedules import DAY_NAMES, next_runs, schedule_zone, sentence
 from backups.services.keeping import RulesTried, rules_try, rules_try_all
 from backups.services.schedule import ATTEMPTS
+from backups.times import local_minute
 
-__all__ = ["BackupScheduleAdmin", "BackupScheduleForm"]
+__all__ = ["BackupScheduleAdmin", "BackupScheduleForm", "schedule_digest"]
+
+SEEN_SALT = "backups.schedule.seen"
 
 
 class WeekdaysField(forms.TypedMultipleChoiceField):
@@ -56,12 +65,25 @@ class WeekdaysField(forms.TypedMultipleChoiceField):
         return super().has_changed(self.prepare_value(initial), data)
 
 
+class SeenField(forms.CharField):
+    """What a schedule said when its page was made, hidden in the form; nobody types it, and so it is no change."""
+
+    widget = forms.HiddenInput
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        """Never."""
+        return False
+
+
 def _time_zones() -> list[tuple[str, str]]:
     return [(name, name) for name in sorted(available_timezones())]
 
 
 class BackupScheduleForm(forms.ModelForm):
-    """Days as boxes, the time zone from the list of those that this machine knows."""
+    """Days as boxes, the time zone from the list of those that this machine knows.
+
+    What somebody else has changed since the page was made is not reverted: the form says so once, and shows what was typed.
+    """
 
     days = WeekdaysField(initial=EVERY_DAY, help_text="The days on which a backup is made.")
     time_zone = forms.ChoiceField(
@@ -69,6 +91,7 @@ class BackupScheduleForm(forms.ModelForm):
         initial=default_time_zone,
         help_text="A backup is made at this time of day there, in summer and in winter.",
     )
+    seen = SeenField(required=False)
 
     class Meta:
         model = BackupSchedule
@@ -85,6 +108,59 @@ class BackupScheduleForm(forms.ModelForm):
             "keep_monthly",
             "keep_yearly",
         )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Keep what the schedule says before what was typed is put into it."""
+        super().__init__(*args, **kwargs)
+        # One that is being added has been seen by nobody.
+        self._before = None if self.instance.pk is None else (schedule_digest(self.instance), sentence(self.instance))
+        if self._before:
+            self.initial["seen"] = _signed(self._before[0])
+
+    def clean(self) -> dict[str, Any] | None:
+        """Refuse what was typed about a schedule that says something else by now; saved once more, it counts."""
+        cleaned = super().clean()
+        if self._before is None:
+            return cleaned
+        digest, said = self._before
+        seen, at = _seen(self.data.get(self.add_prefix("seen"), ""))
+        if seen != digest:
+            self.add_error(
+                None,
+                f"This schedule has been changed since you opened the page{_changed_by(self.instance, since=at)}. It says now: {said}"
+                " What you typed stands below and is not saved. Look at it again; saved now, it replaces the other change.",
+            )
+            # Of the data that was sent, which is the request's own.
+            self.data = self.data.copy()
+            self.data[self.add_prefix("seen")] = _signed(digest)
+        return cleaned
+
+
+def schedule_digest(schedule: BackupSchedule) -> str:
+    """What tells whether anything that the form shows has changed."""
+    values = [str(getattr(schedule, name)) for name in BackupScheduleForm.Meta.fields]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
+
+
+def _signed(digest: str) -> str:
+    """The digest and the time, so that a page says what it has shown and when."""
+    return signing.dumps([digest, timezone.now().isoformat()], salt=SEEN_SALT)
+
+
+def _seen(signed: str) -> tuple[str, datetime | None]:
+    """Digest and time of what a page has shown; an empty one and None where it does not say that."""
+    try:
+        digest, at = signing.loads(signed, salt=SEEN_SALT)
+    except signing.BadSignature:
+        return "", None
+    return digest, datetime.fromisoformat(at)
+
+
+def _changed_by(schedule: BackupSchedule, *, since: datetime | None) -> str:
+    """By whom, and when, as far as the admin's log knows."""
+    about = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(BackupSchedule), object_id=str(schedule.pk))
+    last = about.filter(action_time__gte=since).select_related("user").order_by("action_time").last() if since else None
+    return f", by {last.user.get_username()} at {local_minute(last.action_time)}" if last else ""
 
 
 class ScheduleList(ChangeList):
@@ -112,7 +188,13 @@ class BackupScheduleAdmin(admin.ModelAdmin):
     fieldsets = (
         (None, {"fields": ("does", "next_five_runs", "outcome")}),
         ("When", {"fields": ("enabled", "days", "at", "time_zone")}),
-        ("What", {"fields": ("uploads", "note")}),
+        (
+            "What",
+            {
+                "fields": ("uploads", "note"),
+                "description": "It is made gently: at the lowest priority, and no faster than BACKUPS_GENTLE_RATE where that is set.",
+            },
+        ),
         (
             "Which archives are kept",
             {
@@ -163,6 +245,13 @@ class BackupScheduleAdmin(admin.ModelAdmin):
             at = f"{schedule.next_attempt_at:%Y-%m-%d %H:%M} UTC"
             return f"Attempt {schedule.attempts} of {ATTEMPTS} has not succeeded; the next is at {at}."
         return schedule.last_error or "-"
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> BackupSchedule | None:
+        """The schedule; one that is about to be saved is held, so that of two who save at once the second is told."""
+        found: BackupSchedule | None = super().get_object(request, object_id, from_field)
+        if found is None or request.method != "POST" or not transaction.get_connection(found._state.db).in_atomic_block:
+            return found
+        return self.get_queryset(request).select_for_update().filter(pk=found.pk).first()
 
     # --- changing ---------------------------------------------------------------------------------------------------
 

@@ -12,13 +12,16 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.db import IntegrityError, transaction
+from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from backups.admin.schedules import BackupScheduleForm
 from backups.conf import conf
 from backups.models import Backup, BackupSchedule
 from backups.presence import worker_announce, worker_withdraw
+from backups.tests.staff import staff_browser
 
 LIST = "admin:backups_backupschedule_changelist"
 CHANGE = "admin:backups_backupschedule_change"
@@ -53,7 +56,7 @@ def log_in(db: None) -> Callable[..., Client]:
 
 
 def as_posted(**changes: object) -> dict[str, object]:
-    """The form of the default schedule as a browser sends it."""
+    """The form of the default schedule as a browser sends it; without ``seen``, which the page of one has hidden in it."""
     form: dict[str, object] = {
         "enabled": "on",
         "days": ["1", "2", "4", "8", "16", "32", "64"],
@@ -68,6 +71,11 @@ def as_posted(**changes: object) -> dict[str, object]:
         "keep_yearly": "0",
     }
     return {name: value for name, value in {**form, **changes}.items() if value is not None}
+
+
+def as_changed(schedule: BackupSchedule, **changes: object) -> dict[str, object]:
+    """The same as the page of ``schedule`` sends it."""
+    return as_posted(seen=BackupScheduleForm(instance=BackupSchedule.objects.get(pk=schedule.pk)).initial["seen"], **changes)
 
 
 def made_by(schedule: BackupSchedule, nights: int, **fields: object) -> list[str]:
@@ -125,7 +133,7 @@ def test_form_shows_the_next_five_runs_in_the_schedules_own_time(log_in: Callabl
 
 def test_edited_schedule_is_the_sites_own(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
     before = schedule.last_due_at
-    answer = log_in("view", "change").post(reverse(CHANGE, args=[schedule.pk]), as_posted(note="nightly"))
+    answer = log_in("view", "change").post(reverse(CHANGE, args=[schedule.pk]), as_changed(schedule, note="nightly"))
     assert answer.status_code == 302
     schedule.refresh_from_db()
     assert (schedule.note, schedule.is_default, schedule.days) == ("nightly", False, 127)
@@ -142,7 +150,7 @@ def test_schedule_with_another_time_begins_anew(
 ) -> None:
     BackupSchedule.objects.update(attempts=2, next_attempt_at=timezone.now(), last_error="The disk is full.")
     moment = timezone.now()
-    assert log_in("change").post(reverse(CHANGE, args=[schedule.pk]), as_posted(**changes)).status_code == 302
+    assert log_in("change").post(reverse(CHANGE, args=[schedule.pk]), as_changed(schedule, **changes)).status_code == 302
     schedule.refresh_from_db()
     assert schedule.last_due_at >= moment
     assert (schedule.attempts, schedule.next_attempt_at, schedule.last_error) == (0, None, "")
@@ -161,7 +169,7 @@ def test_schedule_with_another_time_begins_anew(
 def test_form_that_makes_no_sense_is_refused(
     log_in: Callable[..., Client], schedule: BackupSchedule, changes: dict[str, object], said: str
 ) -> None:
-    answer = log_in("view", "change").post(reverse(CHANGE, args=[schedule.pk]), as_posted(**changes))
+    answer = log_in("view", "change").post(reverse(CHANGE, args=[schedule.pk]), as_changed(schedule, **changes))
     assert answer.status_code == 200
     assert said in answer.content.decode()
     schedule.refresh_from_db()
@@ -188,7 +196,7 @@ def test_form_of_a_new_one_begins_with_every_day_and_the_sites_time_zone(log_in:
 def test_permissions_are_those_of_the_model(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
     browser = log_in("view")
     assert browser.get(reverse(CHANGE, args=[schedule.pk])).status_code == 200
-    assert browser.post(reverse(CHANGE, args=[schedule.pk]), as_posted(note="no")).status_code == 403
+    assert browser.post(reverse(CHANGE, args=[schedule.pk]), as_changed(schedule, note="no")).status_code == 403
     assert browser.post(reverse("admin:backups_backupschedule_add"), as_posted()).status_code == 403
     assert browser.post(reverse("admin:backups_backupschedule_delete", args=[schedule.pk]), {"post": "yes"}).status_code == 403
 
@@ -273,7 +281,7 @@ def test_who_may_not_see_archives_learns_numbers_alone(log_in: Callable[..., Cli
 
 def test_rules_are_tried_as_typed_and_not_saved(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
     names = made_by(schedule, 4)
-    typed = as_posted(keep_last="1", keep_daily="0", keep_weekly="0", keep_monthly="0", note="only once", _try="Try these rules")
+    typed = as_changed(schedule, keep_last="1", keep_daily="0", keep_weekly="0", keep_monthly="0", note="only once", _try="Try these rules")
     answer = log_in("change", sees_archives=True).post(reverse(CHANGE, args=[schedule.pk]), typed)
     page = answer.content.decode()
     assert answer.status_code == 200
@@ -289,7 +297,7 @@ def test_rules_are_tried_as_typed_and_not_saved(log_in: Callable[..., Client], s
 
 def test_rules_that_make_no_sense_are_not_tried(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
     made_by(schedule, 4)
-    typed = as_posted(_try="1", **{f"keep_{rule}": "0" for rule in ("last", "daily", "weekly", "monthly")})
+    typed = as_changed(schedule, _try="1", **{f"keep_{rule}": "0" for rule in ("last", "daily", "weekly", "monthly")})
     page = log_in("change", sees_archives=True).post(reverse(CHANGE, args=[schedule.pk]), typed).content.decode()
     assert "Nothing was tried: the form has errors." in section(page)
     assert "Keep at least one" in section(page)
@@ -301,7 +309,7 @@ def test_who_may_not_change_a_schedule_may_not_try(
     log_in: Callable[..., Client], schedule: BackupSchedule, right: str, status: int
 ) -> None:
     browser = log_in(right)
-    assert browser.post(reverse(CHANGE, args=[schedule.pk]), as_posted(_try="1")).status_code == status
+    assert browser.post(reverse(CHANGE, args=[schedule.pk]), as_changed(schedule, _try="1")).status_code == status
     if right == "view":
         assert "Try these rules" not in browser.get(reverse(CHANGE, args=[schedule.pk])).content.decode()
 
@@ -319,7 +327,7 @@ def test_delete_comes_after_trying_and_for_those_who_may(log_in: Callable[..., C
 def test_trying_needs_the_token_of_the_page(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
     browser = log_in("change")
     browser.handler.enforce_csrf_checks = True
-    assert browser.post(reverse(CHANGE, args=[schedule.pk]), as_posted(_try="1")).status_code == 403
+    assert browser.post(reverse(CHANGE, args=[schedule.pk]), as_changed(schedule, _try="1")).status_code == 403
 
 
 def test_trying_what_is_gone_is_no_page(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
@@ -334,9 +342,57 @@ def test_a_new_schedule_has_nothing_to_try(log_in: Callable[..., Client]) -> Non
 
 def test_saving_rules_that_delete_says_so(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
     names = made_by(schedule, 4)
-    few = as_posted(keep_last="1", keep_daily="0", keep_weekly="0", keep_monthly="0")
+    few = as_changed(schedule, keep_last="1", keep_daily="0", keep_weekly="0", keep_monthly="0")
     page = log_in("view", "change", sees_archives=True).post(reverse(CHANGE, args=[schedule.pk]), few, follow=True).content.decode()
     assert f"By these rules the next prune deletes these three: {', '.join(names[1:])}." in page
+
+
+# --- two at a time ------------------------------------------------------------------------------------------------------
+
+
+def seen_on(answer: HttpResponseBase) -> str:
+    """What the page has hidden in its form about what it shows."""
+    found = re.search(r'<input type="hidden" name="seen" value="([^"]+)"', answer.content.decode())  # type: ignore[attr-defined]
+    assert found
+    return found[1]
+
+
+def test_what_somebody_else_has_changed_meanwhile_is_not_reverted_and_nothing_typed_is_lost(schedule: BackupSchedule) -> None:
+    rights = ("view_backupschedule", "change_backupschedule")
+    ann, bob = staff_browser("ann", *rights), staff_browser("bob", *rights)
+    page = reverse(CHANGE, args=[schedule.pk])
+    opened = seen_on(ann.get(page))
+    assert bob.post(page, as_posted(keep_daily="30", seen=seen_on(bob.get(page)))).status_code == 302
+    typed = as_posted(note="typed with care", keep_last="9", seen=opened)
+    answer = ann.post(page, typed)
+    said = answer.content.decode()
+    assert answer.status_code == 200
+    assert re.search(r"has been changed since you opened the page, by bob at \d{4}-\d\d-\d\d \d\d:\d\d\. It says now: Every day", said)
+    assert "one for each of 30 days" in said, "what it says now"
+    assert "typed with care" in said and 'name="keep_last" value="9"' in said
+    schedule.refresh_from_db()
+    assert (schedule.keep_last, schedule.keep_daily, schedule.note) == (3, 30, "")
+    assert ann.post(page, {**typed, "seen": seen_on(answer)}).status_code == 302, "ann has been told, and means it"
+    schedule.refresh_from_db()
+    assert (schedule.keep_last, schedule.keep_daily, schedule.note) == (9, 7, "typed with care")
+
+
+@pytest.mark.parametrize("seen", [None, "", "forged"])
+def test_a_form_that_does_not_say_what_it_has_shown_is_refused(
+    log_in: Callable[..., Client], schedule: BackupSchedule, seen: str | None
+) -> None:
+    answer = log_in("change").post(reverse(CHANGE, args=[schedule.pk]), as_posted(keep_last="9", seen=seen))
+    assert "has been changed since you opened the page. It says now: Every day" in answer.content.decode(), "nobody is named"
+    assert BackupSchedule.objects.get().keep_last == 3
+
+
+def test_what_a_run_notes_of_a_schedule_is_no_change_of_another_person(log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
+    browser, page = log_in("change"), reverse(CHANGE, args=[schedule.pk])
+    opened = seen_on(browser.get(page))
+    BackupSchedule.objects.update(attempts=1, next_attempt_at=timezone.now(), last_due_at=timezone.now())
+    assert browser.post(page, as_posted(note="new", seen=opened)).status_code == 302
+    schedule.refresh_from_db()
+    assert (schedule.note, schedule.attempts) == ("new", 1)
 
 
 # --- the audit file -----------------------------------------------------------------------------------------------------
@@ -345,7 +401,7 @@ def test_saving_rules_that_delete_says_so(log_in: Callable[..., Client], schedul
 def test_each_change_of_a_schedule_is_audited(own_state: None, log_in: Callable[..., Client], schedule: BackupSchedule) -> None:
     browser = log_in("add", "change", "delete", "view")
     browser.post(reverse("admin:backups_backupschedule_add"), as_posted(note="second"))
-    browser.post(reverse(CHANGE, args=[schedule.pk]), as_posted(keep_daily="5", note="new"))
+    browser.post(reverse(CHANGE, args=[schedule.pk]), as_changed(schedule, keep_daily="5", note="new"))
     browser.post(reverse("admin:backups_backupschedule_delete", args=[schedule.pk]), {"post": "yes"})
     second = BackupSchedule.objects.get()
     chosen = {"action": "delete_selected", "_selected_action": [second.pk], "post": "yes"}
@@ -369,7 +425,7 @@ def test_change_that_cannot_be_audited_is_not_made_and_stays_typed(
 ) -> None:
     (conf.state_dir / "audit.log").mkdir(parents=True)
     browser = log_in("add", "change", "delete", "view")
-    changed = browser.post(reverse(CHANGE, args=[schedule.pk]), as_posted(note="typed with care"))
+    changed = browser.post(reverse(CHANGE, args=[schedule.pk]), as_changed(schedule, note="typed with care"))
     added = browser.post(reverse("admin:backups_backupschedule_add"), as_posted(note="typed with care"))
     for answer in (changed, added):
         assert answer.status_code == 200
