@@ -111,14 +111,14 @@ class ArchiveWriter:
             os.close(descriptor)
         self._remember(member)
 
-    def add_spool(self, name: str, spool: MemberSpool) -> None:
-        """Append the bytes of a closed spool as they are, and delete it."""
+    def add_spool(self, name: str, spool: MemberSpool, on_bytes: Callable[[int], object]) -> None:
+        """Append the bytes of a closed spool as they are, and delete it; ``on_bytes`` is told how many were copied, piece by piece."""
         self._check_name(name)
         entry = self._entry(name, spool.method, is_large=max(spool.size, spool.compressed_size) >= LARGE_FROM)
         entry.crc, entry.size, entry.compressed_size = spool.crc, spool.size, spool.compressed_size
         with self._cut_back_on_failure():
             self._write(entry.local_header())
-            self._append_file(spool.path, spool.compressed_size)
+            self._append_file(spool.path, spool.compressed_size, on_bytes)
         self._entries.append(entry)
         self._remember(Member(name, spool.size, spool.sha256))
         spool.discard()
@@ -242,7 +242,7 @@ class ArchiveWriter:
             size += count
         return view[:size]
 
-    def _append_file(self, source: Path, size: int) -> None:
+    def _append_file(self, source: Path, size: int, on_bytes: Callable[[int], object]) -> None:
         """Append ``size`` bytes of a file without taking them through this process."""
         with source.open("rb", buffering=0) as file:
             done = 0
@@ -252,6 +252,7 @@ class ArchiveWriter:
                     raise OSError(errno.EIO, f"The file ends {size - done} bytes early", str(source))
                 done += count
                 self._offset += count
+                on_bytes(count)
 
     def _copy_some(self, source: int, position: int, size: int) -> int:
         try:

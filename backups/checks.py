@@ -54,6 +54,7 @@ SETTING_IDS = {
     "max_upload_gb": "backups.E126",
     "client_address": "backups.E127",
     "direct_downloads": "backups.E128",
+    "gentle_rate": "backups.E129",
 }
 
 
@@ -132,7 +133,7 @@ def check_middleware(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 
 @register("backups")
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """E101 to E128: a ``BACKUPS_*`` setting of a wrong type or value."""
+    """E101 to E129: a ``BACKUPS_*`` setting of a wrong type or value."""
     messages: list[CheckMessage] = []
     for attribute, check_id in SETTING_IDS.items():
         try:

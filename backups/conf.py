@@ -51,6 +51,7 @@ SETTING_DEFAULTS: dict[str, Any] = {
     "BACKUPS_DIRECT_DOWNLOADS": True,
     "BACKUPS_IMPORT_DIR": "",
     "BACKUPS_MAX_UPLOAD_GB": 200,
+    "BACKUPS_GENTLE_RATE": 0,
 }
 
 
@@ -239,6 +240,11 @@ class Conf:
     def max_upload_gb(self) -> int:
         """Largest archive that may be uploaded, in GB (1000 million bytes)."""
         return self._positive("BACKUPS_MAX_UPLOAD_GB")
+
+    @property
+    def gentle_rate(self) -> int:
+        """Most MB (1 million bytes) that a gentle operation moves in a second; 0: no limit."""
+        return self._positive("BACKUPS_GENTLE_RATE", lowest=0)
 
 
 conf = Conf()

@@ -16,6 +16,7 @@ from typing import Literal
 
 from backups.journal import Journal
 from backups.manifest import DatabaseInfo
+from backups.pace import Pace
 from backups.progress import Progress
 
 __all__ = ["BATCH", "Engine", "LiveState", "Plan", "Snapshot", "Which"]
@@ -127,9 +128,10 @@ class Engine(ABC):
     # --- create -------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def snapshot(self, journal: Journal, folder: Path) -> AbstractContextManager[Snapshot]:
+    def snapshot(self, journal: Journal, folder: Path, pace: Pace) -> AbstractContextManager[Snapshot]:
         """Open a snapshot. ``folder`` is a private folder on the store's disk for a copy, where the vendor needs one.
 
+        Such a copy MUST be made at the operation's ``pace``, but without its limit of bytes while it holds up the live database.
         MUST refuse (PreflightRefused) before any work where the tools are missing or too old for the server.
         """
 

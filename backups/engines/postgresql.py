@@ -52,6 +52,7 @@ from backups.engines.process import end_children
 from backups.exceptions import BackupError, DatabaseDamaged, PreflightRefused, RestoreFailed, RestoreNotUndone
 from backups.journal import Journal
 from backups.manifest import DatabaseInfo
+from backups.pace import Pace
 from backups.progress import Progress
 
 __all__ = ["PostgresEngine"]
@@ -173,8 +174,8 @@ class PostgresEngine(Engine):
 
     # --- create -------------------------------------------------------------------------------------------------
 
-    def snapshot(self, journal: Journal, folder: Path) -> AbstractContextManager[Snapshot]:
-        """An exported snapshot; ``folder`` is not used, the dump streams."""
+    def snapshot(self, journal: Journal, folder: Path, pace: Pace) -> AbstractContextManager[Snapshot]:
+        """An exported snapshot; neither ``folder`` nor ``pace`` is used, the dump streams."""
         return snapshot_open(self._server, operation=journal.id)
 
     # --- restore: before ----------------------------------------------------------------------------------------

@@ -50,14 +50,22 @@ _ERROR_LINE = re.compile(r"\b(?:error|fatal|panic):", re.IGNORECASE)
 _PASSWORD = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)|(://[^:/@\s]*:)[^@\s]*(?=@)", re.IGNORECASE)
 
 
-def _die_with(parent: int) -> Callable[[], None]:
-    """What the child calls between fork and exec: ask for the death signal, and end if the parent is gone already."""
+def _before_exec() -> Callable[[], None]:
+    """What the child calls between fork and exec: ask for the death signal, end if the parent is gone already, and stay as nice.
+
+    Where the scheduler weighs sessions against each other (sched(7), autogroup), a nice value counts within its session alone, and
+    a new session begins at 0: what a gentle thread starts would rival the whole site as an equal.
+    """
+    parent, niceness = os.getpid(), os.getpriority(os.PRIO_PROCESS, 0)
 
     def before_exec() -> None:
         if _prctl is not None:
             _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
+        if niceness > 0:
+            with suppress(OSError):
+                os.write(os.open("/proc/self/autogroup", os.O_WRONLY | os.O_CLOEXEC), b"%d" % niceness)
 
     return before_exec
 
@@ -180,7 +188,7 @@ def child(
             cwd=cwd,
             close_fds=True,
             start_new_session=True,
-            preexec_fn=_die_with(os.getpid()),  # noqa: PLW1509  (calls nothing but prctl, getppid and _exit)
+            preexec_fn=_before_exec(),  # noqa: PLW1509  (makes system calls and nothing else)
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise BackupError(f"{args[0]} cannot be started: {error}.") from error

@@ -39,6 +39,7 @@ from backups.exceptions import ArchiveRejected, BackupError, DatabaseDamaged, Pr
 from backups.files import apply_owner
 from backups.journal import Journal
 from backups.manifest import DatabaseInfo
+from backups.pace import Pace
 from backups.progress import Progress
 
 __all__ = ["SqliteEngine"]
@@ -110,9 +111,9 @@ class SqliteEngine(Engine):
 
     # --- create -------------------------------------------------------------------------------------------------
 
-    def snapshot(self, journal: Journal, folder: Path) -> AbstractContextManager[Snapshot]:
+    def snapshot(self, journal: Journal, folder: Path, pace: Pace) -> AbstractContextManager[Snapshot]:
         """Copy the live file into ``folder`` through the online backup API and prove the copy."""
-        return snapshot_taken(self._live, folder, self.member)
+        return snapshot_taken(self._live, folder, self.member, pace)
 
     # --- restore ------------------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from backups.engines.sqlite_file import (
 )
 from backups.exceptions import DumpFailed
 from backups.manifest import DatabaseInfo
+from backups.pace import Pace
 
 __all__ = ["DUMP_FORMAT", "SqliteSnapshot", "snapshot_taken"]
 
@@ -79,7 +80,7 @@ class SqliteSnapshot(Snapshot):
 
 
 @contextmanager
-def snapshot_taken(live: Path, folder: Path, member: str) -> Iterator[SqliteSnapshot]:
+def snapshot_taken(live: Path, folder: Path, member: str, pace: Pace) -> Iterator[SqliteSnapshot]:
     """Copy the file ``live`` into ``folder``, prove the copy, and remove it on leaving.
 
     Raises :class:`~backups.exceptions.DumpFailed` where there is nothing to copy or the data is damaged: an archive of
@@ -89,12 +90,12 @@ def snapshot_taken(live: Path, folder: Path, member: str) -> Iterator[SqliteSnap
     if not live.is_file():
         raise DumpFailed(f"There is no database at {live}.", next_step="Look at DATABASE_URL, or restore an archive: manage.py backup_list")
     try:
-        yield _proven_copy(live, path, member)
+        yield pace.run(lambda: _proven_copy(live, path, member, pace))
     finally:
         remove_file(path)
 
 
-def _proven_copy(live: Path, path: Path, member: str) -> SqliteSnapshot:
+def _proven_copy(live: Path, path: Path, member: str, pace: Pace) -> SqliteSnapshot:
     path.touch(mode=0o600, exist_ok=False)
     try:
         look(live, wait=BUSY_SECONDS)
@@ -104,7 +105,8 @@ def _proven_copy(live: Path, path: Path, member: str) -> SqliteSnapshot:
             # A read transaction holds the instant; else every commit of another process would start the copy over.
             source.execute("BEGIN")
             source.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            copy_pages(source, target, wait=BUSY_SECONDS)
+            # Without a limit: the log of changes grows for as long as that transaction lasts.
+            copy_pages(source, target, wait=BUSY_SECONDS, after_step=lambda left: pace.check())
             source.execute("ROLLBACK")
             journal_mode(target, "delete")
             fault = first_fault(target)

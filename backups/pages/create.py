@@ -41,6 +41,11 @@ class CreateForm(forms.Form):
         help_text="What you want to know of it later. It stays with the archive.",
     )
     pin = forms.BooleanField(required=False, label="Pin it", help_text="Nobody can delete a pinned archive before it is unpinned.")
+    gentle = forms.BooleanField(
+        required=False,
+        label="Make it gently",
+        help_text="At the lowest priority, as schedules do: it takes longer, and visitors notice less of it.",
+    )
 
 
 def urls(place: Place) -> list[URLPattern]:

@@ -24,6 +24,7 @@ def backup_create(
     pin: bool = False,
     uploads: bool = True,
     output: Path | None = None,
+    gentle: bool = False,
     requested_by: str = "",
     wait: float = 0,
     progress: Progress | None = None,
@@ -31,18 +32,29 @@ def backup_create(
 ) -> CreatedBackup:
     """Make one archive in the store, or at ``output`` (a new file, or a folder). ``request``: the queued journal that asks for it.
 
+    ``gentle``: at the lowest priority, and no faster than ``BACKUPS_GENTLE_RATE`` (:mod:`backups.pace`).
     Raises :class:`~backups.exceptions.OperationLocked`, ``PreflightRefused``, ``DumpFailed``, ``ArchiveNotSaved`` or
     ``Interrupted``; none of them leaves a partial file.
     """
     engine = engine_for()
     progress = progress or Progress()
-    arguments = {"trigger": trigger, "note": note, "pin": pin, "uploads": uploads, "output": str(output or "")}
+    arguments = {"trigger": trigger, "note": note, "pin": pin, "uploads": uploads, "output": str(output or ""), "gentle": gentle}
     if output is not None:
         output = _destination(output)
     with operation_run(
         "create", engine=engine, progress=progress, wait=wait, requested_by=requested_by, arguments=arguments, request=request
     ) as journal:
-        made = archive_make(journal, engine=engine, progress=progress, trigger=trigger, note=note, pin=pin, uploads=uploads, output=output)
+        made = archive_make(
+            journal,
+            engine=engine,
+            progress=progress,
+            trigger=trigger,
+            note=note,
+            pin=pin,
+            uploads=uploads,
+            output=output,
+            gentle=gentle,
+        )
         journal.archive = made.location
         journal.report = {
             "archive": made.location,
@@ -52,6 +64,7 @@ def backup_create(
             "database_bytes": made.manifest.database.size,
             "upload_bytes": made.manifest.uploads.bytes if made.manifest.uploads.included else None,
             "free_bytes": None if output else store_free_bytes(),
+            "gentle": gentle,
             "seconds": progress.timings,
         }
         return made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from backups.engines import engine_for
@@ -72,10 +71,11 @@ def create_estimate(*, uploads: bool) -> CreateEstimate:
 
 
 def _runs(uploads: bool) -> list[Run]:
-    """The last backups with, or without, uploads that went well."""
+    """The last backups with, or without, uploads that went well: those at full speed, and gentle ones where there are no others."""
     made = Operation.objects.filter(kind="create", status="done", report__has_key="upload_bytes").order_by("-started_at")
     reports = made.values_list("report", flat=True)[: 4 * LAST_RUNS]
-    return list(islice(filter(None, (_run(report, uploads) for report in reports)), LAST_RUNS))
+    runs = [(bool(report.get("gentle")), run) for report in reports if (run := _run(report, uploads))]
+    return [run for is_gentle, run in runs if not is_gentle][:LAST_RUNS] or [run for _, run in runs][:LAST_RUNS]
 
 
 def _run(report: Any, uploads: bool) -> Run | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
 import secrets
 import shutil
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +30,7 @@ from backups.instructions import restore_instructions
 from backups.interrupts import too_late, uninterrupted
 from backups.journal import Journal
 from backups.manifest import Manifest, UploadsInfo
+from backups.pace import LIMITED_SECONDS, Pace, Step, pace_for
 from backups.preflight import preflight_create
 from backups.progress import Progress
 from backups.services.partials import partials_remove
@@ -63,6 +64,7 @@ def archive_make(
     pin: bool = False,
     uploads: bool = True,
     output: Path | None = None,
+    gentle: bool = False,
 ) -> CreatedBackup:
     """Make one archive in the store, or at ``output`` (a path that does not exist yet); nothing partial is left behind.
 
@@ -70,6 +72,7 @@ def archive_make(
     or ``ArchiveNotSaved``.
     """
     store = None if output else archive_store()
+    pace = pace_for(gentle=gentle)
     created_at = datetime.now(UTC)
     archive_id = secrets.token_hex(16) if journal.kind != "create" else journal.id
     progress.stage("preflight")
@@ -82,20 +85,22 @@ def archive_make(
     try:
         with _clean_folder(folder, journal):
             manifest = _write(
-                partial, journal, engine, progress, created_at, archive_id, trigger=trigger, note=note, pin=pin, uploads=uploads
+                partial, journal, engine, progress, pace, created_at, archive_id, trigger=trigger, note=note, pin=pin, uploads=uploads
             )
             journal.enter("verify")
-            _verify(partial, progress)
+            _verify(partial, progress, pace)
             journal.enter("store")
             size = partial.stat().st_size
             progress.stage("store", total=store.bytes_to_move(size) if store else None)
             # On this host it takes a rename, which no signal may divide from its row; an upload can be stopped.
             with uninterrupted(swallow=journal.kind == "create") if store is None or store.local_root else nullcontext():
-                location = _save(partial, store, output, created_at, archive_id, progress)
+                location = _save(partial, store, output, created_at, archive_id, progress, pace)
                 if store is not None:
                     _catalogue(location, size, manifest, journal.requested_by, progress)
                 if journal.kind == "create":
                     too_late()
+        if pace.is_lifted:
+            progress.warn(f"BACKUPS_GENTLE_RATE was lifted after {LIMITED_SECONDS / 3600:g} hours: it is too low for this site.")
     except OSError as error:
         raise DumpFailed(
             f"The archive could not be written: {error.strerror or error} ({folder}).",
@@ -119,40 +124,12 @@ def _clean_folder(folder: Path, journal: Journal) -> Iterator[None]:
             partials_remove(folder, journal.short_id)
 
 
-class _DumpThread(threading.Thread):
-    """Writes the dump into its spool beside the reading of the uploads.
-
-    The thread that starts the dump program must outlive it (the program dies with its parent thread), so the whole
-    dump happens in here.
-    """
-
-    def __init__(self, snapshot: Snapshot, spool: MemberSpool, progress: Progress) -> None:
-        super().__init__(name="backups-dump", daemon=True)
-        self.snapshot, self.spool, self.progress = snapshot, spool, progress
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            with self.spool:
-                self.snapshot.write_to(self._take)
-        except BaseException as error:  # noqa: BLE001 - recorded, and raised again by finish() in the caller's thread
-            self.error = error
-
-    def _take(self, data: bytes) -> None:
-        self.spool.write(data)
-        self.progress.advance(len(data))
-
-    def finish(self) -> None:
-        self.join()
-        if self.error is not None:
-            raise self.error
-
-
 def _write(
     partial: Path,
     journal: Journal,
     engine: Engine,
     progress: Progress,
+    pace: Pace,
     created_at: datetime,
     archive_id: str,
     *,
@@ -166,24 +143,24 @@ def _write(
     scratch = partial.with_name(f"{journal.short_id}_copy.partial")
     private_folder(scratch)
     progress.stage("dump")
-    with ArchiveWriter(partial, created_at=created_at) as writer, engine.snapshot(journal, scratch) as snapshot:
+    with ArchiveWriter(partial, created_at=created_at) as writer, engine.snapshot(journal, scratch, pace) as snapshot:
         info = snapshot.database
         spool = MemberSpool(partial.with_name(f"{journal.short_id}_dump.partial"), compress=not snapshot.is_compressed)
-        dump = _DumpThread(snapshot, spool, progress)
+        on_bytes = pace.counted(progress.advance)
+        dump = Step(pace, lambda: _dump(snapshot, spool, on_bytes), name="backups-dump")
         try:
             upload_bytes = 0 if root is None else sum(file.size for file in uploads_list(root))
             progress.stage("dump", total=info.size + upload_bytes)
             dump.start()
-            count, written = (0, 0) if root is None else _add_uploads(writer, root, progress)
-            dump.finish()
+            count, written = (0, 0) if root is None else pace.run(lambda: _add_uploads(writer, root, progress, on_bytes))
+            dump.result()
         except BaseException:
             snapshot.stop()
-            if dump.is_alive():
-                with uninterrupted(swallow=True):
-                    dump.join()
+            pace.stop()
+            dump.abandon()
             raise
         missing = () if root is None else tuple(_missing_uploads(snapshot, root))
-        writer.add_spool(info.member, spool)
+        pace.run(lambda: writer.add_spool(info.member, spool, pace.moved))
         writer.add_bytes("settings.json", _settings_json(progress))
         writer.add_bytes("RESTORE.txt", restore_instructions(info).encode())
         manifest = Manifest(
@@ -205,7 +182,16 @@ def _write(
     return manifest
 
 
-def _add_uploads(writer: ArchiveWriter, root: Path, progress: Progress) -> tuple[int, int]:
+def _dump(snapshot: Snapshot, spool: MemberSpool, on_bytes: Callable[[int], object]) -> None:
+    def take(data: bytes) -> None:
+        spool.write(data)
+        on_bytes(len(data))
+
+    with spool:
+        snapshot.write_to(take)
+
+
+def _add_uploads(writer: ArchiveWriter, root: Path, progress: Progress, on_bytes: Callable[[int], object]) -> tuple[int, int]:
     count = total = 0
 
     def skipped(path: str, reason: str) -> None:
@@ -213,7 +199,7 @@ def _add_uploads(writer: ArchiveWriter, root: Path, progress: Progress) -> tuple
 
     for file in uploads_list(root, on_skipped=skipped):
         try:
-            writer.add_file(f"uploads/{file.path}", root / file.path, progress.advance)
+            writer.add_file(f"uploads/{file.path}", root / file.path, on_bytes)
         except FileNotFoundError:
             continue  # Deleted since it was listed: rows of the snapshot that name it are reported as missing files.
         count += 1
@@ -244,12 +230,12 @@ def _settings_json(progress: Progress) -> bytes:
     return (json.dumps(snapshot, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
-def _verify(partial: Path, progress: Progress) -> None:
+def _verify(partial: Path, progress: Progress, pace: Pace) -> None:
     progress.stage("verify")
     try:
         with partial.open("rb") as source, ArchiveReader(source, name=partial.name) as reader:
             progress.stage("verify", total=reader.total_bytes)
-            reader.verify(progress.advance)
+            pace.run(lambda: reader.verify(pace.counted(progress.advance)))
     except ArchiveRejected as error:
         raise DumpFailed(
             f"The archive was written, but reading it back found: {error.message}",
@@ -257,16 +243,19 @@ def _verify(partial: Path, progress: Progress) -> None:
         ) from error
 
 
-def _save(partial: Path, store: ArchiveStore | None, output: Path | None, created_at: datetime, archive_id: str, progress: Progress) -> str:
+def _save(
+    partial: Path, store: ArchiveStore | None, output: Path | None, created_at: datetime, archive_id: str, progress: Progress, pace: Pace
+) -> str:
     if store is None:
         assert output is not None  # noqa: S101 - narrows for the type checker
         publish(partial, output)
         return str(output)
-    digest = "" if store.local_root else _sha256(partial)
+    digest = "" if store.local_root else pace.run(lambda: _sha256(partial, pace.moved))
+    on_bytes = pace.counted(progress.advance)
     name = archive_name(created_at, archive_id)
     for attempt in range(NAMES_TRIED):
         try:
-            store.save(partial, name, sha256=digest, on_bytes=progress.advance)
+            pace.run(functools.partial(store.save, partial, name, sha256=digest, on_bytes=on_bytes))
             return name
         except ArchiveNotSaved as error:
             if not isinstance(error, NameTaken) or attempt == NAMES_TRIED - 1:
@@ -291,11 +280,12 @@ def _kept_here(partial: Path, name: str, error: ArchiveNotSaved) -> ArchiveNotSa
     )
 
 
-def _sha256(path: Path) -> str:
+def _sha256(path: Path, on_bytes: Callable[[int], object]) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(BATCH):
             digest.update(block)
+            on_bytes(len(block))
     return digest.hexdigest()
 
 

@@ -105,6 +105,7 @@ def _run(schedule: BackupSchedule, progress: Progress) -> None:
             trigger=schedule.trigger,
             note=schedule.note,
             uploads=schedule.uploads,
+            gentle=True,
             requested_by=f"schedule {schedule.key}",
             wait=LOCK_SECONDS,
             progress=progress,

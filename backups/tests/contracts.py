@@ -19,6 +19,7 @@ from backups.engines.base import BATCH, Engine, Plan
 from backups.exceptions import ArchiveRejected, BackupError, DumpFailed, OperationLocked, PreflightRefused
 from backups.journal import Journal, journal_load
 from backups.manifest import DatabaseInfo
+from backups.pace import Pace
 from backups.progress import Progress
 
 __all__ = ["CHANGES", "CONTENT", "EngineContract", "ScratchDatabase"]
@@ -99,16 +100,16 @@ class EngineContract:
     # --- create -------------------------------------------------------------------------------------------------
 
     def test_a_snapshot_counts_the_rows_of_every_table(self, filled: ScratchDatabase, tmp_path: Path) -> None:
-        with filled.engine().snapshot(new_journal("create"), new_folder(tmp_path)) as snapshot:
+        with filled.engine().snapshot(new_journal("create"), new_folder(tmp_path), Pace()) as snapshot:
             assert snapshot.rows == ROWS_OF_CONTENT
 
     def test_a_snapshot_names_migrations_in_the_order_of_application(self, filled: ScratchDatabase, tmp_path: Path) -> None:
-        with filled.engine().snapshot(new_journal("create"), new_folder(tmp_path)) as snapshot:
+        with filled.engine().snapshot(new_journal("create"), new_folder(tmp_path), Pace()) as snapshot:
             assert snapshot.migrations == {"shop": ["0001_initial", "0002_more"], "auth": ["0001_initial"]}
 
     def test_a_snapshot_says_what_it_is_of(self, filled: ScratchDatabase, tmp_path: Path) -> None:
         engine = filled.engine()
-        with engine.snapshot(new_journal("create"), new_folder(tmp_path)) as snapshot:
+        with engine.snapshot(new_journal("create"), new_folder(tmp_path), Pace()) as snapshot:
             assert snapshot.database.vendor == engine.vendor
             assert snapshot.database.member == engine.member
             assert snapshot.database.server_version and snapshot.database.client_version
@@ -116,7 +117,7 @@ class EngineContract:
             assert snapshot.database.size > 0
 
     def test_a_snapshot_lists_the_distinct_values_of_a_column(self, filled: ScratchDatabase, tmp_path: Path) -> None:
-        with filled.engine().snapshot(new_journal("create"), new_folder(tmp_path)) as snapshot:
+        with filled.engine().snapshot(new_journal("create"), new_folder(tmp_path), Pace()) as snapshot:
             assert sorted(snapshot.values("items", "picture")) == ["a/one.png", "b.pdf"]
             assert list(snapshot.values("items", "absent")) == []
             assert list(snapshot.values("absent", "picture")) == []
@@ -128,7 +129,7 @@ class EngineContract:
     ) -> None:
         engine = filled.engine()
         path = tmp_path / engine.member
-        with engine.snapshot(new_journal("create"), new_folder(tmp_path)) as snapshot:
+        with engine.snapshot(new_journal("create"), new_folder(tmp_path), Pace()) as snapshot:
             filled.execute("INSERT INTO items VALUES (7, 'late', 'late.png')")
             with path.open("wb") as file:
                 snapshot.write_to(file.write)
@@ -140,13 +141,13 @@ class EngineContract:
 
     def test_a_dump_comes_in_pieces_of_bounded_size(self, filled: ScratchDatabase, tmp_path: Path) -> None:
         sizes: list[int] = []
-        with filled.engine().snapshot(new_journal("create"), new_folder(tmp_path)) as snapshot:
+        with filled.engine().snapshot(new_journal("create"), new_folder(tmp_path), Pace()) as snapshot:
             snapshot.write_to(lambda piece: sizes.append(len(piece)))
         assert sizes and 0 < max(sizes) <= BATCH
 
     def test_a_stopped_dump_raises_and_leaves_nothing(self, filled: ScratchDatabase, tmp_path: Path) -> None:
         folder = new_folder(tmp_path)
-        with filled.engine().snapshot(new_journal("create"), folder) as snapshot:
+        with filled.engine().snapshot(new_journal("create"), folder, Pace()) as snapshot:
             snapshot.stop()
             with pytest.raises(DumpFailed):
                 snapshot.write_to(lambda piece: None)
@@ -158,7 +159,7 @@ class EngineContract:
             raise OSError(28, "No space left on device")
 
         folder = new_folder(tmp_path)
-        with filled.engine().snapshot(new_journal("create"), folder) as snapshot, pytest.raises(OSError, match="No space left"):
+        with filled.engine().snapshot(new_journal("create"), folder, Pace()) as snapshot, pytest.raises(OSError, match="No space left"):
             snapshot.write_to(full_disk)
         assert list(folder.iterdir()) == []
 
@@ -427,7 +428,7 @@ def make_dump(database: ScratchDatabase, tmp_path: Path) -> tuple[Path, Database
     """Dump the live database as it is."""
     engine = database.engine()
     path = tmp_path / engine.member
-    with engine.snapshot(new_journal("create"), new_folder(tmp_path)) as snapshot, path.open("wb") as file:
+    with engine.snapshot(new_journal("create"), new_folder(tmp_path), Pace()) as snapshot, path.open("wb") as file:
         snapshot.write_to(file.write)
         return path, snapshot.database
 

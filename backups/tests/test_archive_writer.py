@@ -120,7 +120,7 @@ def archive(tmp_path: Path, sources: Path) -> Path:
         with MemberSpool(tmp_path / "spool", compress=True) as spool:
             for start in range(0, len(DUMP), 700):
                 spool.write(DUMP[start : start + 700])
-        writer.add_spool("db.dump", spool)
+        writer.add_spool("db.dump", spool, lambda count: None)
         writer.add_bytes("settings.json", b"{}\n")
         writer.add_bytes("RESTORE.txt", b"By hand.\n")
         writer.finish(manifest_of(writer))
@@ -376,7 +376,7 @@ def test_spool_is_appended_as_it_is_and_deleted(tmp_path: Path, compress: bool) 
     assert (spool.size, spool.sha256) == (len(content), hashlib.sha256(content).hexdigest())
     assert (len(packed) < len(content) // 2) is compress
     with ArchiveWriter(tmp_path / "a.zip", created_at=CREATED_AT) as writer:
-        writer.add_spool("uploads/spooled", spool)
+        writer.add_spool("uploads/spooled", spool, lambda count: None)
         assert not (tmp_path / "spool").exists()
         finish(writer)
     assert packed in (tmp_path / "a.zip").read_bytes()
@@ -391,7 +391,7 @@ def test_spool_on_another_file_system_is_appended(tmp_path: Path) -> None:
         with MemberSpool(Path(other) / "spool", compress=False) as spool:
             spool.write(content)
         with ArchiveWriter(tmp_path / "a.zip", created_at=CREATED_AT) as writer:
-            writer.add_spool("uploads/spooled", spool)
+            writer.add_spool("uploads/spooled", spool, lambda count: None)
             finish(writer)
     assert unpacked(tmp_path / "a.zip", tmp_path / "out") == {"spooled": content}
 
@@ -401,7 +401,7 @@ def test_empty_spool_is_an_empty_member(tmp_path: Path) -> None:
         with MemberSpool(tmp_path / "spool", compress=compress) as spool:
             pass
         with ArchiveWriter(tmp_path / f"{number}.zip", created_at=CREATED_AT) as writer:
-            writer.add_spool("uploads/empty", spool)
+            writer.add_spool("uploads/empty", spool, lambda count: None)
             finish(writer)
         assert unpacked(tmp_path / f"{number}.zip", tmp_path / f"out{number}") == {"empty": b""}
 
@@ -414,7 +414,7 @@ def test_spool_whose_file_lost_bytes_is_not_appended(tmp_path: Path) -> None:
         pytest.raises(OSError, match="ends 1 bytes early"),
         ArchiveWriter(tmp_path / "a.zip", created_at=CREATED_AT) as writer,
     ):
-        writer.add_spool("db.dump", spool)
+        writer.add_spool("db.dump", spool, lambda count: None)
     assert not (tmp_path / "a.zip").exists()
 
 
@@ -448,7 +448,7 @@ def test_spool_fills_in_one_thread_while_another_adds_files(tmp_path: Path, sour
         for name in SOURCES:
             writer.add_file(f"uploads/{name}", sources / name, lambda count: None)
         thread.join()
-        writer.add_spool("db.dump", spool)
+        writer.add_spool("db.dump", spool, lambda count: None)
         writer.finish(manifest_of(writer))
     assert unpacked(tmp_path / "a.zip", tmp_path / "out") == SOURCES
 
@@ -498,7 +498,7 @@ def test_memory_does_not_grow_with_the_size_of_a_file(tmp_path: Path) -> None:
                     while piece := file.read(BATCH):
                         spool.write(piece)
                 spool.close()
-                writer.add_spool("db.dump", spool)
+                writer.add_spool("db.dump", spool, lambda count: None)
                 writer.finish(manifest_of(writer))
             with archive.open("rb") as opened, ArchiveReader(opened, name="a.zip") as reader:
                 reader.extract(database_to=tmp_path / f"dump{megabytes}", uploads_to=None, on_bytes=lambda count: None)

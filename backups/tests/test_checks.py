@@ -184,6 +184,7 @@ WRONG_VALUES: dict[str, list[Any]] = {
     "direct_downloads": ["yes", 1],
     "import_dir": [5, "a/relative/path"],
     "max_upload_gb": [0, 0.5, True],
+    "gentle_rate": ["40", -1, 2.5, True],
 }
 
 

@@ -17,6 +17,7 @@ from backups.engines.pg_tools import Tools, dump_command, find_tools, load_comma
 from backups.engines.postgresql import PostgresEngine
 from backups.engines.process import child_output
 from backups.exceptions import ArchiveRejected, BackupError, DumpFailed, PreflightRefused
+from backups.pace import Pace
 from backups.progress import Progress
 from backups.tests.contracts import (
     CHANGES,
@@ -85,7 +86,7 @@ def test_a_server_that_is_down_is_named(pg: PgCluster, tmp_path: Path) -> None:
         assert engine.live_state().state == "broken"
         with (
             pytest.raises(PreflightRefused, match="cannot be reached"),
-            engine.snapshot(new_journal("create"), new_folder(tmp_path)),
+            engine.snapshot(new_journal("create"), new_folder(tmp_path), Pace()),
         ):
             pytest.fail("dumped")
 
@@ -150,7 +151,7 @@ def test_a_table_that_may_not_be_read_is_refused_before_the_dump(scratch: Scratc
     scratch.cluster.execute("CREATE TABLE public.hidden (id integer)", database=scratch.name)
     with (
         pytest.raises(PreflightRefused, match="permission denied for table hidden"),
-        scratch.engine().snapshot(new_journal("create"), new_folder(tmp_path)),
+        scratch.engine().snapshot(new_journal("create"), new_folder(tmp_path), Pace()),
     ):
         pytest.fail("dumped")
 
@@ -273,7 +274,7 @@ def test_a_dump_that_fails_halfway_is_no_dump(scratch: ScratchPostgres, settings
     settings.BACKUPS_PG_BIN_DIRS = [fake_programs(tmp_path / "fake", "15.99", pg_dump=fails)]
     pieces: list[int] = []
     with (
-        scratch.engine().snapshot(new_journal("create"), new_folder(tmp_path)) as snapshot,
+        scratch.engine().snapshot(new_journal("create"), new_folder(tmp_path), Pace()) as snapshot,
         pytest.raises(DumpFailed, match="the disk of the server is gone") as caught,
     ):
         snapshot.write_to(lambda piece: pieces.append(len(piece)))
@@ -362,7 +363,7 @@ def test_a_newer_server_dumps_restores_and_undoes_by_itself(newer: PgCluster, tm
         scratch.execute(CONTENT)
         query = "SELECT encoding, datcollate, datctype, datlocprovider, datlocale FROM pg_database WHERE datname = current_database()"
         before = scratch.query(query)
-        with scratch.engine().snapshot(new_journal("create"), new_folder(tmp_path)) as snapshot:
+        with scratch.engine().snapshot(new_journal("create"), new_folder(tmp_path), Pace()) as snapshot:
             assert snapshot.is_compressed is supports_zstd(find_tools(newer.major)[0])
         dump = make_dump(scratch, tmp_path)
         scratch.execute(CHANGES)

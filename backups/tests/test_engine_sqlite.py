@@ -29,6 +29,7 @@ from backups.engines.sqlite_file import checkpoint, file_of_setting, opened
 from backups.exceptions import ArchiveRejected, DumpFailed, PreflightRefused, RestoreFailed, RestoreNotUndone
 from backups.journal import Journal, journal_load
 from backups.manifest import DatabaseInfo
+from backups.pace import Pace
 from backups.tests.contracts import (
     CHANGES,
     CONTENT,
@@ -265,7 +266,7 @@ def test_what_stands_beside_a_linked_file_is_beside_the_file_itself(filled: Sqli
 
 def test_names_that_need_quoting_are_counted_and_restored(database: SqliteScratch, tmp_path: Path) -> None:
     database.execute("""CREATE TABLE "a ""table"" %s" ("a ""column"" %" text); INSERT INTO "a ""table"" %s" VALUES ('x'), ('y'), ('x');""")
-    with database.engine().snapshot(new_journal("create"), new_folder(tmp_path)) as snapshot:
+    with database.engine().snapshot(new_journal("create"), new_folder(tmp_path), Pace()) as snapshot:
         assert snapshot.rows == {'a "table" %s': 3}
         assert sorted(snapshot.values('a "table" %s', 'a "column" %')) == ["x", "y"]
     path, info = make_dump(database, tmp_path)
@@ -278,7 +279,7 @@ def test_names_that_need_quoting_are_counted_and_restored(database: SqliteScratc
 
 def test_a_dump_is_one_private_file_that_plain_sqlite_opens(filled: SqliteScratch, tmp_path: Path) -> None:
     folder = new_folder(tmp_path)
-    with filled.engine().snapshot(new_journal("create"), folder):
+    with filled.engine().snapshot(new_journal("create"), folder, Pace()):
         (copy,) = folder.iterdir()
         assert copy.stat().st_mode & 0o777 == 0o600
     path, _ = make_dump(filled, tmp_path)
@@ -331,7 +332,7 @@ def test_there_is_no_dump_of_a_broken_database(filled: SqliteScratch, tmp_path: 
     else:
         filled.remove()
     folder = new_folder(tmp_path)
-    with pytest.raises(DumpFailed), filled.engine().snapshot(new_journal("create"), folder):
+    with pytest.raises(DumpFailed), filled.engine().snapshot(new_journal("create"), folder, Pace()):
         pytest.fail("a snapshot of a broken database")
     assert list(folder.iterdir()) == []
 

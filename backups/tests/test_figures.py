@@ -257,6 +257,14 @@ def test_backups_with_and_without_uploads_are_two_kinds() -> None:
 
 
 @pytest.mark.usefixtures("sizes")
+def test_how_long_it_takes_goes_by_the_backups_at_full_speed_where_there_are_any() -> None:
+    made(3, 60_000_000, database_bytes=100_000_000, upload_bytes=50_000_000, seconds={"dump": 900.0}, gentle=True)
+    assert "in about 15 minutes, going by the last one of this kind." in create_estimate(uploads=True).said
+    made(4, 60_000_000, database_bytes=100_000_000, upload_bytes=50_000_000, gentle=False)
+    assert "in about 4 seconds, going by the last one of this kind." in create_estimate(uploads=True).said
+
+
+@pytest.mark.usefixtures("sizes")
 def test_only_the_last_few_count() -> None:
     for day in range(20):
         made(day, 60_000_000 if day < 7 else 1, database_bytes=100_000_000, upload_bytes=50_000_000)

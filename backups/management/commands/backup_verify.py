@@ -25,6 +25,7 @@ class Command(BackupCommand):
         super().add_arguments(parser)
         parser.add_argument("archive", metavar="ARCHIVE", nargs="?", help="A path, or a name in the store; default: the newest.")
         parser.add_argument("--all", action="store_true", help="Verify every archive in the store.")
+        parser.add_argument("--gentle", action="store_true", help="At the lowest priority, and no faster than BACKUPS_GENTLE_RATE.")
         parser.add_argument("--reconcile", action="store_true", help="First make the catalogue agree with the store.")
 
     def run(self, progress: Progress, options: dict[str, Any]) -> None:
@@ -39,7 +40,7 @@ class Command(BackupCommand):
         rejected: list[ArchiveRejected] = []
         for name in names if options["all"] else names[:1]:
             try:
-                verified = backup_verify(archive=name, progress=progress)
+                verified = backup_verify(archive=name, gentle=options["gentle"], progress=progress)
             except ArchiveRejected as error:
                 rejected.append(error)
                 word = "UNREADABLE" if isinstance(error, ArchiveUnreadable) else "BROKEN"
