@@ -69,6 +69,13 @@ def test_same_manifest_gives_the_same_bytes_whatever_its_order() -> None:
     assert b'\n "created_at": "2025-03-04T05:06:07.890123+00:00",\n' in data
 
 
+@pytest.mark.parametrize("members", [(), MANIFEST.members, (Member('a "name"\\', 0, ""),)])
+def test_members_are_written_as_json_writes_everything(members: tuple[Member, ...]) -> None:
+    data = manifest_to_json(replace(MANIFEST, note='\n "members": []', members=members)).decode()
+    assert data == json.dumps(json.loads(data), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    assert len(json.loads(data)["members"]) == len(members)
+
+
 def test_manifest_without_a_time_zone_is_not_written() -> None:
     with pytest.raises(ValueError, match="aware"):
         manifest_to_json(replace(MANIFEST, created_at=datetime(2025, 3, 4)))  # noqa: DTZ001
