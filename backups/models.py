@@ -77,6 +77,8 @@ class Operation(models.Model):
 
     class Meta:
         ordering = ("-started_at",)
+        # Who may see the backups sees their history, and nobody changes it: a permission of its own would do nothing.
+        default_permissions = ()
 
     def __str__(self) -> str:
         return operation_named(self.kind, self.operation_id).capitalize()

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
 from django.http import HttpResponseBase
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
@@ -146,6 +150,21 @@ def is_to_login(answer: HttpResponseBase) -> bool:
 def test_every_page_has_a_row_in_the_table() -> None:
     names = {name for name in mounted(get_resolver()) if name.startswith(("backups:", "admin:backups_"))}
     assert names == (TABLE.keys() - {"import-export"}) | {f"backups:{name}" for name in PUBLIC}
+
+
+def test_every_permission_that_can_be_given_opens_a_page() -> None:
+    assert {right.codename for right in everything()} == {right for rights in TABLE.values() for right in rights.values()} - {NOBODY}
+
+
+def test_permissions_on_the_history_that_allowed_nothing_are_taken_away() -> None:
+    content_type = ContentType.objects.get_for_model(Operation)
+    person = get_user_model().objects.create_user("person", password="correct horse battery")
+    for act in ("add", "change", "delete", "view"):
+        person.user_permissions.add(Permission.objects.create(content_type=content_type, codename=f"{act}_operation", name=act))
+    person.user_permissions.add(Permission.objects.get(codename=VIEW))
+    migration = import_module("backups.migrations.0004_history_without_permissions")
+    migration.remove_permissions(apps, connection.schema_editor())
+    assert [right.codename for right in person.user_permissions.all()] == [VIEW]
 
 
 @pytest.mark.parametrize(("name", "method"), ASKED)
