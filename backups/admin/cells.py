@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from django.contrib import admin
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from backups.models import Backup
-from backups.origin import ENGINES, why_made
+from backups.origin import ENGINES, signature_said, why_made
 from backups.preflight import size_human
 from backups.services.keeping import Kept
 from backups.times import ago, local_minute
@@ -102,7 +100,7 @@ def verified_at_length(backup: Backup) -> SafeString:
     if backup.problem:
         before = f"It was right on {local_minute(backup.verified_at)}." if backup.verified_at else ""
         cell = _lines(sign("bad", "✕", "damaged"), backup.problem, before)
-    return format_html("{}{}", cell, format_html('<div class="quiet">{}</div>', SIGNATURES.get(backup.signature, "")))
+    return format_html("{}{}", cell, format_html('<div class="quiet">{}</div>', signature_said(backup.signature)))
 
 
 def kept(backup: Backup, judged: Kept | None) -> SafeString:
@@ -140,12 +138,6 @@ def buttons(backup: Backup, *, download: str, restore: str) -> SafeString:
     return format_html('<div class="row-buttons">{}</div>', format_html_join(" ", "{}", ((button,) for button in shown)))
 
 
-# What the row says of the signature, and what that means.
-SIGNATURES: Mapping[str, str] = {
-    "valid": "Signed by this site.",
-    "missing": "Not signed: nothing proves where it comes from.",
-    "unknown key": "Signed with a key that this site does not know.",
-}
 # A pin, before the word that says the same.
 PIN = mark_safe(
     '<svg class="icon" viewBox="0 0 16 16" width="14" height="14" aria-hidden="true" focusable="false">'

@@ -21,6 +21,7 @@ from backups.exceptions import BackupError
 from backups.journal import Journal, journal_find, journal_load_all
 from backups.links import progress_link
 from backups.models import Backup
+from backups.origin import signature_said
 from backups.pages.acts import act_record, asker
 from backups.pages.allowed import confirmation_name, is_confirmation, restore_only
 from backups.pages.ask import task_request
@@ -35,12 +36,6 @@ __all__ = ["urls"]
 FRESH = timedelta(hours=1)
 # The archives from which one is chosen outside the admin; the admin's list has them all, with filters.
 CHOICES = 50
-
-SIGNATURES = {
-    "missing": "It carries no signature, so nothing says who made it, or whether somebody has changed it.",
-    "unknown key": "It is signed with a key that this site does not have: another site has made it, or this one before its SECRET_KEY "
-    "was changed.",
-}
 
 
 def urls(place: Place) -> list[URLPattern]:
@@ -307,4 +302,4 @@ def _signature(report: dict[str, Any]) -> Verdict:
     proven = "Every byte was read, and each SHA-256 is right."
     if report["signature"] == "valid":
         return Verdict("good", "This site made the archive.", f"Its signature is valid. {proven}")
-    return Verdict("warning", "Nothing proves that this site made the archive.", f"{SIGNATURES[report['signature']]} {proven}")
+    return Verdict("warning", "Nothing proves that this site made the archive.", f"{signature_said(report['signature'])} {proven}")

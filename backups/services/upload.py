@@ -33,6 +33,7 @@ from backups.interrupts import too_late, uninterrupted
 from backups.journal import Journal
 from backups.manifest import Manifest
 from backups.models import Backup
+from backups.origin import signature_said
 from backups.preflight import HEADROOM, size_human
 from backups.progress import Progress
 from backups.quarantine import Upload, quarantine_folder, upload_discard, upload_find
@@ -268,8 +269,7 @@ def _inspected(journal: Journal, partial: Path, name: str, progress: Progress) -
         progress.stage("verify", total=reader.total_bytes)
         reader.verify(progress.advance)
         if reader.signature != "valid":
-            cause = "has no signature" if reader.signature == "missing" else "is signed with a key that this site does not have"
-            progress.warn(f"{name} {cause}: nothing says who made it. A restore from it asks for your consent.")
+            progress.warn(f"{signature_said(reader.signature, name)} A restore from it asks for your consent.")
         return reader.manifest, reader.signature
 
 

@@ -365,6 +365,19 @@ def test_without_a_worker_the_action_says_so(log_in: LogIn, several: dict[str, s
     assert [journal.status for journal in journal_load_all()] == ["failed"], "it is withdrawn, and comes as no surprise"
 
 
+@pytest.mark.parametrize(
+    ("signature", "said"),
+    [
+        ("valid", "It is signed by this site."),
+        ("missing", "It has no signature, so nothing says who made it, or whether somebody has changed it."),
+        ("unknown key", "It is signed with a key that this site does not have, so nothing says who made it: another site"),
+    ],
+)
+def test_the_page_of_an_archive_says_who_vouches_for_it(log_in: LogIn, store: Path, signature: str, said: str) -> None:
+    name = archive_placed(store, verified_at=MORNING, signature=signature)
+    assert said in text_of(log_in().get(f"{LIST}archives/{name}/"))
+
+
 def test_a_worker_that_dies_amid_several_leaves_no_doubt_about_which_were_asked_for(log_in: LogIn, several: dict[str, str]) -> None:
     names = list(several)[:3]
     with obliging_worker(dies_after=1):

@@ -145,7 +145,7 @@ def test_the_preview_tells_the_biggest_differences_first_and_folds_what_is_equal
             },
             "Nobody could administer the site then",
         ),
-        ({"signature": "missing"}, "Nothing proves that this site made the archive. It carries no signature"),
+        ({"signature": "missing"}, "Nothing proves that this site made the archive. It has no signature, so nothing says who made it"),
         ({"signature": "unknown key"}, "It is signed with a key that this site does not have"),
         (
             {"unread": "the disk is broken", "rows": {}, "newer": {}},
