@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from backups.engines import engine_for
@@ -11,9 +12,10 @@ from backups.estimate import Estimate, Run, estimate
 from backups.models import Operation
 from backups.preflight import HEADROOM, bytes_to_create, size_human, store_free_bytes
 from backups.services.question import Question
+from backups.times import duration_human
 from backups.uploads import uploads_list, uploads_root
 
-__all__ = ["CreateEstimate", "create_estimate", "seconds_human"]
+__all__ = ["CreateEstimate", "create_estimate"]
 
 # The next one is like the last few.
 LAST_RUNS = 7
@@ -42,8 +44,9 @@ class CreateEstimate:
             return "How large it gets and how long it takes is not known yet: no earlier backup of this kind has been made."
         low, typical, high = (size_human(size) for size in (self.likely.size.low, self.likely.size.typical, self.likely.size.high))
         bounds = f" ({low} to {high})" if low != high else ""
+        spent = timedelta(seconds=max(1, self.likely.seconds.typical))
         runs = f"last {self.likely.runs}" if self.likely.runs > 1 else "last one"
-        return f"About {typical}{bounds} in about {seconds_human(self.likely.seconds.typical)}, going by the {runs} of this kind."
+        return f"About {typical}{bounds} in about {duration_human(spent)}, going by the {runs} of this kind."
 
     @property
     def space_said(self) -> str:
@@ -97,13 +100,3 @@ def _answer(asked: Future[int]) -> int | None:
 
 _LIVE = Question(lambda: engine_for().live_state().size)
 _UPLOADS = Question(lambda: sum(file.size for file in uploads_list(uploads_root())))
-
-
-def seconds_human(seconds: float) -> str:
-    """A time for people: ``3 seconds``, ``12 minutes``, ``2 hours``."""
-    for length, unit in ((3600, "hour"), (60, "minute")):
-        if seconds >= 1.5 * length:
-            count = round(seconds / length)
-            return f"{count} {unit}{'s' if count > 1 else ''}"
-    count = max(1, round(seconds))
-    return f"{count} second{'s' if count > 1 else ''}"
