@@ -31,9 +31,10 @@ def local_minute(moment: datetime) -> str:
 
 
 def duration_human(spent: timedelta) -> str:
-    """A time for people: ``less than a second``, ``8 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """A time for people in two units at most: ``less than a second``, ``8 s``, ``3 min 20 s``, ``15 min``, ``2 h 5 min``."""
     seconds = max(0, round(spent.total_seconds()))
-    if not seconds:
+    units = (seconds // 3600, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s")
+    greatest = next((index for index, (count, _) in enumerate(units) if count), None)
+    if greatest is None:
         return "less than a second"
-    hours, minutes = seconds // 3600, seconds // 60 % 60
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds % 60} s" if minutes else f"{seconds} s"
+    return " ".join(f"{count} {unit}" for count, unit in units[greatest : greatest + 2] if count)

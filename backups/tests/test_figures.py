@@ -232,15 +232,13 @@ def test_estimate_grows_with_what_there_is_to_back_up(sizes: Callable[[int, int]
     sizes(200_000_000, 100_000_000)
     for day in range(3):
         made(day, 60_000_000 + day * 1_000_000, database_bytes=100_000_000, upload_bytes=50_000_000)
-    assert create_estimate(uploads=True).said == (
-        "About 122.0 MB (120.0 MB to 124.0 MB) in about 8 s, going by the last 3 of this kind."
-    )
+    assert create_estimate(uploads=True).said == ("About 122.0 MB (120.0 MB to 124.0 MB) in about 8 s, going by the last 3 of this kind.")
 
 
 @pytest.mark.usefixtures("sizes")
 def test_one_earlier_backup_has_no_bounds() -> None:
     made(1, 60_000_000, database_bytes=100_000_000, upload_bytes=50_000_000)
-    assert create_estimate(uploads=True).said == "About 60.0 MB in about 4 seconds, going by the last one of this kind."
+    assert create_estimate(uploads=True).said == "About 60.0 MB in about 4 s, going by the last one of this kind."
 
 
 @pytest.mark.usefixtures("sizes")
@@ -259,9 +257,9 @@ def test_backups_with_and_without_uploads_are_two_kinds() -> None:
 @pytest.mark.usefixtures("sizes")
 def test_how_long_it_takes_goes_by_the_backups_at_full_speed_where_there_are_any() -> None:
     made(3, 60_000_000, database_bytes=100_000_000, upload_bytes=50_000_000, seconds={"dump": 900.0}, gentle=True)
-    assert "in about 15 minutes, going by the last one of this kind." in create_estimate(uploads=True).said
+    assert "in about 15 min, going by the last one of this kind." in create_estimate(uploads=True).said
     made(4, 60_000_000, database_bytes=100_000_000, upload_bytes=50_000_000, gentle=False)
-    assert "in about 4 seconds, going by the last one of this kind." in create_estimate(uploads=True).said
+    assert "in about 4 s, going by the last one of this kind." in create_estimate(uploads=True).said
 
 
 @pytest.mark.usefixtures("sizes")

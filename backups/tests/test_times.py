@@ -26,7 +26,15 @@ def test_ages_are_told_by_their_greatest_unit(spent: timedelta, said: str) -> No
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0.4, "less than a second"), (8, "8 s"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (-3, "less than a second")],
+    [
+        (0.4, "less than a second"),
+        (8, "8 s"),
+        (200, "3 min 20 s"),
+        (900, "15 min"),
+        (7500, "2 h 5 min"),
+        (7203, "2 h"),
+        (-3, "less than a second"),
+    ],
 )
 def test_durations_are_told_by_two_units_at_most(seconds: float, said: str) -> None:
     assert duration_human(timedelta(seconds=seconds)) == said
