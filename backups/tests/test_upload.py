@@ -108,21 +108,6 @@ def test_rows_made_again_from_the_store_are_those_of_the_upload(archive: Path) -
     assert (after.name, after.row_count, after.is_uploaded, after.requested_by) == (before.name, before.row_count, True, "ann")
 
 
-def test_an_upload_on_another_disk_is_copied(store: Path, archive: Path, settings: Settings) -> None:
-    if not Path("/dev/shm").is_dir() or Path("/dev/shm").stat().st_dev == store.parent.stat().st_dev:
-        pytest.skip("there is no second file system to write to")
-    elsewhere = Path("/dev/shm") / f"timetracker-test-{os.getpid()}"
-    settings.BACKUPS_STATE_DIR = elsewhere
-    try:
-        upload = brought(archive)
-        assert backup_upload(upload=upload.id).sha256 == sha256(archive)
-        assert (store / NAME).read_bytes() == archive.read_bytes()
-        assert not upload.folder.exists()
-        assert tidy(store)
-    finally:
-        shutil.rmtree(elsewhere)
-
-
 def test_an_archive_without_a_signature_is_taken_in_and_shown_as_such(archive: Path, settings: Settings) -> None:
     settings.BACKUPS_SIGNING_KEYS = ["the key of another site"]
     progress = Progress()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -27,6 +28,7 @@ from backups.tests.workers import journals
 
 NAME = "backup_20250304_050608_01234567.zip"
 STAGES = ("preflight", "hash", "verify", "store")
+SMALL = 'mount -t tmpfs -o size=64m tmpfs "$1"'
 # The file comes into the quarantine, unless it is there still; then somebody asks for it to be taken in, and a worker does.
 TAKE = """
 from pathlib import Path
@@ -148,14 +150,47 @@ def test_pruning_throws_idle_uploads_away_and_says_so_but_never_an_uploaded_arch
 # --- a full disk ------------------------------------------------------------------------------------------------------------------
 
 
-def into_a_full_store(disk: Path) -> None:
-    """Runs in the mount namespace: the store is on a small disk of its own, so the upload is copied there."""
+@contextlib.contextmanager
+def store_on(disk: Path) -> Iterator[tuple[WarmSite, Path]]:
+    """The prepared site, with its store on a disk of its own, and an archive to take in."""
     folder = disk.parent / "prepared"
     site = WarmSite(folder, str(folder / "db.sqlite3"), f"sqlite:///{folder / 'db.sqlite3'}", secret_key="a key of this test alone" * 3)
     site.backups.symlink_to(disk)
     archive = disk.parent / "archive.zip"
     make_archive(archive, uploads={"a.bin": random.Random(1).randbytes(8_000_000)})
     try:
+        yield site, archive
+    finally:
+        site.close()
+
+
+@pytest.fixture
+def disk(tmp_path: Path, sqlite_site: Site) -> Path:
+    """The place to mount at, with a site beside it."""
+    shutil.copytree(sqlite_site.data_dir, tmp_path / "prepared")
+    (tmp_path / "disk").mkdir()
+    return tmp_path / "disk"
+
+
+def onto_another_disk(disk: Path) -> None:
+    """Runs in the mount namespace: no link leads from the quarantine into the store."""
+    with store_on(disk) as (site, archive):
+        assert site.manage(*taking(archive)).stdout.startswith("done True")
+        assert stored(site) == {NAME: archive.read_bytes()}
+        assert site.backups.stat().st_dev != site.state.stat().st_dev
+        assert quarantined(site) == []
+        assert list((disk / ".partial").iterdir()) == []
+        (journal,) = journals(site)
+        assert "copy" in journal["report"]["seconds"] and "hash" not in journal["report"]["seconds"]
+
+
+def test_an_upload_on_another_disk_is_copied(disk: Path) -> None:
+    run_in_mount(onto_another_disk, disk, SMALL)
+
+
+def into_a_full_store(disk: Path) -> None:
+    """Runs in the mount namespace: the upload is copied onto a disk that has no room for it."""
+    with store_on(disk) as (site, archive):
         # No room from the beginning; then room that another program takes while the copy grows.
         with (disk / "ballast").open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, 44_000_000)
@@ -171,14 +206,10 @@ def into_a_full_store(disk: Path) -> None:
         assert site.manage(*taking(archive)).stdout.startswith("done True")
         assert stored(site) == {NAME: archive.read_bytes()}
         assert quarantined(site) == []
-    finally:
-        site.close()
 
 
-def test_a_store_whose_disk_runs_full_leaves_the_upload_to_be_taken_in_later(tmp_path: Path, sqlite_site: Site) -> None:
-    shutil.copytree(sqlite_site.data_dir, tmp_path / "prepared")
-    (tmp_path / "disk").mkdir()
-    run_in_mount(into_a_full_store, tmp_path / "disk", 'mount -t tmpfs -o size=64m tmpfs "$1"')
+def test_a_store_whose_disk_runs_full_leaves_the_upload_to_be_taken_in_later(disk: Path) -> None:
+    run_in_mount(into_a_full_store, disk, SMALL)
 
 
 # --- a bucket ---------------------------------------------------------------------------------------------------------------------
