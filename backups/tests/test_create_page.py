@@ -49,10 +49,11 @@ def asked() -> list[Journal]:
 @pytest.mark.parametrize(
     ("form", "arguments", "detail"),
     [
-        ({"uploads": "yes", "note": " for the move \n"}, {"uploads": True, "note": "for the move", "pin": False}, "with uploads"),
-        ({"uploads": "no", "pin": "on"}, {"uploads": False, "note": "", "pin": True}, "without uploads, pinned"),
+        ({"uploads": "yes", "note": " for the move \n"}, {"uploads": True, "note": "for the move"}, "with uploads"),
+        ({"uploads": "no", "pin": "on"}, {"uploads": False, "pin": True}, "without uploads, pinned"),
+        ({"uploads": "yes", "gentle": "on"}, {"uploads": True, "gentle": True}, "with uploads"),
     ],
-    ids=["with uploads", "pinned, without"],
+    ids=["with uploads", "pinned, without", "gently"],
 )
 def test_what_was_chosen_is_asked_of_the_workers_and_leads_to_its_progress(
     browser: Client, settings: Settings, form: dict[str, str], arguments: dict[str, Any], detail: str
@@ -61,7 +62,7 @@ def test_what_was_chosen_is_asked_of_the_workers_and_leads_to_its_progress(
         answer = browser.post(CREATE, form)
         (journal,) = asked()
     assert (journal.kind, journal.requested_by) == ("create", "bo")
-    assert journal.arguments == {"trigger": "manual", **arguments}
+    assert journal.arguments == {"trigger": "manual", "note": "", "pin": False, "gentle": False, **arguments}
     page = Client().get(answer.headers["Location"]).content.decode()
     assert "It waits to be begun" in page
     assert "Cancel…" in page
