@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import expect
 
 from backups.tests.browser.conftest import Arrives
-from backups.tests.browser.furnished import GUEST, furnished_site
+from backups.tests.browser.furnished import ADMIN, GUEST, furnished_site
 from backups.tests.browser.person import NARROW, WIDE, Person
 from backups.tests.browser.screens import tour
+from backups.tests.browser.steps import ARCHIVES
 from backups.tests.site import SiteTemplates
 from backups.tests.web import SiteProcesses
 
@@ -42,3 +44,20 @@ def test_no_page_has_a_serious_barrier_or_is_wider_than_a_phone(fresh: SiteProce
     assert not found, "\n".join(found)
     assert len(seen) == len(set(seen))
     assert GUEST in people
+
+
+def test_on_a_phone_the_charts_come_after_the_list_and_can_be_reached_from_above_it(fresh: SiteProcesses, arrives: Arrives) -> None:
+    fresh.site.manage("backup_create")
+    person = arrives(fresh)
+    person.log_in(ADMIN)
+    person.open(ARCHIVES)
+    charts, archives = person.page.locator(".figures"), person.page.locator("#result_list")
+    way = person.page.get_by_role("link", name="Sizes and free space")
+    for size, is_first in ((WIDE, True), (NARROW, False)):
+        person.resize(size)
+        above, below = charts.bounding_box(), archives.bounding_box()
+        assert above and below
+        assert (above["y"] < below["y"]) is is_first, size
+        assert way.is_visible() is not is_first, size
+    way.click()
+    expect(charts).to_be_in_viewport()
