@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from django.contrib.admin import AdminSite
-from django.contrib.admin.apps import AdminConfig
+from django.apps import AppConfig
+from django.contrib.admin import AdminSite, autodiscover
+from django.contrib.admin.apps import SimpleAdminConfig
+from django.core.checks import CheckMessage
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver
 
 from backups.gate import connections_close, is_database_restore_in_progress
 
 __all__ = ["SiteAdmin", "SiteAdminConfig"]
 
 
-class SiteAdminConfig(AdminConfig):
+class SiteAdminConfig(SimpleAdminConfig):
     """Makes :class:`SiteAdmin` the ``admin.site`` at which all models register."""
 
     default_site = "timetracker.admin_site.SiteAdmin"
 
+    def ready(self) -> None:
+        """Make the site: the checks look at those that there are, and Django makes it when it is first asked for anything."""
+        super().ready()
+        self.module.site.name  # type: ignore[union-attr]  # noqa: B018
+
 
 class SiteAdmin(AdminSite):
-    """Django's admin, in the site's name."""
+    """Django's admin, in the site's name.
+
+    It finds the apps' admin modules when its pages or its checks are asked for: the start of every command would import them, and
+    with them every page of the backups.
+    """
 
     site_title = site_header = "TimeTracker"
     # "View site" would lead back to the admin.
     site_url = None
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """The URLs of all that registers."""
+        autodiscover()
+        return super().get_urls()
+
+    def check(self, app_configs: Sequence[AppConfig] | None) -> list[CheckMessage]:
+        """Check all that registers."""
+        autodiscover()
+        return super().check(app_configs)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The login page; to ask for it (GET) needs no database.

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from backups.preflight import size_human
 from backups.services.changes import OWN_TABLES
-from backups.services.ending import RestoreReport
-from backups.services.preview import Preview
-from backups.services.prune import Pruned
-from backups.services.undo import UndoPreview
+
+if TYPE_CHECKING:
+    # For the type checker only: a command that prints a table need not load all that can be reported.
+    from backups.services.ending import RestoreReport
+    from backups.services.preview import Preview
+    from backups.services.prune import Pruned
+    from backups.services.undo import UndoPreview
 
 __all__ = ["preview_text", "pruned_text", "report_text", "table_text", "undo_preview_text"]
 

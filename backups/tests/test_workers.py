@@ -346,14 +346,6 @@ def test_the_folders_of_the_broker_are_private(sqlite_site: Site) -> None:
     assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
 
 
-def test_commands_import_no_celery(sqlite_site: Site) -> None:
-    code = (
-        "from django.core.management import call_command\ncall_command('backup_status', '--json')\n"
-        "print('celery' in sys.modules, 'timetracker.celery' in sys.modules)"
-    )
-    assert in_the_site(sqlite_site, code).splitlines()[-1] == "False False"
-
-
 def test_damaged_messages_end_neither_the_worker_nor_what_it_is_at(sqlite_site: Site) -> None:
     with Worker(sqlite_site).running() as worker:
         # As a disk that ran full leaves them, or a reader that is quicker than the writer finds them.

@@ -1,4 +1,7 @@
-"""What a running site imports is in requirements/base.txt: the tests themselves run with much more installed."""
+"""What processes import: a running site what is in requirements/base.txt, and a command what it needs, or else it starts slowly.
+
+The tests themselves run with much more installed.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -27,20 +31,35 @@ sys.meta_path.insert(0, Absent())
 for module in sys.argv[2:]:
     importlib.import_module(module)
 """
+# Runs the command line that it is given, then names all modules that this has imported.
+COMMAND = """
+import contextlib, io, runpy, sys
+del sys.argv[0]
+before = set(sys.modules)
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+    runpy.run_path(sys.argv[0], run_name="__main__")
+print(*sorted(set(sys.modules) - before), sep="\\n")
+"""
+# What Django, its apps of this project and reading an archive cannot do without.
+ALWAYS = {"asgiref", "axes", "django", "django_htmx", "environ", "isal", "sqlparse"}
+
+
+def run(tmp_path: Path, code: str, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run ``code`` in a process of its own, with the environment of a site that has just been unpacked."""
+    env = {"PATH": os.defpath, "PYTHONPATH": str(BASE_DIR), "DATA_DIR": str(tmp_path), "SECRET_KEY": "k" * 50, **env}
+    return subprocess.run([sys.executable, "-c", code, *args], env=env, capture_output=True, text=True, check=False, timeout=120)
 
 
 def imported(tmp_path: Path, locked: set[str], *modules: str) -> subprocess.CompletedProcess[str]:
     """Import ``modules`` in a process of its own in which nothing but ``locked`` is installed."""
-    env = {
-        "PATH": os.defpath,
-        "PYTHONPATH": str(BASE_DIR),
-        "DATA_DIR": str(tmp_path),
-        "SECRET_KEY": "k" * 50,
-        "REDIS_URL": "redis://127.0.0.1:1/0",
-        "BACKUPS_S3_BUCKET": "archives",
-    }
-    command = [sys.executable, "-c", IMPORTER, ",".join(sorted(locked)), *modules]
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=120)
+    return run(tmp_path, IMPORTER, ",".join(sorted(locked)), *modules, REDIS_URL="redis://127.0.0.1:1/0", BACKUPS_S3_BUCKET="archives")
+
+
+def imported_by(tmp_path: Path, *words: str) -> set[str]:
+    """The modules that a command of manage.py imports."""
+    completed = run(tmp_path, COMMAND, str(BASE_DIR / "manage.py"), *words)
+    assert completed.returncode == 0, completed.stderr
+    return set(completed.stdout.split())
 
 
 @pytest.fixture
@@ -67,3 +86,41 @@ def test_each_process_runs_with_nothing_but_the_lock(tmp_path: Path, locked: set
 def test_a_package_that_is_missing_from_the_lock_is_noticed(tmp_path: Path, locked: set[str]) -> None:
     completed = imported(tmp_path, locked - {"packaging"}, "kombu.transport.redis")
     assert "No module named 'packaging'" in completed.stderr
+
+
+@pytest.mark.parametrize("words", [("--help",), ("backup_list",), ("backup_status", "--json"), ("backup_create", "--help")], ids=" ".join)
+def test_a_command_imports_of_other_packages_what_it_cannot_do_without(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """No boto3 for a folder, no psycopg2 on SQLite, no Celery, no rich where nothing is drawn; nothing that is new, unnoticed."""
+    found = {module.partition(".")[0] for module in imported_by(tmp_path, *words)}
+    assert "django" in found
+    assert found & packages_distributions().keys() <= ALWAYS
+
+
+@pytest.mark.parametrize("words", [("--help",), ("backup_list",)], ids=" ".join)
+def test_a_command_imports_no_pages(tmp_path: Path, words: tuple[str, ...]) -> None:
+    found = imported_by(tmp_path, *words)
+    assert "backups.models" in found
+    pages = {
+        "timetracker.urls",
+        "backups.urls",
+        "backups.admin",
+        "backups.pages",
+        "backups.tasks",
+        "portal.admin",
+        "django.contrib.auth.admin",
+    }
+    assert not found & pages
+    if words == ("--help",):
+        assert not {module for module in found if module.startswith(("backups.services", "backups.engines", "backups.archive"))}
+
+
+def test_what_commands_do_not_import_is_checked_all_the_same(tmp_path: Path) -> None:
+    code = (
+        "import sys, django\n"
+        "django.setup()\n"
+        "from django.core.checks import run_checks\n"
+        "print('backups.admin' in sys.modules)\n"
+        "run_checks(tags=['admin'])\n"
+        "print('backups.admin' in sys.modules)"
+    )
+    assert run(tmp_path, code, DJANGO_SETTINGS_MODULE="timetracker.settings").stdout.split() == ["False", "True"]
