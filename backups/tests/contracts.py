@@ -21,6 +21,7 @@ from backups.journal import Journal, journal_load
 from backups.manifest import DatabaseInfo
 from backups.pace import Pace
 from backups.progress import Progress
+from backups.tests.workers import wait_until
 
 __all__ = ["CHANGES", "CONTENT", "EngineContract", "ScratchDatabase"]
 
@@ -310,7 +311,7 @@ class EngineContract:
 
     def test_the_lock_is_waited_for(self, filled: ScratchDatabase) -> None:
         pid = fork(lambda: hold_lock_until_killed(filled))
-        wait_until(filled.engine().is_locked)
+        wait_until(filled.engine().is_locked, "the lock of the other process")
         os.kill(pid, signal.SIGKILL)
         with filled.engine().lock("restore", wait=30):
             pass
@@ -484,12 +485,6 @@ def hold_lock_until_killed(database: ScratchDatabase) -> None:
     """Take the lock and keep it."""
     with database.engine().lock("create"):
         signal.pause()
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Ask until the answer is yes; the test's own timeout is the limit."""
-    while not condition():
-        pass
 
 
 def restore_killed_at(point: str, database: ScratchDatabase, journal: Journal, path: Path, info: DatabaseInfo) -> None:

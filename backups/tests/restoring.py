@@ -5,9 +5,7 @@ The fixtures are used by importing them; nothing here opens an archive, or resto
 
 from __future__ import annotations
 
-import html
 import json
-import re
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -27,6 +25,7 @@ from backups.models import Backup
 from backups.pages.place import ADMIN, SITE
 from backups.presence import worker_announce
 from backups.services.request import requests_run
+from backups.tests import reading
 from backups.tests.stored import store_of_its_own
 
 __all__ = [
@@ -113,10 +112,8 @@ def beside(act: Any) -> Iterator[None]:
 
 
 def text_of(response: Any) -> str:
-    """What a person reads in the page's own part: no tags, single spaces."""
-    body = response.content.decode()
-    part = body[body.index('<div class="backups-page">') :] if '<div class="backups-page">' in body else body
-    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", part))).replace(" .", ".").replace("  ", " ")
+    """What a person reads in the page's own part."""
+    return reading.text_of(response, since='<div class="backups-page">').replace(" .", ".").replace("  ", " ")
 
 
 def post(client: Client, path: str, **fields: str) -> Any:

@@ -27,6 +27,7 @@ from backups.journal import Journal, journal_load_all
 from backups.models import Backup, BackupSchedule, Operation
 from backups.presence import tick_note, worker_announce
 from backups.storage.local import LocalStore
+from backups.tests import reading
 from backups.tests.obliging import busy_worker, obliging_worker
 from backups.tests.staff import staff_browser
 from backups.tests.stored import MORNING, archive_placed, journal_ended, store_of_its_own
@@ -60,16 +61,15 @@ def log_in() -> LogIn:
 
 
 def text_of(response: HttpResponseBase) -> str:
-    """What a person reads of the content: no tags, single spaces."""
-    body = response.content.decode()  # type: ignore[attr-defined]
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body[body.index('id="content"') :]))
+    """What a person reads of the content."""
+    return reading.text_of(response, since='id="content"')
 
 
 def row_of(response: HttpResponseBase, name: str) -> str:
     """What the list says of one archive."""
     body = response.content.decode()  # type: ignore[attr-defined]
     (row,) = [row for row in re.findall(r"<tr>.*?</tr>", body, re.DOTALL) if f"archives/{name}/" in row]
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row)).strip()
+    return reading.text_in(row)
 
 
 def names_in(response: HttpResponseBase) -> list[str]:
@@ -432,12 +432,7 @@ def test_a_slow_verification_leads_to_its_progress(log_in: LogIn, store: Path) -
     with busy_worker():
         answer = log_in("change").post(f"{LIST}archives/{name}/verify/")
         assert answer.headers["Location"].startswith("/backups/progress/")
-        assert "It waits to be begun" in text_of_plain(Client().get(answer.headers["Location"]))
-
-
-def text_of_plain(response: HttpResponseBase) -> str:
-    """What a person reads of a page outside the admin."""
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode()))  # type: ignore[attr-defined]
+        assert "It waits to be begun" in reading.text_of(Client().get(answer.headers["Location"]))
 
 
 def test_looking_at_the_store_again_is_asked_of_the_workers(log_in: LogIn, settings: Settings) -> None:
@@ -463,7 +458,7 @@ def test_an_archive_is_found_by_its_name_whatever_number_its_row_has(log_in: Log
 
 def test_an_archive_that_is_not_there_is_said_to_be_gone(log_in: LogIn) -> None:
     page = log_in().get(f"{LIST}archives/backup_20260301_080000_ffffffff.zip/", follow=True)
-    assert "doesn’t exist. Perhaps it was deleted?" in text_of_plain(page)
+    assert "doesn’t exist. Perhaps it was deleted?" in reading.text_of(page)
 
 
 def test_a_note_and_a_pin_are_written_and_nothing_else_is(log_in: LogIn, store: Path, settings: Settings) -> None:

@@ -18,6 +18,7 @@ from pytest_django import Settings
 from backups.journal import Journal, journal_load_all
 from backups.models import Operation
 from backups.pages.outcome import ended_within
+from backups.tests import reading
 from backups.tests.obliging import busy_worker, obliging_worker
 from backups.tests.staff import staff_browser
 from backups.tests.stored import store_of_its_own
@@ -36,9 +37,8 @@ def browser(db: None, settings: Settings, tmp_path: Path) -> Client:
 
 
 def text_of(response: HttpResponseBase) -> str:
-    """What a person reads of the content: no tags, single spaces."""
-    body = response.content.decode()  # type: ignore[attr-defined]
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body[body.index('class="backups-page"') :]))
+    """What a person reads of the page's own part."""
+    return reading.text_of(response, since='class="backups-page"')
 
 
 def asked() -> list[Journal]:

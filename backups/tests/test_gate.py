@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -39,6 +38,7 @@ from backups.gate import (
 )
 from backups.services.lock import lock_taken
 from backups.tests.servers import RedisServer
+from backups.tests.workers import wait_until
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 OPERATION = "0123456789abcdef0123456789abcdef"
@@ -164,14 +164,6 @@ def hearts() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "gate-heartbeat"]
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Wait until ``holds``; a minute is a failure."""
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def use_cache(settings: Settings, backend: str, location: str, **options: object) -> None:
     """Give the gate another cache."""
     settings.CACHES = {**settings.CACHES, "backups": {"BACKEND": backend, "LOCATION": location, **options}}
@@ -240,7 +232,7 @@ def test_what_the_gate_says_does_not_expire(settings: Settings, tmp_path: Path) 
     gate_stage("shadow")
     assert caches["backups"].get("gate")["stage"] == "shadow"
     heartbeat = caches["backups"].get("gate")["heartbeat"]
-    wait_until(lambda: caches["backups"].get("gate")["heartbeat"] != heartbeat)
+    wait_until(lambda: caches["backups"].get("gate")["heartbeat"] != heartbeat, "the next heartbeat")
     maintenance_on(message="We are moving.")
     assert caches["backups"].get("gate.maintenance")["message"] == "We are moving."
 
@@ -268,9 +260,9 @@ def test_the_heartbeat_brings_a_flushed_state_back_to_hosts_without_the_record(s
     gate_read_only()
     (tmp_path / "state" / "gate_raised").unlink()
     caches["backups"].clear()
-    wait_until(lambda: gate_read().state == "read_only")
+    wait_until(lambda: gate_read().state == "read_only", "the gate to be raised")
     heartbeat = gate_read().heartbeat
-    wait_until(lambda: gate_read().heartbeat != heartbeat)
+    wait_until(lambda: gate_read().heartbeat != heartbeat, "the next heartbeat")
 
 
 def test_the_heartbeat_survives_a_cache_that_is_away_for_a_while(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
@@ -278,10 +270,10 @@ def test_the_heartbeat_survives_a_cache_that_is_away_for_a_while(settings: Setti
     gate_close()
     before = settings.CACHES
     use_double(settings, UnreachableCache)
-    wait_until(lambda: "does not take the heartbeat" in caplog.text)
+    wait_until(lambda: "does not take the heartbeat" in caplog.text, "the line in the log")
     settings.CACHES = before
     caches["backups"].clear()
-    wait_until(lambda: caches["backups"].get("gate") is not None)
+    wait_until(lambda: caches["backups"].get("gate") is not None, "the gate in the cache")
     assert is_database_closed()
 
 
@@ -335,7 +327,7 @@ def test_the_heartbeat_leaves_the_gate_to_a_later_holder(caplog: pytest.LogCaptu
     later = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
     state = {"state": "closed", "operation": OPERATION, "kind": "recover", "since": later}
     caches["backups"].set("gate", state, timeout=None)
-    wait_until(lambda: "is held by recover 01234567 now" in caplog.text)
+    wait_until(lambda: "is held by recover 01234567 now" in caplog.text, "the line in the log")
     assert (gate_read().kind, gate_read().state) == ("recover", "closed")
 
 

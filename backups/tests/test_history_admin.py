@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from backups.models import Operation
+from backups.tests.reading import text_in
 from backups.tests.site import Site
 from backups.tests.staff import staff_browser
 from backups.tests.stored import MORNING
@@ -58,14 +59,14 @@ def rows_of(response: HttpResponseBase, several: dict[str, str]) -> dict[str, st
     found = {}
     for row in re.findall(r"<tr><th.*?</tr>", response.content.decode(), re.DOTALL):  # type: ignore[attr-defined]
         (operation,) = re.findall(r"operations/([0-9a-f]{32})/", row)
-        found[several[operation]] = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row)).strip()
+        found[several[operation]] = text_in(row)
     return found
 
 
 def test_each_row_says_what_was_done_and_how_it_ended(log_in: LogIn, several: dict[str, str]) -> None:
     rows = rows_of(log_in("view_backup").get(HISTORY), several)
     assert rows == {
-        "aside": "2026-03-01 11:00:00 Backup ✓ done - /mnt/disk/&lt;b&gt;.zip -",
+        "aside": "2026-03-01 11:00:00 Backup ✓ done - /mnt/disk/<b>.zip -",
         "killed": "2026-03-01 10:00:00 Restore ↺ interrupted, and settled It was interrupted; the live data is as it was. 1 min 15 s - -",
         "torn": f"2026-03-01 09:00:00 Verification ✕ failed The member db.sqlite is damaged. 1 min 15 s {ARCHIVE} -",
         "made": f"2026-03-01 08:00:00 Backup ✓ done 1 min 15 s {ARCHIVE} ada",

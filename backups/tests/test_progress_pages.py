@@ -18,6 +18,7 @@ from pytest_django import Settings
 from backups.journal import Journal, journal_find
 from backups.links import PROGRESS_SALT, cancel_link, progress_link
 from backups.progress import Progress
+from backups.tests.reading import text_of
 from backups.tests.workers import wait_until
 from backups.watch import cancelled_by, watch_read, watching
 
@@ -44,12 +45,6 @@ def started(journal: Journal, stage: str = "") -> Journal:
     if stage:
         journal.enter(stage)
     return journal
-
-
-def text_of(response: Any) -> str:
-    """What a person reads: no tags, single spaces."""
-    body = response.content.decode()
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body[body.index("<body") :] if "<body" in body else body))
 
 
 def refreshes(response: Any) -> bool:
@@ -114,7 +109,7 @@ def test_a_request_says_that_it_waits_and_for_what(client: Client, journal: Jour
     ("status", "error", "said"),
     [
         ("done", "", "Done in"),
-        ("failed", "The archive <is> damaged.", "It failed. The archive &lt;is&gt; damaged."),
+        ("failed", "The archive <is> damaged.", "It failed. The archive <is> damaged."),
         ("recovered", "Interrupted; everything is as it was before.", "It was interrupted, and settled afterwards."),
     ],
 )

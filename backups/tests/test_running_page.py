@@ -15,6 +15,7 @@ from pytest_django import Settings
 
 from backups.journal import Journal, journal_find
 from backups.progress import Progress
+from backups.tests.reading import text_of
 from backups.tests.staff import staff_browser
 from backups.tests.stored import store_of_its_own
 from backups.tests.workers import wait_until
@@ -66,11 +67,6 @@ def body_of(response: HttpResponseBase) -> str:
     """The page as it is sent."""
     body: str = response.content.decode()  # type: ignore[attr-defined]
     return body
-
-
-def text_of(response: HttpResponseBase) -> str:
-    """What a person reads: no tags, single spaces."""
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body_of(response))).strip()
 
 
 def test_two_people_see_the_same_figures(log_in: LogIn, at_work: Journal) -> None:

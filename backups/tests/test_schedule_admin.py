@@ -9,8 +9,6 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
 from django.db import IntegrityError, transaction
 from django.http import HttpResponseBase
 from django.test import Client
@@ -45,12 +43,7 @@ def log_in(db: None) -> Callable[..., Client]:
     """A browser of somebody on the staff with the named permissions on schedules."""
 
     def log_in(*permissions: str, sees_archives: bool = False) -> Client:
-        person = get_user_model().objects.create_user("staff", password="correct horse battery", is_staff=True)
-        codenames = [f"{name}_backupschedule" for name in permissions] + ["view_backup"] * sees_archives
-        person.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-        browser = Client()
-        browser.force_login(person)
-        return browser
+        return staff_browser("staff", *(f"{name}_backupschedule" for name in permissions), *["view_backup"] * sees_archives)
 
     return log_in
 

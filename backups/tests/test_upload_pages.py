@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import html
 import io
 import json
 import re
@@ -31,6 +30,7 @@ from backups.presence import worker_announce
 from backups.quarantine import MOST_OPEN, PIECE, quarantine_folder, upload_append, upload_begin, upload_find, uploads_of
 from backups.services.request import requests_run
 from backups.tests.hostile import make_archive
+from backups.tests.reading import text_of
 from backups.tests.restoring import beside
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_gate"), pytest.mark.one_engine]
@@ -128,11 +128,6 @@ def ann(own_gate: None) -> Browser:
     browser = Browser(person("ann", "add"))
     browser.open()
     return browser
-
-
-def text_of(response: Any) -> str:
-    """What a person reads: no tags, single spaces."""
-    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", response.content.decode())))
 
 
 def audited() -> list[tuple[str, str, str]]:
