@@ -1,8 +1,8 @@
 # Aliases of ./run, for fingers that type make.
-.PHONY: run test soak lint lock backup
+.PHONY: run test soak lint bench lock backup
 
 run:
 	./run
 
-test soak lint lock backup:
+test soak lint bench lock backup:
 	./run $@

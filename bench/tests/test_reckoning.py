@@ -65,6 +65,15 @@ def test_bars_differ_with_the_engine() -> None:
     assert not judged["create, whole job, by the time of raw `pg_dump -Fc -Z0`"].reaches(2.0)
 
 
+def test_one_wrong_answer_in_any_round_is_too_many() -> None:
+    results = Results()
+    for turn, wrong in enumerate((0, 1, 0), start=1):
+        results.measured.append(Measured("gap", "postgresql 15", 1000, "ours", turn, {"wrong": wrong}))
+    (judged,) = bars_judged(results)
+    assert judged.measured.median == 0
+    assert not judged.reaches(0)
+
+
 def test_what_was_not_measured_is_not_judged() -> None:
     assert not [item for item in bars_judged(made_up()) if "django-dbbackup" in item.bar.what or item.bar.section != "create"]
 
@@ -102,7 +111,7 @@ def test_tables_take_their_place_in_the_page(tmp_path: Path) -> None:
     assert page.read_text() == f"# Before\n\n{BEGIN}\n\n![Create](images/bench-create.svg)\n\n| new |\n\n{END}\n\nAfter\n"
     page.write_text("# No place")
     with pytest.raises(ValueError, match="no place"):
-        page_renewed(page, "| new |")
+        page_renewed(page, "| new |", [])
 
 
 def test_plot_is_drawn_from_zero(tmp_path: Path) -> None:
