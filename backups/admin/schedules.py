@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from zoneinfo import available_timezones
 
 from django import forms
@@ -22,7 +22,7 @@ from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.utils.html import format_html_join
@@ -130,9 +130,10 @@ class BackupScheduleForm(forms.ModelForm):
                 f"This schedule has been changed since you opened the page{_changed_by(self.instance, since=at)}. It says now: {said}"
                 " What you typed stands below and is not saved. Look at it again; saved now, it replaces the other change.",
             )
-            # Of the data that was sent, which is the request's own.
-            self.data = self.data.copy()
-            self.data[self.add_prefix("seen")] = _signed(digest)
+            # In a copy: what was sent is the request's own.
+            sent = cast(QueryDict, self.data).copy()
+            sent[self.add_prefix("seen")] = _signed(digest)
+            self.data = sent
         return cleaned
 
 
