@@ -27,7 +27,7 @@ from backups.archive_layout import (
     Entry,
 )
 from backups.conf import conf
-from backups.exceptions import ArchiveRejected
+from backups.exceptions import ArchiveRejected, ArchiveTooLarge
 
 __all__ = ["Source", "read_directory"]
 
@@ -89,7 +89,7 @@ def read_directory(source: Source) -> tuple[list[Entry], int]:
         raise ArchiveRejected("it is empty")
     count, start, size, end = _read_end(source)
     if count > conf.max_members:
-        raise ArchiveRejected(f"it has {count} members, more than BACKUPS_MAX_MEMBERS ({conf.max_members})")
+        raise ArchiveTooLarge(f"it has {count} members, more than BACKUPS_MAX_MEMBERS ({conf.max_members})")
     if start + size != end or not CENTRAL.size * count <= size <= (CENTRAL.size + MAX_NAME_BYTES + 28) * count:
         raise ArchiveRejected("its end record and its central directory do not fit together (bytes were put before, between or after them)")
     return _parse_directory(source.bytes_at(start, size), count, start), start

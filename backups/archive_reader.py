@@ -28,7 +28,7 @@ from backups.archive_layout import (
 )
 from backups.archive_spool import Buffer, Tally, write_sparsely
 from backups.conf import conf
-from backups.exceptions import ArchiveRejected
+from backups.exceptions import ArchiveRejected, ArchiveTooLarge
 from backups.manifest import Manifest, Signature, manifest_from_json, signature_state
 
 __all__ = ["ArchiveReader"]
@@ -175,10 +175,10 @@ class ArchiveReader:
     def _check_sizes(self) -> None:
         self.total_bytes = sum(entry.size for entry in self._entries)
         if self.total_bytes > conf.max_bytes:
-            raise ArchiveRejected(f"it unpacks to {self.total_bytes} bytes, more than BACKUPS_MAX_BYTES ({conf.max_bytes})")
+            raise ArchiveTooLarge(f"it unpacks to {self.total_bytes} bytes, more than BACKUPS_MAX_BYTES ({conf.max_bytes})")
         for entry in self._entries:
             if entry.size > conf.max_ratio * entry.compressed_size:
-                raise ArchiveRejected(
+                raise ArchiveTooLarge(
                     f"the member {entry.name[:200]!a} claims {entry.size} bytes from {entry.compressed_size}, "
                     f"more than BACKUPS_MAX_RATIO ({conf.max_ratio}) to one"
                 )

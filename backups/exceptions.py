@@ -10,6 +10,7 @@ __all__ = [
     "ArchiveNotFound",
     "ArchiveNotSaved",
     "ArchiveRejected",
+    "ArchiveTooLarge",
     "ArchiveUnreadable",
     "AuditUnwritable",
     "BackupError",
@@ -116,6 +117,12 @@ class ArchiveUnreadable(ArchiveRejected):
     """The store did not deliver the archive; that says nothing about the archive itself."""
 
     default_next_step = "Look at the store and the network, then run the command again."
+
+
+class ArchiveTooLarge(ArchiveRejected):
+    """The archive is larger than the settings allow."""
+
+    default_next_step = "If you know that it must be so large, raise the setting that is named and run the command again."
 
 
 class RestoreFailed(BackupError):

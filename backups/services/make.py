@@ -24,7 +24,7 @@ from backups.catalogue import Origin, catalogue_record, catalogue_verified
 from backups.conf import conf
 from backups.engines import Engine, Snapshot
 from backups.engines.base import BATCH
-from backups.exceptions import ArchiveNotSaved, ArchiveRejected, BackupError, DumpFailed, NameTaken, reason_of
+from backups.exceptions import ArchiveNotSaved, ArchiveRejected, ArchiveTooLarge, BackupError, DumpFailed, NameTaken, reason_of
 from backups.files import apply_owner, private_folder
 from backups.instructions import restore_instructions
 from backups.interrupts import too_late, uninterrupted
@@ -236,6 +236,11 @@ def _verify(partial: Path, progress: Progress, pace: Pace) -> None:
         with partial.open("rb") as source, ArchiveReader(source, name=partial.name) as reader:
             progress.stage("verify", total=reader.total_bytes)
             pace.run(lambda: reader.verify(pace.counted(progress.advance)))
+    except ArchiveTooLarge as error:
+        raise DumpFailed(
+            f"The archive would be larger than this site restores: {error.message}",
+            next_step="Raise the setting that is named, then run backup_create again.",
+        ) from error
     except ArchiveRejected as error:
         raise DumpFailed(
             f"The archive was written, but reading it back found: {error.message}",

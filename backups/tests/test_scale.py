@@ -150,6 +150,17 @@ def test_a_huge_sparse_upload_goes_into_an_archive_and_back_as_it_was(sqlite_sit
     assert max(created.peak_kib, restored.peak_kib) < bare.peak_kib + MOST_ABOVE_BARE_KIB
 
 
+@pytest.mark.parametrize(("setting", "limit"), [("BACKUPS_MAX_RATIO", 500), ("BACKUPS_MAX_BYTES", 3 * MB), ("BACKUPS_MAX_MEMBERS", 5)])
+def test_no_archive_is_made_that_the_site_itself_would_refuse_to_restore(sqlite_site: Site, setting: str, limit: int) -> None:
+    sqlite_site.media.mkdir()
+    (sqlite_site.media / "blank.img").write_bytes(bytes(4 * MB))
+    made = sqlite_site.manage("backup_create", env={setting: str(limit)}, check=False)
+    assert made.returncode == 1
+    assert f"more than {setting} ({limit})" in made.stderr
+    assert "Raise the setting that is named, then run backup_create again." in made.stderr
+    assert not list(sqlite_site.backups.glob("**/*.zip*"))
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_an_archive_over_4_gb_and_over_65535_members_is_opened_by_unzip(sqlite_site: Site) -> None:
