@@ -15,12 +15,30 @@ __all__ = ["prepared"]
 STAGES = {"auto": ("shadow", "migrate", "drain", "swap"), "in-place": ("dump", "load", "migrate", "switch")}
 
 
-@pytest.mark.parametrize("prepared", ["postgresql", "in-place"], indirect=True)
-@pytest.mark.parametrize("mode", ["immediate", "fast"])
-def test_a_restore_whose_server_stops_ends_on_old_or_new(prepared: Prepared, mode: Literal["fast", "immediate"]) -> None:
+WAYS = pytest.mark.parametrize("prepared", ["postgresql", "in-place"], indirect=True)
+MODES = pytest.mark.parametrize("mode", ["immediate", "fast"])
+Mode = Literal["fast", "immediate"]
+
+
+@WAYS
+@MODES
+def test_a_restore_whose_server_stops_ends_on_old_or_new(prepared: Prepared, mode: Mode) -> None:
+    """In order in every second stage, as in a crash in those between: `./run soak` stops it both ways in each."""
+    stopped_in(prepared, STAGES[prepared.strategy][int(mode == "fast") :: 2], mode)
+
+
+@pytest.mark.soak
+@WAYS
+@MODES
+def test_a_restore_whose_server_stops_in_any_stage_ends_on_old_or_new(prepared: Prepared, mode: Mode) -> None:
+    stopped_in(prepared, STAGES[prepared.strategy], mode)
+
+
+def stopped_in(prepared: Prepared, stages: tuple[str, ...], mode: Mode) -> None:
+    """Stop the server when a restore enters each of ``stages``, start it again, and recover."""
     site: Site = prepared.site
     assert site.cluster is not None
-    for stage in STAGES[prepared.strategy]:
+    for stage in stages:
         process = site.popen(*prepared.restore, "--json")
         assert process.stdout is not None
         assert process.stderr is not None
