@@ -1,7 +1,7 @@
 """How hard an operation works the machine: as fast as it can, or gently.
 
-Gently, what moves an operation's bytes has the lowest priority for processor and disk, and so have the programs that it starts; and no
-more bytes pass in a second than ``BACKUPS_GENTLE_RATE`` says. A lowered priority can be raised again by root alone, while a worker's
+Gently, what moves an operation's bytes has a low priority for processor and disk, and so have the programs that it starts; and no more
+bytes pass in a second than ``BACKUPS_GENTLE_RATE`` says. A lowered priority can be raised again by root alone, while a worker's
 process goes on to other tasks; but on Linux it belongs to the thread (setpriority(2), ioprio_set(2)). So each step of a gentle operation
 runs in a thread made for it, which ends with it, and the thread that waits for it keeps its own.
 """
@@ -31,6 +31,9 @@ BURST_SECONDS = 0.5
 # since), and a rate that is too low for the data would make that days.
 LIMITED_SECONDS = 4 * 3600.0
 
+# As by nice(1): a tenth of a processor that somebody else wants all of. At 19 it would be a seventieth, for as long as the others please,
+# and with Python's lock in hand the threads that wait for a wish to cancel would wait as well.
+NICENESS = 10
 LOWEST_NICE = 19
 _IOPRIO_WHO_PROCESS = 1
 _IOPRIO_CLASS_SHIFT = 13
@@ -178,10 +181,10 @@ def pace_for(*, gentle: bool) -> Pace:
 
 
 def _lower_priority() -> None:
-    """Put the calling thread, and what it starts from now on, behind all others; Linux alone, where that is a thread's own."""
+    """Put the calling thread, and what it starts from now on, behind the others; Linux alone, where that is a thread's own."""
     if sys.platform != "linux":
         return
-    os.setpriority(os.PRIO_PROCESS, 0, LOWEST_NICE)
+    os.setpriority(os.PRIO_PROCESS, 0, min(LOWEST_NICE, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS))
     calls = _IOPRIO_CALLS.get(platform.machine())
     if calls is None:
         return

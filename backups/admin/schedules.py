@@ -193,7 +193,7 @@ class BackupScheduleAdmin(admin.ModelAdmin):
             "What",
             {
                 "fields": ("uploads", "note"),
-                "description": "It is made gently: at the lowest priority, and no faster than BACKUPS_GENTLE_RATE where that is set.",
+                "description": "It is made gently: at a low priority, and no faster than BACKUPS_GENTLE_RATE where that is set.",
             },
         ),
         (

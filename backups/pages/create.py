@@ -44,7 +44,7 @@ class CreateForm(forms.Form):
     gentle = forms.BooleanField(
         required=False,
         label="Make it gently",
-        help_text="At the lowest priority, as schedules do: it takes longer, and visitors notice less of it.",
+        help_text="At a low priority, as schedules do: it may take longer, and visitors notice less of it.",
     )
 
 

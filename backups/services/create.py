@@ -32,7 +32,7 @@ def backup_create(
 ) -> CreatedBackup:
     """Make one archive in the store, or at ``output`` (a new file, or a folder). ``request``: the queued journal that asks for it.
 
-    ``gentle``: at the lowest priority, and no faster than ``BACKUPS_GENTLE_RATE`` (:mod:`backups.pace`).
+    ``gentle``: at a low priority, and no faster than ``BACKUPS_GENTLE_RATE`` (:mod:`backups.pace`).
     Raises :class:`~backups.exceptions.OperationLocked`, ``PreflightRefused``, ``DumpFailed``, ``ArchiveNotSaved`` or
     ``Interrupted``; none of them leaves a partial file.
     """

@@ -29,7 +29,7 @@ from backups.engines.sqlite_file import checkpoint, file_of_setting, opened
 from backups.exceptions import ArchiveRejected, DumpFailed, PreflightRefused, RestoreFailed, RestoreNotUndone
 from backups.journal import Journal, journal_load
 from backups.manifest import DatabaseInfo
-from backups.pace import Pace
+from backups.pace import Pace, Stopped
 from backups.tests.contracts import (
     CHANGES,
     CONTENT,
@@ -334,6 +334,14 @@ def test_there_is_no_dump_of_a_broken_database(filled: SqliteScratch, tmp_path: 
     folder = new_folder(tmp_path)
     with pytest.raises(DumpFailed), filled.engine().snapshot(new_journal("create"), folder, Pace()):
         pytest.fail("a snapshot of a broken database")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_copy_that_is_to_end_ends_amid_its_pages_and_leaves_nothing(filled: SqliteScratch, tmp_path: Path) -> None:
+    pace, folder = Pace(gentle=True), new_folder(tmp_path)
+    pace.stop()
+    with pytest.raises(Stopped), filled.engine().snapshot(new_journal("create"), folder, pace):
+        pytest.fail("a snapshot that was to end")
     assert list(folder.iterdir()) == []
 
 

@@ -28,7 +28,7 @@ class Command(BackupCommand):
         parser.add_argument("--pin", action="store_true", help="Mark it as one to keep.")
         parser.add_argument("--no-uploads", action="store_true", help="Leave the uploaded files out.")
         parser.add_argument(
-            "--gentle", action="store_true", help="At the lowest priority, and no faster than BACKUPS_GENTLE_RATE; schedules always do so."
+            "--gentle", action="store_true", help="At a low priority, and no faster than BACKUPS_GENTLE_RATE; schedules always do so."
         )
         parser.add_argument(
             "--before-migrate", action="store_true", help="Only where migrations are pending on existing data; else do nothing."

@@ -25,7 +25,7 @@ class Command(BackupCommand):
         super().add_arguments(parser)
         parser.add_argument("archive", metavar="ARCHIVE", nargs="?", help="A path, or a name in the store; default: the newest.")
         parser.add_argument("--all", action="store_true", help="Verify every archive in the store.")
-        parser.add_argument("--gentle", action="store_true", help="At the lowest priority, and no faster than BACKUPS_GENTLE_RATE.")
+        parser.add_argument("--gentle", action="store_true", help="At a low priority, and no faster than BACKUPS_GENTLE_RATE.")
         parser.add_argument("--reconcile", action="store_true", help="First make the catalogue agree with the store.")
 
     def run(self, progress: Progress, options: dict[str, Any]) -> None:
