@@ -10,7 +10,7 @@ from bench.bars import Judged, bars_judged
 from bench.contenders import ApiCopy, BareCheck, BareRestore, Dbbackup, FlaskWay, Ours, Pgclone, RawDump, UploadsRead
 from bench.figures import Spread, quotients, spread_of
 from bench.plot import Row, plot_rows
-from bench.results import Results
+from bench.results import SURVEY, Results
 
 __all__ = ["page_renewed", "plots_drawn", "tables_written"]
 
@@ -38,6 +38,7 @@ def tables_written(results: Results) -> str:
         for engine in results.engines(section):
             parts.append(f"### {heading}: {engine}")
             parts += [_section_table(results, section, engine, entries) for entries in results.sizes(section, engine)]
+            parts += _stages_table(results, section, engine)
     return "\n\n".join(parts) + "\n"
 
 
@@ -138,6 +139,23 @@ def _section_table(results: Results, section: str, engine: str, entries: int) ->
     used = [number for number in range(len(columns)) if any(row[number] for row in rows)]
     head = [f"{_count(entries)} entries", *(list(columns)[number] for number in used)]
     return _table(head, [[TITLES[key], *(row[number] for number in used)] for key, row in zip(contenders, rows, strict=True)])
+
+
+def _stages_table(results: Results, section: str, engine: str) -> list[str]:
+    """Where our own time goes, by the size; nothing where no stages were told."""
+    sizes = results.sizes(section, engine)
+    told = [item for size in sizes for item in results.of(section, engine, size, Ours.key)]
+    stages = list(dict.fromkeys(name for item in told for name in item.values if name.startswith("stage ")))
+    if not stages:
+        return []
+    rows = []
+    for size in sizes:
+        timed = [item.values for item in results.of(section, engine, size, Ours.key) if item.round != SURVEY]
+        spreads = [spread_of(values[stage] for values in timed if stage in values) for stage in stages]
+        rest = spread_of(values["seconds"] - sum(values.get(stage, 0.0) for stage in stages) for values in timed)
+        rows.append([_count(size), *(_spread(spread) if spread else "" for spread in (*spreads, rest))])
+    head = ["Entries", *(stage.removeprefix("stage ") for stage in stages), "start and end"]
+    return ["Where our time goes, in seconds by stage:", _table(head, rows)]
 
 
 def _failures(results: Results, section: str, engine: str, entries: int, contender: str) -> str:

@@ -86,6 +86,19 @@ def test_tables_say_medians_ratios_and_what_holds() -> None:
     assert "Longest gap" not in tables, "a column without a figure"
 
 
+def test_table_of_stages_says_what_is_left_for_start_and_end() -> None:
+    results = Results()
+    for turn, seconds in enumerate((99.0, 5.0, 6.0, 7.0)):
+        values = {"seconds": seconds, "stage dump": 3.0, "stage verify": 1.0}
+        results.measured.append(Measured("create", "postgresql 15", 1000, "ours", turn, values))
+    lines = tables_written(results).splitlines()
+    assert lines[-3:] == [
+        "| Entries | dump | verify | start and end |",
+        "| --- | --- | --- | --- |",
+        "| 1,000 | 3.00 | 1.00 | 2.00 (1.00 to 3.00) |",
+    ]
+
+
 def test_tool_that_failed_is_told(tmp_path: Path) -> None:
     results = made_up()
     results.measured.append(Measured("create", "postgresql 15", 1000, "dbbackup", 1, {"failed": 1.0}))
