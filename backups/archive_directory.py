@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import struct
 from typing import BinaryIO
@@ -45,12 +46,21 @@ class Source:
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         try:
+            self._descriptor = file.fileno()
+        except (OSError, AttributeError):
+            self._descriptor = -1
+        try:
             self.size = file.seek(0, 2)
         except OSError as error:
             raise _unreadable(error) from error
         self._tail = b""
         self._tail_start = max(0, self.size - TAIL_BYTES)
         self._tail = self.bytes_at(self._tail_start, self.size - self._tail_start)
+
+    @property
+    def can_be_shared(self) -> bool:
+        """Whether several threads may read at the same time."""
+        return self._descriptor >= 0
 
     def bytes_at(self, offset: int, count: int) -> bytes:
         """Exactly ``count`` bytes from ``offset`` on."""
@@ -66,13 +76,16 @@ class Source:
             data = self._tail[offset - self._tail_start :][:count]
         else:
             try:
-                self._file.seek(offset)
-                data = self._file.read(count)
+                data = os.pread(self._descriptor, count, offset) if self.can_be_shared else self._read(offset, count)
             except OSError as error:
                 raise _unreadable(error) from error
         if not data:
             raise ArchiveRejected("it is truncated")
         return data
+
+    def _read(self, offset: int, count: int) -> bytes:
+        self._file.seek(offset)
+        return self._file.read(count)
 
 
 def _unreadable(error: OSError) -> ArchiveRejected:

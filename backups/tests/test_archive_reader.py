@@ -8,6 +8,7 @@ import random
 import stat
 import struct
 import subprocess
+import threading
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
@@ -432,3 +433,56 @@ def test_source_that_changes_after_it_was_opened_is_refused(megabytes: Path) -> 
         os.pwrite(file.fileno(), b"\x00" * 100, 5 * BATCH)
         with pytest.raises(ArchiveRejected, match="CRC-32"):
             reader.verify(lambda count: None)
+
+
+# --- two threads ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def opened(megabytes: Path) -> Iterator[ArchiveReader]:
+    """An archive on a disk, large enough for two threads."""
+    with megabytes.open("rb") as file, ArchiveReader(file, name="disk.zip") as reader:
+        yield reader
+
+
+def test_archive_on_a_disk_is_unpacked_by_two_threads_as_by_one(opened: ArchiveReader, megabytes: Path, tmp_path: Path) -> None:
+    told: list[tuple[str, int]] = []
+    opened.extract(
+        database_to=tmp_path / "two/database/dump",
+        uploads_to=tmp_path / "two/uploads",
+        on_bytes=lambda count: told.append((threading.current_thread().name, count)),
+    )
+    assert files_below(tmp_path / "two") == unpack(megabytes.read_bytes(), tmp_path / "one")
+    assert sum(count for _, count in told) == opened.total_bytes
+    halves = [sum(count for name, count in told if name == thread) for thread in {name for name, _ in told}]
+    assert len(halves) == 2
+    assert min(halves) > 0.4 * opened.total_bytes
+
+
+@pytest.mark.parametrize("place", [2, 17])
+def test_damage_is_found_in_the_half_of_either_thread(opened: ArchiveReader, megabytes: Path, place: int) -> None:
+    with megabytes.open("r+b") as file:
+        os.pwrite(file.fileno(), b"\x00" * 100, place * BATCH)
+    with pytest.raises(ArchiveRejected, match=r"disk.zip: the member 'uploads/\d+.png': it does not match its CRC-32"):
+        opened.verify(lambda count: None)
+
+
+@pytest.mark.parametrize("name", ["0.png", "9.png"])
+def test_failure_of_either_thread_ends_both(opened: ArchiveReader, tmp_path: Path, name: str) -> None:
+    taken = tmp_path / "uploads" / name
+    taken.parent.mkdir()
+    taken.touch()
+    with pytest.raises(FileExistsError):
+        opened.extract(database_to=None, uploads_to=taken.parent, on_bytes=lambda count: None)
+    assert not [thread for thread in threading.enumerate() if thread.name == "backups-archive"]
+
+
+@pytest.mark.parametrize("is_second", [False, True])
+def test_whoever_is_told_ends_both_threads_with_an_error_of_its_own(opened: ArchiveReader, is_second: bool) -> None:
+    def told(count: int) -> None:
+        if (threading.current_thread() is threading.main_thread()) is not is_second:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        opened.verify(told)
+    assert not [thread for thread in threading.enumerate() if thread.name == "backups-archive"]
