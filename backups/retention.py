@@ -122,6 +122,10 @@ def retention_foresee(archives: Iterable[Candidate], rules: KeepRules, now: date
     arrivals = _Arrivals(archives, rules, now, list(runs))
     stays = []
     for archive, reasons in _judge(archives, rules, now):
+        if not reasons:
+            # Nearly all of thousands: a third of the time for 10,000 (measured).
+            stays.append(Stay(archive, ()))
+            continue
         ends = [(arrivals.end_of(reason, archive), reason) for reason in reasons]
         kept_by = tuple(reason.words for reason in reasons)
         if endless := [reason for end, reason in ends if end is None]:
