@@ -68,8 +68,14 @@ def too_late() -> None:
 
 @contextmanager
 def uninterrupted(*, swallow: bool = False) -> Iterator[None]:
-    """Hold signals back until the end of the block; with ``swallow`` forget them (the work is done by then)."""
+    """Hold signals back until the end of the block; with ``swallow`` forget them (the work is done by then).
+
+    Does nothing outside the main thread, where no signal arrives: another thread must not hold back those of the main one.
+    """
     global _depth, _pending
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     _depth += 1
     failed = True
     try:

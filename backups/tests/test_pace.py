@@ -16,7 +16,7 @@ import pytest
 
 from backups.engines.process import child_output
 from backups.exceptions import Interrupted
-from backups.interrupts import interruptible
+from backups.interrupts import interruptible, uninterrupted
 from backups.pace import LIMITED_SECONDS, Pace, Step, Stopped
 
 MB = 1_000_000
@@ -216,6 +216,23 @@ def test_a_signal_that_comes_while_a_step_ends_does_not_leave_it_behind() -> Non
         threading.Timer(0.05, may_end.set).start()
         step.abandon()
     assert ended.is_set()
+
+
+def test_a_thread_that_must_not_be_interrupted_does_not_hold_back_the_signals_of_the_main_one() -> None:
+    may_end, is_within = threading.Event(), threading.Event()
+
+    def within() -> None:
+        with uninterrupted():
+            is_within.set()
+            may_end.wait()
+
+    thread = threading.Thread(target=within)
+    thread.start()
+    is_within.wait()
+    with pytest.raises(Interrupted), interruptible():
+        os.kill(os.getpid(), signal.SIGTERM)
+    may_end.set()
+    thread.join()
 
 
 def test_a_step_that_never_began_is_not_waited_for() -> None:
