@@ -11,7 +11,7 @@ from bench.results import Results
 __all__ = ["BARS", "Bar", "Judged", "bars_judged"]
 
 Values = Callable[[Results, str, int], list[float]]
-POSTGRES, SQLITE = "postgresql", "sqlite"
+POSTGRES, SQLITE = "PostgreSQL", "SQLite"
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def _temporary_dumps(results: Results, engine: str, entries: int) -> list[float]
 
 
 def _both(first: float, second: float) -> dict[str, float]:
-    return {"postgresql 15": first, "postgresql 17": second}
+    return {"PostgreSQL 15": first, "PostgreSQL 17": second}
 
 
 BARS = (
@@ -171,7 +171,7 @@ BARS = (
     Bar("SQLite: wrong answers", "sqlite gap", "", {SQLITE: 0}, {}, _value("sqlite gap", "ours", "wrong"), always=True),
     Bar("SQLite: closed", "sqlite gap", "ms", {SQLITE: 100}, {SQLITE: 20}, _value("sqlite gap", "ours", "milliseconds closed")),
     Bar("start of `manage.py backup_list`", "start", "s", {POSTGRES: 0.6}, {}, _value("start", "backup_list", "seconds")),
-    Bar("start of a command with `--help`", "start", "s", {POSTGRES: 0.6}, {}, _value("start", "help", "seconds")),
+    Bar("start of `manage.py backup_create --help`", "start", "s", {POSTGRES: 0.6}, {}, _value("start", "help", "seconds")),
 )
 
 

@@ -28,6 +28,12 @@ HEADINGS = {
     "sqlite gap": "SQLite: a client that reads during a restore",
     "start": "Start",
 }
+# The value that is drawn, in seconds, and what it is.
+PLOTTED = {
+    "create": ("seconds", "Create: seconds, median"),
+    "restore": ("seconds", "Restore: seconds, median"),
+    "gap": ("without answer seconds", "Seconds without an answer during a restore, median"),
+}
 MB = 1e6
 
 
@@ -53,28 +59,24 @@ def page_renewed(page: Path, tables: str, plots: Iterable[Path]) -> None:
 
 
 def plots_drawn(results: Results, folder: Path) -> list[Path]:
-    """Draw a plot per section into ``folder``, of the largest size that everybody ran on; returns the files."""
+    """Draw a plot for each section of :data:`PLOTTED` into ``folder``; returns the files."""
     drawn = []
-    for section, name, unit, factor in (
-        ("create", "seconds", "s", 1),
-        ("restore", "seconds", "s", 1),
-        ("gap", "without answer seconds", "s", 1),
-    ):
-        rows = list(_plot_rows(results, section, name, factor))
+    for section, (name, title) in PLOTTED.items():
+        rows = list(_plot_rows(results, section, name))
         if rows:
             path = folder / f"bench-{section}.svg"
-            path.write_text(plot_rows(rows, title=f"{HEADINGS[section]}: {unit}, median, lowest and highest", unit=unit))
+            path.write_text(plot_rows(rows, title=f"{title} (the line: lowest to highest)", unit="s"))
             drawn.append(path)
     return drawn
 
 
-def _plot_rows(results: Results, section: str, name: str, factor: float) -> Iterator[Row]:
+def _plot_rows(results: Results, section: str, name: str) -> Iterator[Row]:
+    """For each engine the size on which most have run, the largest of several."""
     for engine in results.engines(section):
         sizes = results.sizes(section, engine)
-        # Of each figure the size with most contenders, the larger one of several.
         entries = max(sizes, key=lambda size: (len(results.contenders(section, engine, size)), size))
         for contender in sorted(results.contenders(section, engine, entries), key=list(TITLES).index):
-            spread = spread_of(factor * value for value in results.values(section, engine, entries, contender, name).values())
+            spread = spread_of(results.values(section, engine, entries, contender, name).values())
             if spread and contender != BareCheck.key:
                 yield Row(f"{engine}, {_count(entries)} entries", TITLES[contender], spread, is_ours=contender == Ours.key)
 

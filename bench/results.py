@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 __all__ = ["Measured", "Results", "SURVEY"]
@@ -17,7 +17,7 @@ SURVEY = 0
 class Measured:
     """What one contender took in one round.
 
-    ``section`` is a word of ``--only``, ``engine`` such as ``postgresql 15``. ``values`` are seconds where their name says
+    ``section`` is a word of ``--only``, ``engine`` such as ``PostgreSQL 15``. ``values`` are seconds where their name says
     ``seconds`` or ``stage``, else what their names say.
     """
 
@@ -38,12 +38,20 @@ class Results:
 
     @classmethod
     def read(cls, paths: Iterable[Path]) -> Results:
-        """What several files hold together; later files say what ``about`` is."""
+        """What several files hold together; where they say different things ``about`` something, all of them.
+
+        The rounds of each go on counting after those of the files before it: pairs are of one run.
+        """
         results = cls()
+        about: dict[str, list[str]] = {}
         for path in paths:
             content = json.loads(path.read_text())
-            results.about |= content["about"]
-            results.measured += [Measured(**item) for item in content["measured"]]
+            for name, said in content["about"].items():
+                about.setdefault(name, []).append(said)
+            before = max((item.round for item in results.measured), default=0)
+            for item in (Measured(**fields) for fields in content["measured"]):
+                results.measured.append(item if item.round == SURVEY else replace(item, round=item.round + before))
+        results.about = {name: "; ".join(dict.fromkeys(said)) for name, said in about.items()}
         return results
 
     def write(self, path: Path) -> None:

@@ -90,7 +90,7 @@ class Stand(abc.ABC):
     @property
     @abc.abstractmethod
     def engine(self) -> str:
-        """The engine and its version, such as ``postgresql 15``."""
+        """The engine and its version, such as ``PostgreSQL 15``."""
 
     @property
     @abc.abstractmethod
@@ -198,7 +198,7 @@ class PostgresStand(Stand):
     @property
     def engine(self) -> str:
         """The server's major."""
-        return f"postgresql {self.cluster.major}"
+        return f"PostgreSQL {self.cluster.major}"
 
     @property
     def target(self) -> str:
@@ -268,7 +268,7 @@ class SqliteStand(Stand):
     @property
     def engine(self) -> str:
         """SQLite, of the version that Python has."""
-        return f"sqlite {sqlite3.sqlite_version}"
+        return f"SQLite {sqlite3.sqlite_version}"
 
     @property
     def target(self) -> str:

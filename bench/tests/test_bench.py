@@ -29,7 +29,7 @@ def measured(folder: Path, only: str, contenders: str) -> Results:
 def test_postgresql_is_measured_under_the_eyes_of_a_reader(tmp_path: Path) -> None:
     results = measured(tmp_path, "gap", "flask")
     (engine,) = results.engines("gap")
-    assert engine.startswith("postgresql ")
+    assert engine.startswith("PostgreSQL ")
     for contender in ("ours", "flask"):
         assert list(results.values("gap", engine, ENTRIES, contender, "seconds")) == [1]
     ours = next(results.of("gap", engine, ENTRIES, "ours")).values

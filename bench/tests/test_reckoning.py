@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from bench.results import SURVEY, Measured, Results
 from bench.rounds import in_turn
 
 
-def made_up(engine: str = "postgresql 15") -> Results:
+def made_up(engine: str = "PostgreSQL 15") -> Results:
     """Three rounds and a survey of a create: ours takes 5 s, the Flask original's way 40, 50 and 45 s, the dump 2 s."""
     results = Results({"Machine": "a | b"})
 
@@ -60,7 +61,7 @@ def test_bars_are_judged_by_pairs_and_without_the_survey() -> None:
 
 
 def test_bars_differ_with_the_engine() -> None:
-    judged = {item.bar.what: item for item in bars_judged(made_up("postgresql 17"))}
+    judged = {item.bar.what: item for item in bars_judged(made_up("PostgreSQL 17"))}
     assert judged["create, whole job: times faster than the Flask original's way"].limit == 8
     assert not judged["create, whole job, by the time of raw `pg_dump -Fc -Z0`"].reaches(2.0)
 
@@ -68,7 +69,7 @@ def test_bars_differ_with_the_engine() -> None:
 def test_one_wrong_answer_in_any_round_is_too_many() -> None:
     results = Results()
     for turn, wrong in enumerate((0, 1, 0), start=1):
-        results.measured.append(Measured("gap", "postgresql 15", 1000, "ours", turn, {"wrong": wrong}))
+        results.measured.append(Measured("gap", "PostgreSQL 15", 1000, "ours", turn, {"wrong": wrong}))
     (judged,) = bars_judged(results)
     assert judged.measured.median == 0
     assert not judged.reaches(0)
@@ -90,7 +91,7 @@ def test_table_of_stages_says_what_is_left_for_start_and_end() -> None:
     results = Results()
     for turn, seconds in enumerate((99.0, 5.0, 6.0, 7.0)):
         values = {"seconds": seconds, "stage dump": 3.0, "stage verify": 1.0}
-        results.measured.append(Measured("create", "postgresql 15", 1000, "ours", turn, values))
+        results.measured.append(Measured("create", "PostgreSQL 15", 1000, "ours", turn, values))
     lines = tables_written(results).splitlines()
     assert lines[-3:] == [
         "| Entries | dump | verify | start and end |",
@@ -101,7 +102,7 @@ def test_table_of_stages_says_what_is_left_for_start_and_end() -> None:
 
 def test_tool_that_failed_is_told(tmp_path: Path) -> None:
     results = made_up()
-    results.measured.append(Measured("create", "postgresql 15", 1000, "dbbackup", 1, {"failed": 1.0}))
+    results.measured.append(Measured("create", "PostgreSQL 15", 1000, "dbbackup", 1, {"failed": 1.0}))
     tables = tables_written(results)
     assert "Runs that failed" in tables
     assert [line.rstrip(" |")[-1] for line in tables.splitlines() if line.startswith("| django-dbbackup")] == ["1"]
@@ -111,10 +112,31 @@ def test_tool_that_failed_is_told(tmp_path: Path) -> None:
 def test_results_of_several_files_are_one(tmp_path: Path) -> None:
     first, second = tmp_path / "a.json", tmp_path / "b.json"
     made_up().write(first)
-    made_up("postgresql 17").write(second)
+    other = made_up("PostgreSQL 17")
+    other.about["Rounds"] = "3"
+    other.write(second)
     both = Results.read([first, second])
-    assert both.engines("create") == ["postgresql 15", "postgresql 17"]
-    assert both.values("create", "postgresql 17", 1000, "flask", "seconds") == {1: 40, 2: 50, 3: 45}
+    assert both.about == {"Machine": "a | b", "Rounds": "3"}
+    assert both.engines("create") == ["PostgreSQL 15", "PostgreSQL 17"]
+    assert both.values("create", "PostgreSQL 17", 1000, "flask", "seconds") == {4: 40, 5: 50, 6: 45}
+
+
+def test_pairs_are_of_one_run_though_several_measured_the_same(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    for path, slow in zip(paths, (1, 10), strict=True):
+        results = made_up()
+        results.measured = [replace(item, values={name: slow * value for name, value in item.values.items()}) for item in results.measured]
+        results.write(path)
+    both = Results.read(paths)
+    faster = next(item for item in bars_judged(both) if "Flask original's way" in item.bar.what)
+    assert faster.measured == Spread(9, 8, 10, 6)
+
+
+def test_runs_that_differ_in_something_both_say_it(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.json", tmp_path / "b.json"]
+    for path, rounds in zip(paths, "57", strict=True):
+        Results({"Rounds": rounds, "Machine": "one"}).write(path)
+    assert Results.read(paths).about == {"Rounds": "5; 7", "Machine": "one"}
 
 
 def test_tables_take_their_place_in_the_page(tmp_path: Path) -> None:
