@@ -20,6 +20,7 @@ from backups.tests.faults import FaultProxy
 from backups.tests.scratch_postgres import ScratchPostgres, scratch_postgres
 from backups.tests.servers import PgCluster, RedisServer, S3Server, oldest_pg_major, running
 from backups.tests.site import Site, SiteTemplates
+from backups.tests.warm import WarmSite
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -129,17 +130,17 @@ def site_templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteTem
 
 
 @pytest.fixture
-def sqlite_site(site_templates: SiteTemplates) -> Iterator[Site]:
-    """A migrated scratch site on SQLite."""
-    site = site_templates.site()
+def sqlite_site(site_templates: SiteTemplates) -> Iterator[WarmSite]:
+    """A migrated scratch site on SQLite, whose commands are forks of one process: see :class:`WarmSite`."""
+    site = WarmSite.of(site_templates.site())
     yield site
     site.close()
 
 
 @pytest.fixture
-def postgres_site(site_templates: SiteTemplates, pg: PgCluster) -> Iterator[Site]:
+def postgres_site(site_templates: SiteTemplates, pg: PgCluster) -> Iterator[WarmSite]:
     """A migrated scratch site on the default PostgreSQL cluster."""
-    site = site_templates.site(pg)
+    site = WarmSite.of(site_templates.site(pg))
     yield site
     pg.start()
     site.close()

@@ -6,8 +6,11 @@ Starting Python and Django takes most of the time of a command that refuses. Tes
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import os
+import pkgutil
 import select
 import subprocess
 import sys
@@ -26,9 +29,13 @@ __all__ = ["WarmSite"]
 
 @dataclass
 class WarmSite(Site):
-    """A :class:`Site` whose :meth:`manage` forks from a warm process. Settings (``extra_env``) are those of its first command."""
+    """A :class:`Site` whose :meth:`manage` forks from a warm process, which is started anew where the environment has changed.
+
+    What a process reads once, such as a file of its settings, is that of its first command: :meth:`cool` lets it be read again.
+    """
 
     _server: subprocess.Popen[str] | None = None
+    _server_env: dict[str, str] = field(default_factory=dict)
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
@@ -44,8 +51,8 @@ class WarmSite(Site):
         env: Mapping[str, str] | None = None,
         timeout: float = 300,
     ) -> Completed:
-        """As :meth:`Site.manage`; with ``env`` in a process that starts cold, because settings are read once."""
-        if env is not None:
+        """As :meth:`Site.manage`; with ``env``, or beside another command, in a process that starts cold."""
+        if env is not None or self._turn.locked():
             return super().manage(*args, check=check, input=input, env=env, timeout=timeout)
         completed = self._run({"args": list(map(str, args))}, input or "", timeout)
         if check and completed.returncode != 0:
@@ -91,10 +98,13 @@ class WarmSite(Site):
             self._server = None
 
     def _ask(self, request: Mapping[str, object], timeout: float) -> int:
+        if self._server_env != self.env:
+            self.cool()
         if self._server is None or self._server.poll() is not None:
             # Into a file: a pipe that nobody reads would stop the process when it is full.
             with self._log.open("w") as log:
                 self._server = self.run_python("-m", __name__, stdin=subprocess.PIPE, stderr=log)
+            self._server_env = self.env
         assert self._server.stdin, "opened with a pipe"
         assert self._server.stdout, "opened with a pipe"
         self._server.stdin.write(json.dumps(request) + "\n")
@@ -188,15 +198,20 @@ def _wait_at_the_lock(ready: str, go: str) -> None:
 def main() -> None:
     """Load everything once, then fork for each line of stdin; answer with the exit code (negative: killed by that signal)."""
     import django
+    from django.core.checks import run_checks
     from django.core.management import execute_from_command_line
 
     django.setup()
     # What a command imports on its way: loaded here, it is there in each fork.
-    from backups.engines import engine_for
-    from backups.management.commands import backup_create, backup_list, backup_restore, backup_status, backup_undo, backup_verify
+    import backups.engines
+    import backups.management.commands
+    import backups.services
 
-    engine_for()
-    assert all((backup_create, backup_list, backup_restore, backup_status, backup_undo, backup_verify)), "imported for the forks"
+    for package in (backups.engines, backups.management.commands, backups.services):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    run_checks()
+    gc.freeze()
     for line in iter(sys.stdin.readline, ""):
         request = json.loads(line)
         child = _fork(request)
