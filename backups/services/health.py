@@ -71,7 +71,7 @@ class Readiness:
 
 @dataclass(frozen=True)
 class LastBackup:
-    """The newest archive of the store in which no verification found a problem; times are aware UTC."""
+    """The newest archive that this site has made and in which no verification found a problem; times are aware UTC."""
 
     name: str
     made_at: datetime
@@ -104,13 +104,15 @@ class ScheduleHealth:
 class Health:
     """How things stand. ``problems`` are the sentences for which the site is not healthy; without any it is.
 
-    None means that it is not known, because what knows it did not answer: ``archives`` and ``schedules``.
+    None means that it is not known, because what knows it did not answer: ``archives`` and ``schedules``. ``has_brought``: a good
+    archive was brought here, and none was made here.
     """
 
     checked_at: datetime
     gate: GateState
     database: DatabaseState = "closed"
     last_backup: LastBackup | None = None
+    has_brought: bool = False
     archives: int | None = None
     verified_at: datetime | None = None
     last_failure: Failure | None = None
@@ -279,7 +281,8 @@ def _look_at_database(health: Health, noted: Future[_Rows] | None) -> _Rows:
 def _look_at_store(health: Health, stored: Future[list[str]], rows: _Rows) -> None:
     """The newest archive that no verification found bad: it was verified when it was made, and its name says when that was.
 
-    What was brought here counts only where the site has made none itself: it would hide that no other is made.
+    What was brought here never counts, not even a site's own archive that came back: it may be another site's, and what is live now
+    was not in the site that it was made of.
     """
     try:
         names = stored.result(timeout=STORE_SECONDS)
@@ -289,18 +292,19 @@ def _look_at_store(health: Health, stored: Future[list[str]], rows: _Rows) -> No
     archives = [name for name in sorted(names) if _made_at(name)]
     health.archives = len(archives)
     good: list[LastBackup] = []
-    brought: list[LastBackup] = []
     for name in archives:
         verified_at, problem, is_uploaded = rows.archives.get(name, (None, "", False))
         made_at = _made_at(name) or health.checked_at
         if made_at > health.checked_at + CLOCKS_DIFFER:
             # Made while the clock was ahead. As the newest it would hide for months that no other is made.
             continue
-        if not problem:
-            (brought if is_uploaded else good).append(LastBackup(name, made_at, verified_at))
+        if not problem and is_uploaded:
+            health.has_brought = True
+        elif not problem:
+            good.append(LastBackup(name, made_at, verified_at))
         elif name == archives[-1]:
             health.problems.append(f"The newest archive {name} is not good: {problem}")
-    good = good or brought
+    health.has_brought = health.has_brought and not good
     health.last_backup = good[-1] if good else None
     health.verified_at = max((backup.verified_at for backup in good if backup.verified_at), default=None)
 
@@ -324,7 +328,9 @@ def judge_backups(health: Health) -> None:
     """Add what is wrong with the backups themselves."""
     limit = timedelta(hours=conf.max_age_hours)
     if health.last_backup is None:
-        if health.archives is not None:
+        if health.has_brought:
+            health.problems.append("There is no good backup of this site's own: the good archives of the store were brought here.")
+        elif health.archives is not None:
             health.problems.append("There is no good backup in the store.")
     elif health.checked_at - health.last_backup.made_at > limit:
         hours = (health.checked_at - health.last_backup.made_at) / timedelta(hours=1)

@@ -73,7 +73,7 @@ class Standing:
 
 
 def standing() -> Standing:
-    """Look at rows, journals and signs of life: three queries, no store."""
+    """Look at rows, journals and signs of life: three queries (four where no archive was made here), no store."""
     health = Health(checked_at=timezone.now(), gate=gate_read())
     look_at_journals(health)
     is_closed = health.gate.state == "closed"
@@ -102,7 +102,9 @@ def _look_at_rows(health: Health) -> None:
         order = ("-created_at", "-name")
         rows = Backup.objects.order_by(*order).values_list("name", "created_at", "verified_at", "problem")
         newest = rows.first()
-        good = rows.filter(problem="", created_at__lte=health.checked_at + CLOCKS_DIFFER).order_by("is_uploaded", *order).first()
+        good = rows.filter(problem="", created_at__lte=health.checked_at + CLOCKS_DIFFER)
+        own = good.filter(is_uploaded=False).first()
+        health.has_brought = own is None and good.exists()
         health.schedules = [schedule_health(schedule) for schedule in BackupSchedule.objects.filter(enabled=True)]
     except DatabaseError as error:
         connections.close_all()
@@ -113,8 +115,8 @@ def _look_at_rows(health: Health) -> None:
     health.archives = 0 if newest is None else 1
     if newest is not None and newest[3] and newest[1] <= health.checked_at + CLOCKS_DIFFER:
         health.problems.append(f"The newest archive {newest[0]} is not good: {newest[3]}")
-    if good is not None:
-        health.last_backup = LastBackup(*good[:3])
+    if own is not None:
+        health.last_backup = LastBackup(*own[:3])
 
 
 def _judged(health: Health) -> tuple[list[str], list[str]]:

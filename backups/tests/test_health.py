@@ -114,6 +114,15 @@ def test_an_archive_that_was_brought_does_not_hide_that_none_is_made(settings: S
 
 
 @pytest.mark.usefixtures("well")
+def test_an_archive_that_was_brought_is_no_backup_of_this_site() -> None:
+    row(name_of(30, "00000000"), verified_at=NOW)
+    Backup.objects.update(is_uploaded=True)
+    health = backup_health()
+    assert (health.is_healthy, health.last_backup, health.verified_at) == (False, None, None)
+    assert health.problems == ["There is no good backup of this site's own: the good archives of the store were brought here."]
+
+
+@pytest.mark.usefixtures("well")
 def test_a_time_of_the_tick_that_says_no_zone_is_passed_over(settings: Settings) -> None:
     (Path(settings.BACKUPS_STATE_DIR) / "tick").write_text('{"time": "2999-01-01T00:00:00"}')
     assert backup_health().problems == []

@@ -67,10 +67,21 @@ def told(found: Standing, icon: str) -> list[str]:
 
 def test_an_archive_that_was_brought_does_not_hide_that_none_is_made() -> None:
     Backup.objects.all().delete()
-    made(1, is_uploaded=True, verified_at=timezone.now())
-    assert standing().last_backup, "the site has none of its own, and so it is better than none"
     made(50)
+    made(1, is_uploaded=True, verified_at=timezone.now())
     assert told(standing(), "bad") == ["The last good backup is 50 hours old, more than 26."]
+
+
+def test_an_archive_that_was_brought_is_no_backup_of_this_site() -> None:
+    Backup.objects.all().delete()
+    made(1, is_uploaded=True, verified_at=timezone.now())
+    found = standing()
+    assert (found.level, found.last_backup) == ("red", None)
+    assert told(found, "bad") == ["There is no good backup of this site's own: the good archives of the store were brought here."]
+    made(2, problem="db.dump is damaged.")
+    assert standing().level == "red", "one of its own that is damaged is none"
+    made(0.5)
+    assert standing().level == "green"
 
 
 def test_all_is_well() -> None:
