@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -69,6 +70,8 @@ def main(words: Sequence[str] | None = None) -> None:
         results = Results.read(chosen.report)
         page_renewed(PAGE, tables_written(results), plots_drawn(results, PLOTS))
         return
+    # As Ctrl-C: servers and data of this run are removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     data: Path = chosen.data.resolve()
     out: Path = (chosen.out or data / f"results-{datetime.now(UTC):%Y%m%d-%H%M%S}").resolve()
     out.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -49,10 +50,18 @@ def commands_run(
     Raises :class:`CommandFailed` for the first exit code that is not 0.
     """
     order = {"commands": commands, "env": dict(env), "folder": str(folder), "log": str(log)}
-    launcher = subprocess.Popen(LAUNCH, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603 - a list, no shell
+    launcher = subprocess.Popen(  # noqa: S603 - a list, no shell
+        LAUNCH, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     if survey is not None:
         survey.launcher = launcher.pid
-    answer, _ = launcher.communicate(json.dumps(order))
+    try:
+        answer, _ = launcher.communicate(json.dumps(order))
+    except BaseException:
+        # Interrupted: what it runs must not go on.
+        os.killpg(launcher.pid, signal.SIGKILL)
+        launcher.wait()
+        raise
     said = log.read_text(errors="replace")
     if launcher.returncode != 0:
         raise CommandFailed(f"The launcher ended with {launcher.returncode}.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from backups.tests.site import BASE_DIR
 from bench.measure import CommandFailed, Survey, commands_run, stored_bytes
 
 MIB = 1024**2
@@ -84,3 +87,30 @@ while not (said / "seen").exists():
     assert 5 * MIB <= survey.temporary_bytes < 5.2 * MIB
     assert MIB <= survey.left_bytes < 1.1 * MIB
     assert survey.peak_kib > 5 * 1024
+
+
+def is_at_work(pid: str) -> bool:
+    """Whether the process is there; one that is dead and not yet reaped has no command line."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_text())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_interrupted_measurement_leaves_no_command_behind(tmp_path: Path) -> None:
+    said = tmp_path / "pid"
+    sleeper = f"import os, pathlib, time; pathlib.Path({str(said)!r}).write_text(str(os.getpid())); time.sleep(600)"
+    code = f"""
+import os, pathlib
+from bench.measure import commands_run
+folder = pathlib.Path({str(tmp_path)!r})
+commands_run([{python(sleeper)!r}], env=dict(os.environ), folder=folder, log=folder / "log")
+"""
+    measuring = subprocess.Popen(python(code), cwd=BASE_DIR, stderr=subprocess.DEVNULL)
+    while not (said.exists() and said.read_text()):
+        time.sleep(0.01)
+    assert is_at_work(said.read_text())
+    measuring.send_signal(signal.SIGINT)
+    assert measuring.wait() != 0
+    while is_at_work(said.read_text()):
+        time.sleep(0.01)
