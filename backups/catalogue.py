@@ -29,6 +29,7 @@ from backups.files import write_durably
 from backups.journal import Journal, journal_load_all
 from backups.manifest import LARGEST_COUNT, Manifest
 from backups.models import Backup, Operation
+from backups.outcomes import CANCELLED_BY
 from backups.storage import ArchiveStore, StoredArchive
 
 __all__ = [
@@ -236,8 +237,8 @@ def _origins(ended: Iterable[Journal]) -> dict[str, Origin]:
             origins[journal.archive] = Origin(journal.requested_by)
         elif journal.kind == "upload" and journal.report.get("is_new"):
             origins[journal.archive] = Origin(journal.requested_by, is_uploaded=True)
-        elif journal.kind == "upload" and not journal.report:
-            # Killed after it had named the archive: it may have been the one that brought it.
+        elif journal.kind == "upload" and journal.report.keys() <= {CANCELLED_BY}:
+            # Ended after it had named the archive: it may have been the one that brought it.
             origins.setdefault(journal.archive, Origin(journal.requested_by, is_uploaded=True))
         elif journal.kind == "delete" and journal.status == "done":
             origins.pop(journal.archive, None)

@@ -23,6 +23,7 @@ from backups.conf import conf
 from backups.exceptions import PreflightRefused, RequestTaken
 from backups.files import apply_owner, private_folder, write_durably
 from backups.kinds import operation_named
+from backups.outcomes import outcome_of
 
 __all__ = [
     "Journal",
@@ -92,6 +93,11 @@ class Journal:
     def is_finished(self) -> bool:
         """Whether the operation has come to an end, good or bad."""
         return self.status not in UNFINISHED
+
+    @property
+    def outcome(self) -> str:
+        """The status, or ``cancelled``."""
+        return outcome_of(self.status, self.report)
 
     def save(self) -> None:
         """Write the journal durably; returns only when it would survive a power cut."""

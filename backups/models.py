@@ -20,6 +20,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from backups.kinds import operation_named
+from backups.outcomes import outcome_of
 
 __all__ = ["EVERY_DAY", "SCHEDULE_TRIGGER", "Backup", "BackupSchedule", "Operation", "default_time_zone"]
 
@@ -82,6 +83,11 @@ class Operation(models.Model):
 
     def __str__(self) -> str:
         return operation_named(self.kind, self.operation_id).capitalize()
+
+    @property
+    def outcome(self) -> str:
+        """The status, or ``cancelled``."""
+        return outcome_of(self.status, self.report)
 
 
 def schedule_key() -> str:

@@ -180,7 +180,7 @@ def progress_data(request: HttpRequest, token: str) -> HttpResponse:
     except LinkInvalid as error:
         return _unstored(JsonResponse({"error": _sentence(error)}, status=_link_status(error)))
     report = {} if watched.kind == "preview" else watched.report
-    return _unstored(JsonResponse({**asdict(watched), "report": report, "finished": watched.is_finished}))
+    return _unstored(JsonResponse({**asdict(watched), "report": report, "outcome": watched.outcome, "finished": watched.is_finished}))
 
 
 @csrf_exempt  # The signed link is the right, and it is nowhere but with whom it was given to: no cookie is involved.

@@ -30,6 +30,7 @@ from backups.files import write_durably
 from backups.gate import CACHE_ALIAS
 from backups.interrupts import is_interruptible
 from backups.journal import Journal, journal_find, journal_load_all, journal_queued
+from backups.outcomes import CANCELLED_BY, outcome_of
 from backups.progress import Event, Progress
 
 __all__ = ["Watched", "cancel_request", "cancel_sweep", "cancelled_by", "watch_read", "watch_sweep", "watching"]
@@ -84,6 +85,11 @@ class Watched:
         """Whether it has come to an end, good or bad."""
         return self.status not in ("queued", "running")
 
+    @property
+    def outcome(self) -> str:
+        """The status, or ``cancelled``."""
+        return outcome_of(self.status, self.report)
+
 
 # --- those who look -------------------------------------------------------------------------------------------------------
 
@@ -129,6 +135,7 @@ def cancel_request(operation_id: str, *, by: str) -> bool:
     succeeded but for its last clean-up goes on to its end. Raises OSError where the wish cannot be written.
     """
     with suppress(RequestTaken), journal_queued(operation_id) as journal:
+        journal.report = {CANCELLED_BY: by}
         journal.end("failed", error=f"Cancelled by {by} before it began.")
         return True
     running = journal_find(operation_id)

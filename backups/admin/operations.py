@@ -9,6 +9,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.html import format_html
@@ -19,16 +20,18 @@ from backups.admin.filters import TimeFilter
 from backups.admin.lists import CountedOnce, ListAdmin
 from backups.kinds import KINDS, kind_word
 from backups.models import Operation
+from backups.outcomes import CANCELLED_BY
 from backups.pages.place import ADMIN
 from backups.storage import is_archive_name
 from backups.times import duration_human
 
 __all__ = ["OperationAdmin"]
 
-# What the row says, the class of its sign, the sign, and what people read.
+# How it ended, the class of its sign, the sign, and what people read.
 OUTCOMES = {
     "done": ("good", "✓", "done"),
     "failed": ("bad", "✕", "failed"),
+    "cancelled": ("quiet", "⊘", "cancelled"),
     "recovered": ("quiet", "↺", "interrupted, and settled"),
 }
 
@@ -61,7 +64,10 @@ class OutcomeFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         """Those that ended so."""
-        return queryset.filter(status=chosen) if (chosen := self.value()) in OUTCOMES else queryset
+        chosen, wanted = self.value(), Q(report__has_key=CANCELLED_BY)
+        if chosen in ("failed", "cancelled"):
+            return queryset.filter(wanted if chosen == "cancelled" else ~wanted, status="failed")
+        return queryset.filter(status=chosen) if chosen in OUTCOMES else queryset
 
 
 class History(CountedOnce):
@@ -138,7 +144,7 @@ def _kind(operation: Operation) -> str:
 
 @admin.display(description="outcome", ordering="status")
 def _outcome(operation: Operation) -> SafeString:
-    said = cells.sign(*OUTCOMES.get(operation.status, ("quiet", "–", operation.status)))
+    said = cells.sign(*OUTCOMES.get(operation.outcome, ("quiet", "–", operation.outcome)))
     error = cells.short(operation.error, most=MOST_ERROR)
     return format_html('{}<div class="quiet">{}</div>', said, error) if error else said
 

@@ -117,7 +117,8 @@ def _outcome(request: HttpRequest, place: Place, requests: Sequence[Journal]) ->
         messages.success(request, f"{done} archive{'' if done == 1 else 's'} deleted.")
     for journal in ended:
         if journal is not None and journal.status != "done":
-            messages.error(request, f"{journal.archive} is not deleted. {journal.error}")
+            say = messages.info if journal.outcome == "cancelled" else messages.error
+            say(request, f"{journal.archive} is not deleted. {journal.error}")
     if waiting := ended.count(None):
         messages.info(request, f"{waiting} more {'goes' if waiting == 1 else 'go'} as soon as it is their turn.")
     return HttpResponseRedirect(way_back(request))

@@ -42,5 +42,6 @@ def outcome_answered(request: HttpRequest, journal: Journal, *, place: Place, ba
     if ended.status == "done":
         messages.success(request, done)
     else:
-        messages.error(request, f"{kind_word(ended.kind)}: {ended.status}. {ended.error}")
+        say = messages.info if ended.outcome == "cancelled" else messages.error
+        say(request, f"{kind_word(ended.kind)}: {ended.outcome}. {ended.error}")
     return HttpResponseRedirect(back)

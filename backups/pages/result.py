@@ -19,6 +19,7 @@ from backups.kinds import kind_word
 from backups.links import progress_link
 from backups.models import Backup, Operation
 from backups.operation_words import checked_sentences
+from backups.outcomes import CANCELLED_BY
 from backups.pages.allowed import restore_offered
 from backups.pages.place import Place, may, page_path
 from backups.pages.row_counts import row_counts
@@ -51,7 +52,19 @@ STAGES = {
 }
 STRATEGIES = {"swap": "built beside the live data, then swapped", "in-place": "loaded in place"}
 # Of the report, what the page tells in its own way or nobody needs.
-TOLD = ("operation", "kind", "archive", "archive_id", "milliseconds_closed", "undo_until", "digest", "state", "next_step", "created_at")
+TOLD = (
+    "operation",
+    "kind",
+    "archive",
+    "archive_id",
+    "milliseconds_closed",
+    "undo_until",
+    "digest",
+    "state",
+    "next_step",
+    "created_at",
+    CANCELLED_BY,
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +98,7 @@ def result(request: HttpRequest, *, operation: str, place: Place) -> HttpRespons
         "ended": ended,
         "duration": duration_human((ended or datetime.now(UTC)) - began),
         "outcome": _outcome(journal),
-        "icon": {"done": "good", "failed": "bad", "recovered": "warning"}.get(journal.status, "busy"),
+        "icon": {"done": "good", "failed": "bad", "cancelled": "cancelled", "recovered": "warning"}.get(journal.outcome, "busy"),
         "progress": "" if journal.is_finished else progress_link(journal.id, place=place.name),
         "counts": _counts(journal),
         "checked": checked_sentences(journal.kind, journal.status, journal.report),
@@ -128,9 +141,8 @@ def _title(journal: Journal) -> str:
 
 
 def _outcome(journal: Journal) -> str:
-    return {"done": "done", "failed": "failed", "recovered": "interrupted, then settled", "queued": "waiting"}.get(
-        journal.status, "not brought to its end" if journal.error else "running"
-    )
+    words = {"done": "done", "failed": "failed", "cancelled": "cancelled", "recovered": "interrupted, then settled", "queued": "waiting"}
+    return words.get(journal.outcome, "not brought to its end" if journal.error else "running")
 
 
 def _counts(journal: Journal) -> Any:

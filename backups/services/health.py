@@ -80,7 +80,7 @@ class LastBackup:
 
 @dataclass(frozen=True)
 class Failure:
-    """An operation that failed, as its journal tells it."""
+    """An operation that failed, as its journal tells it; one that was cancelled did not."""
 
     operation: str
     kind: str
@@ -243,7 +243,7 @@ def look_at_journals(health: Health) -> None:
         health.running = unfinished
     else:
         health.interrupted = unfinished
-    failed = [journal for journal in journals if journal.status == "failed" and journal.ended_at]
+    failed = [journal for journal in journals if journal.outcome == "failed" and journal.ended_at]
     if failed:
         last = max(failed, key=lambda journal: journal.ended_at)
         health.last_failure = Failure(last.id, last.kind, datetime.fromisoformat(last.ended_at), last.error)

@@ -13,6 +13,7 @@ from backups.engines import Engine
 from backups.exceptions import BackupError, Interrupted, PreflightRefused, RestoreNotUndone, reason_of
 from backups.interrupts import in_time, uninterrupted
 from backups.journal import Journal, journal_queued, journal_unwritten
+from backups.outcomes import CANCELLED_BY
 from backups.progress import Progress
 from backups.services.lock import lock_taken
 from backups.services.recover import recover_interrupted
@@ -104,6 +105,8 @@ def _end_failed(journal: Journal, error: BaseException) -> list[str]:
             journal.error = _sentence(journal, error)
             journal.save()
         elif not journal.is_finished:
+            if isinstance(error, Interrupted) and (by := cancelled_by(journal.id)):
+                journal.report = {**journal.report, CANCELLED_BY: by}
             journal.end("failed", error=_sentence(journal, error))
             return operation_remember(journal)
     except OSError as failure:

@@ -19,6 +19,7 @@ from backups.models import Backup, BackupSchedule
 from backups.presence import WORKER_KEY, tick_note, worker_announce, worker_withdraw
 from backups.services.health import Health, backup_health, backup_ready
 from backups.services.question import Question
+from backups.watch import cancel_request
 
 NOW = datetime.now(UTC)
 TOKEN = "a-token-for-tests-0123456789"
@@ -183,6 +184,9 @@ def test_a_failure_is_reported_and_is_no_problem_while_there_are_good_backups() 
     ended("create", "failed", "The disk is full.")
     last = ended("restore", "failed", "No such archive.")
     ended("create", "done")
+    waiting = Journal(kind="create")
+    waiting.save()
+    assert cancel_request(waiting.id, by="ada"), "what a person wanted is no failure"
     health = backup_health()
     assert health.last_failure is not None
     assert (health.last_failure.operation, health.last_failure.kind, health.last_failure.error) == (last.id, "restore", "No such archive.")

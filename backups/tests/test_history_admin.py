@@ -43,6 +43,7 @@ def several(db: None) -> dict[str, str]:
     about: dict[str, dict[str, Any]] = {
         "made": {"kind": "create", "archive": ARCHIVE, "requested_by": "ada"},
         "torn": {"kind": "verify", "status": "failed", "archive": ARCHIVE, "error": "The member db.sqlite is damaged."},
+        "stopped": {"kind": "verify", "status": "failed", "error": "Cancelled by ada.", "report": {"cancelled_by": "ada"}},
         "killed": {"kind": "restore", "status": "recovered", "error": "It was interrupted; the live data is as it was."},
         "aside": {"kind": "create", "archive": "/mnt/disk/<b>.zip", "ended_at": None},
     }
@@ -66,8 +67,9 @@ def rows_of(response: HttpResponseBase, several: dict[str, str]) -> dict[str, st
 def test_each_row_says_what_was_done_and_how_it_ended(log_in: LogIn, several: dict[str, str]) -> None:
     rows = rows_of(log_in("view_backup").get(HISTORY), several)
     assert rows == {
-        "aside": "2026-03-01 11:00:00 Backup ✓ done - /mnt/disk/<b>.zip -",
-        "killed": "2026-03-01 10:00:00 Restore ↺ interrupted, and settled It was interrupted; the live data is as it was. 1 min 15 s - -",
+        "aside": "2026-03-01 12:00:00 Backup ✓ done - /mnt/disk/<b>.zip -",
+        "killed": "2026-03-01 11:00:00 Restore ↺ interrupted, and settled It was interrupted; the live data is as it was. 1 min 15 s - -",
+        "stopped": "2026-03-01 10:00:00 Verification ⊘ cancelled Cancelled by ada. 1 min 15 s - -",
         "torn": f"2026-03-01 09:00:00 Verification ✕ failed The member db.sqlite is damaged. 1 min 15 s {ARCHIVE} -",
         "made": f"2026-03-01 08:00:00 Backup ✓ done 1 min 15 s {ARCHIVE} ada",
     }
@@ -83,13 +85,14 @@ def test_times_are_those_of_the_readers_account(log_in: LogIn, several: dict[str
     ("query", "found"),
     [
         ({"kind": "create"}, ["aside", "made"]),
-        ({"kind": "nothing"}, ["aside", "killed", "torn", "made"]),
+        ({"kind": "nothing"}, ["aside", "killed", "stopped", "torn", "made"]),
         ({"status": "failed"}, ["torn"]),
+        ({"status": "cancelled"}, ["stopped"]),
         ({"status": "recovered"}, ["killed"]),
         ({"q": "ADA"}, ["made"]),
         ({"q": ARCHIVE}, ["torn", "made"]),
-        ({"started_at__gte": "2026-03-01 10:00:00+00:00"}, ["aside", "killed"]),
-        ({"o": "0"}, ["made", "torn", "killed", "aside"]),
+        ({"started_at__gte": "2026-03-01 11:00:00+00:00"}, ["aside", "killed"]),
+        ({"o": "0"}, ["made", "torn", "stopped", "killed", "aside"]),
     ],
     ids=str,
 )

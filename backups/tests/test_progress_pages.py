@@ -240,8 +240,11 @@ def test_cancelling_leads_back_to_the_place_that_it_began_in(client: Client, jou
 
 
 def test_an_operation_that_was_cancelled_is_not_said_to_have_failed(client: Client, journal: Journal) -> None:
-    started(journal).end("failed", error="Cancelled by ann.")
-    text = text_of(client.get(progress_link(journal.id)))
+    started(journal).report = {"cancelled_by": "ann"}
+    journal.end("failed", error="Cancelled by ann.")
+    page = client.get(progress_link(journal.id))
+    assert "<title>Restore: cancelled · " in page.content.decode()
+    text = text_of(page)
     assert "It was cancelled , and has taken back what it had done. Cancelled by ann." in text
     assert "It failed" not in text
 

@@ -140,6 +140,16 @@ def test_a_restore_that_did_not_succeed_says_why_and_what_is_live(ann: Client, s
     assert "What was checked" not in text_of(response)
 
 
+def test_a_cancelled_restore_is_not_said_to_have_failed(ann: Client) -> None:
+    journal = restored(status="failed", error="Cancelled by bo.")
+    journal.report = {"cancelled_by": "bo"}
+    journal.save()
+    text = text_of(ann.get(ADMIN.url("result", journal.id)))
+    assert "Restore: cancelled" in text
+    assert "It was cancelled , and has taken back what it had done. Cancelled by bo. The live data is as it was before." in text
+    assert "failed" not in text
+
+
 def test_an_operation_at_work_leads_to_its_progress(ann: Client) -> None:
     journal = Journal(kind="restore", archive=NAME)
     journal.start()

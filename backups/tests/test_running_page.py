@@ -131,6 +131,11 @@ def test_who_was_logged_out_by_a_restore_is_told_in_the_place_of_it(at_work: Jou
     [
         ("create", {"archive": ARCHIVE, "requested_by": "ada"}, f"Backup {ARCHIVE} : done in 1 min 15 s, for ada. Download it"),
         ("create", {"status": "failed", "error": "The disk is full."}, "Backup: failed. The disk is full."),
+        (
+            "create",
+            {"status": "failed", "error": "Cancelled by ada.", "requested_by": "bo", "report": {"cancelled_by": "ada"}},
+            "Backup: cancelled, for bo. Cancelled by ada.",
+        ),
         ("restore", {"archive": ARCHIVE}, f"Restore {ARCHIVE} : done in 1 min 15 s. See the result"),
         ("prune", {"status": "failed", "error": "The store is away."}, "Pruning: failed. The store is away."),
         ("prune", {}, ""),

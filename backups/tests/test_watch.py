@@ -203,6 +203,7 @@ def test_cancelling_a_queued_operation_ends_it_at_once_and_nobody_begins_it() ->
     journal = journal_find(waiting.id)
     assert journal is not None
     assert (journal.status, journal.error) == ("failed", "Cancelled by Bob before it began.")
+    assert (journal.outcome, seen(journal).outcome) == ("cancelled", "cancelled")
     with pytest.raises(RequestTaken, match="waits no more: it is failed"), journal_queued(waiting.id):
         pass
     assert not cancel_request(waiting.id, by="Bob")

@@ -195,6 +195,7 @@ def test_a_running_restore_is_watched_and_cancelled_from_another_process(wrecked
         assert in_the_site(site, cancel, operation) == "True"
         journal = ended(site, operation)
         assert (journal["status"], journal["error"]) == ("failed", "Cancelled by a visitor.")
+        assert journal["report"] == {"cancelled_by": "a visitor"}
         assert in_the_site(site, cancel, operation) == "False"
         assert worker.end() == 0
     assert site.dump_tables() == old
