@@ -25,7 +25,7 @@ from backups.engines.sqlite_file import (
 )
 from backups.exceptions import DumpFailed
 from backups.manifest import DatabaseInfo
-from backups.pace import Pace
+from backups.pace import Pace, Step
 
 __all__ = ["DUMP_FORMAT", "SqliteSnapshot", "snapshot_taken"]
 
@@ -81,21 +81,23 @@ class SqliteSnapshot(Snapshot):
 
 @contextmanager
 def snapshot_taken(live: Path, folder: Path, member: str, pace: Pace) -> Iterator[SqliteSnapshot]:
-    """Copy the file ``live`` into ``folder``, prove the copy, and remove it on leaving.
+    """Copy the file ``live`` into ``folder``, prove the copy beside what is done with it, and remove it on leaving.
 
-    Raises :class:`~backups.exceptions.DumpFailed` where there is nothing to copy or the data is damaged: an archive of
-    a broken database would be found out when it is needed.
+    Raises :class:`~backups.exceptions.DumpFailed` where there is nothing to copy or, at the latest on leaving, where the data is
+    damaged: an archive of a broken database would be found out when it is needed.
     """
     path = folder / member
     if not live.is_file():
         raise DumpFailed(f"There is no database at {live}.", next_step="Look at DATABASE_URL, or restore an archive: manage.py backup_list")
     try:
-        yield pace.run(lambda: _proven_copy(live, path, member, pace))
+        pace.run(lambda: _copy(live, path, pace))
+        with _proving(live, path, pace):
+            yield SqliteSnapshot(path, member)
     finally:
         remove_file(path)
 
 
-def _proven_copy(live: Path, path: Path, member: str, pace: Pace) -> SqliteSnapshot:
+def _copy(live: Path, path: Path, pace: Pace) -> None:
     path.touch(mode=0o600, exist_ok=False)
     try:
         look(live, wait=BUSY_SECONDS)
@@ -109,16 +111,38 @@ def _proven_copy(live: Path, path: Path, member: str, pace: Pace) -> SqliteSnaps
             copy_pages(source, target, wait=BUSY_SECONDS, after_step=lambda left: pace.check())
             source.execute("ROLLBACK")
             journal_mode(target, "delete")
-            fault = first_fault(target)
-        if not fault:
-            return SqliteSnapshot(path, member)
     except sqlite3.Error as error:
         is_full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
         raise DumpFailed(
             f"The database {live} could not be copied: {error}.",
             next_step=f"Free some space in {path.parent.parent}, then run backup_create again." if is_full else "",
         ) from error
-    raise DumpFailed(
-        f"The database {live} is damaged: {fault}.",
-        next_step="Restore the newest good archive: manage.py backup_list",
-    )
+
+
+@contextmanager
+def _proving(live: Path, path: Path, pace: Pace) -> Iterator[None]:
+    """Look for a fault in the copy ``path`` beside the block: it takes longer than the copying did, and as long as the archiving.
+
+    What goes wrong in the block because of a fault is told as that fault.
+    """
+    with opened(path, read_only=True) as connection:
+        proof = Step(pace, lambda: first_fault(connection), name="backups-proof")
+        try:
+            proof.start()
+            try:
+                yield
+            except sqlite3.Error as error:
+                if fault := proof.result():
+                    raise _damaged(live, fault) from error
+                raise DumpFailed(f"The copy of the database {live} cannot be read: {error}.") from error
+            fault = proof.result()
+        except BaseException:
+            connection.interrupt()
+            proof.abandon()
+            raise
+    if fault:
+        raise _damaged(live, fault)
+
+
+def _damaged(live: Path, fault: str) -> DumpFailed:
+    return DumpFailed(f"The database {live} is damaged: {fault}.", next_step="Restore the newest good archive: manage.py backup_list")
