@@ -14,7 +14,7 @@ from pathlib import Path
 from django.conf import settings
 
 from backups.conf import conf
-from backups.engines import Engine, Plan
+from backups.engines import Engine, Plan, Space
 from backups.exceptions import BackupError, PreflightRefused
 from backups.files import private_folder
 from backups.manifest import Manifest
@@ -55,10 +55,15 @@ def size_human(count: float) -> str:
     return f"{count:.1f} TB"
 
 
-def _free(folder: Path) -> int:
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that there is."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return folder
+
+
+def _free(folder: Path) -> int:
+    return shutil.disk_usage(_existing(folder)).free
 
 
 def _require_space(folder: Path, needed: int, what: str) -> None:
@@ -189,28 +194,30 @@ def preflight_restore(*, manifest: Manifest, engine: Engine, strategy: str, jobs
         _refuse_database_inside(root)
         _require_writable(root, "The uploads folder (MEDIA_ROOT)")
         needed[root] = manifest.uploads.bytes
-    _require_space_together(needed, plan)
+    plan.spaces = _spaces(needed, plan)
+    _require_space_together(plan)
     return plan
 
 
-def _require_space_together(needed: dict[Path, int], plan: Plan) -> None:
-    """Folders on one file system share its space: ask for their sum, not for each. A server's disk is asked for by itself."""
-    if plan.free_bytes is not None and plan.free_bytes < plan.needed_bytes + HEADROOM:
-        raise PreflightRefused(
-            f"The restore needs about {size_human(plan.needed_bytes)} on the disk of the database, "
-            f"and {size_human(plan.free_bytes)} are free there.",
-            next_step="Free some space there, then run the command again.",
-        )
-    per_device: dict[int, tuple[Path, int]] = {}
-    database_file = settings.DATABASES["default"].get("NAME")
-    if plan.needed_bytes and plan.free_bytes is not None and database_file and Path(str(database_file)).is_absolute():
-        needed = {**needed, Path(str(database_file)).parent: needed.get(Path(str(database_file)).parent, 0) + plan.needed_bytes}
-    for folder, count in needed.items():
-        existing = folder
-        while not existing.exists() and existing != existing.parent:
-            existing = existing.parent
-        device = existing.stat().st_dev
-        first, total = per_device.get(device, (folder, 0))
-        per_device[device] = (first, total + count)
-    for folder, count in per_device.values():
-        _require_space(folder, count, "The restore (staging, shadow and kept state)")
+def _require_space_together(plan: Plan) -> None:
+    """Refuse where a disk has too little free; one of which nobody knows how much that is, is let pass."""
+    for space in plan.spaces:
+        if space.free is not None and space.free < space.needed + HEADROOM:
+            raise PreflightRefused(
+                f"The restore needs about {size_human(space.needed)} on {space.disk}, and {size_human(space.free)} are free there.",
+                next_step="Free some space there, then run the command again.",
+            )
+
+
+def _spaces(needed: Mapping[Path, int], plan: Plan) -> list[Space]:
+    """What is needed and free on each disk. Folders on one file system share its space; a server's disk stands by itself."""
+    database = Path(str(settings.DATABASES["default"].get("NAME") or ""))
+    is_file = database.is_absolute()
+    spaces = [] if is_file or not plan.needed_bytes else [Space("the disk of the database", plan.needed_bytes, plan.free_bytes)]
+    parts = [*needed.items(), (database.parent, plan.needed_bytes)] if is_file else list(needed.items())
+    disks: dict[int, tuple[Path, int]] = {}
+    for folder, count in parts:
+        existing = _existing(folder)
+        first, total = disks.get(device := existing.stat().st_dev, (folder, 0))
+        disks[device] = (first, total + count)
+    return spaces + [Space(f"the disk of {folder}", count, _free(folder)) for folder, count in disks.values() if count]

@@ -19,7 +19,7 @@ from backups.manifest import DatabaseInfo
 from backups.pace import Pace
 from backups.progress import Progress
 
-__all__ = ["BATCH", "Engine", "LiveState", "Plan", "Snapshot", "Which"]
+__all__ = ["BATCH", "Engine", "LiveState", "Plan", "Snapshot", "Space", "Which"]
 
 # Bytes handed over at once between a child's pipe, the compressor and the disk.
 BATCH = 1024 * 1024
@@ -37,12 +37,22 @@ class LiveState:
     size: int = 0
 
 
+@dataclass(frozen=True)
+class Space:
+    """What a restore takes on one disk, and what is free there, in bytes; ``free`` is None where it cannot be known from here."""
+
+    disk: str
+    needed: int
+    free: int | None
+
+
 @dataclass
 class Plan:
     """How a restore will go: decided by :meth:`Engine.plan_restore` before any side effect.
 
     ``needed_bytes`` is what the engine will take on the database's disk, ``free_bytes`` what is there (None: cannot be
-    known from here). ``seconds_closed`` is an estimate. ``tools`` maps a program to its version.
+    known from here). ``seconds_closed`` is an estimate. ``tools`` maps a program to its version. ``spaces`` is what all of it takes
+    on each disk, the uploads and what is staged included: the preflight knows that, not the engine.
     """
 
     strategy: Literal["swap", "in-place"]
@@ -52,6 +62,7 @@ class Plan:
     needed_bytes: int = 0
     free_bytes: int | None = None
     seconds_closed: float = 0.1
+    spaces: list[Space] = field(default_factory=list)
 
 
 class Snapshot(ABC):

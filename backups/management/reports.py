@@ -81,12 +81,10 @@ def preview_text(preview: Preview) -> str:
             f" {uploads.others} that the archive does not have (they stay with --uploads merge and go with exact)."
         )
     tools = ", ".join(f"{name} {version}" for name, version in plan.tools.items())
-    space = f"{size_human(plan.needed_bytes)} needed" + (
-        f", {size_human(plan.free_bytes)} free" if plan.free_bytes is not None else ", free space unknown"
-    )
-    lines.append(
-        f"Strategy  {plan.strategy}{f' ({tools})' if tools else ''}; database disk: {space}; closed for about {plan.seconds_closed:.1f} s."
-    )
+    lines.append(f"Strategy  {plan.strategy}{f' ({tools})' if tools else ''}; closed for about {plan.seconds_closed:.1f} s.")
+    for space in plan.spaces:
+        free = "free space unknown" if space.free is None else f"{size_human(space.free)} free"
+        lines.append(f"Space     {size_human(space.needed)} needed on {space.disk}, {free}.")
     lines.extend(f"Warning   {warning}" for warning in preview.warnings)
     lines.append("")
     lines.append("Nothing was changed. To restore, run the same command without --dry-run.")

@@ -28,7 +28,6 @@ from backups.pages.ask import task_request
 from backups.pages.confirm import password_asked
 from backups.pages.place import SITE, Place, page_path
 from backups.pages.row_counts import RowCounts, model_counts, row_counts
-from backups.preflight import size_human
 
 __all__ = ["urls"]
 
@@ -73,7 +72,7 @@ def restore(request: HttpRequest, *, archive: str, place: Place) -> HttpResponse
         except BackupError as refusal:
             error = refusal
         else:
-            return HttpResponseRedirect(progress_link(journal.id, may_cancel=True, place=place.name))
+            return HttpResponseRedirect(progress_link(journal.id, may_cancel=True, account=asker(request), place=place.name))
     context = {
         "title": "Restore from this archive",
         "backup": backup,
@@ -128,12 +127,12 @@ def preview(request: HttpRequest, *, operation: str, place: Place) -> HttpRespon
     if journal is None or journal.kind != "preview":
         raise Http404
     if not journal.is_finished:
-        return HttpResponseRedirect(progress_link(journal.id, may_cancel=True, place=place.name))
+        return HttpResponseRedirect(progress_link(journal.id, may_cancel=True, account=asker(request), place=place.name))
     if journal.status != "done":
         return _failed(request, journal, place)
     begun = _begun_from(journal)
     if begun is not None and not begun.is_finished:
-        return HttpResponseRedirect(progress_link(begun.id, may_cancel=True, place=place.name))
+        return HttpResponseRedirect(progress_link(begun.id, may_cancel=True, account=asker(request), place=place.name))
     report = journal.report
     name, choices = confirmation_name(request), _choices(report)
     form = RestoreForm(
@@ -185,7 +184,7 @@ def _begin(request: HttpRequest, journal: Journal, form: RestoreForm, place: Pla
     act_record(request, "restore", archive=journal.archive, detail=f"uploads {uploads}, preview {journal.short_id}{consent}")
     arguments = {"uploads": uploads, "trust_unsigned": trust, "previewed": journal.id}
     begun = task_request("restore", archive=journal.archive, arguments=arguments, requested_by=asker(request))
-    return HttpResponseRedirect(progress_link(begun.id, may_cancel=True, place=place.name))
+    return HttpResponseRedirect(progress_link(begun.id, may_cancel=True, account=asker(request), place=place.name))
 
 
 def _choices(report: dict[str, Any]) -> list[str]:
@@ -261,8 +260,8 @@ def _shown(journal: Journal) -> dict[str, Any]:
         "is_in_place": plan["strategy"] == "in-place",
         "seconds_closed": max(0.1, plan["seconds_closed"]),
         "tools": ", ".join(f"{name} {version}" for name, version in plan["tools"].items()),
-        "needed": size_human(plan["needed_bytes"]),
-        "free": "" if plan["free_bytes"] is None else size_human(plan["free_bytes"]),
+        # Absent in a preview that an earlier version made.
+        "spaces": plan.get("spaces", []),
     }
 
 

@@ -157,7 +157,15 @@ def previewed(*, by: str = "ann", minutes_ago: float = 3, status: str = "done", 
     """The journal of a preview that has ended; ``changes`` of what it found."""
     report: dict[str, Any] = {
         "signature": "valid",
-        "plan": {"strategy": "swap", "seconds_closed": 0.1, "needed_bytes": 18_800_000, "free_bytes": None, "tools": {"sqlite": "3.40.1"}},
+        "plan": {
+            "strategy": "swap",
+            "seconds_closed": 0.1,
+            "tools": {"sqlite": "3.40.1"},
+            "spaces": [
+                {"disk": "the disk of the database", "needed": 18_800_000, "free": None},
+                {"disk": "the disk of /srv/media", "needed": 1_700_000_000, "free": 2_500_000_000},
+            ],
+        },
         "rows": {
             "tracking_timeentry": [395, 400],
             "clients_client": [14, 13],

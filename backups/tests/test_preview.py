@@ -108,7 +108,9 @@ def test_preview_says_what_a_restore_would_do_and_touches_nothing(changed: tuple
     assert "swap" in strategy
     assert ("pg_restore" in strategy) if site.cluster else ("sqlite" in strategy)
     # A role without pg_read_all_settings cannot know the disk of its server.
-    assert re.search(r"[kM]B needed, free space unknown" if site.cluster else r"[kM]B needed, [\d.]+ [kMGT]B free", strategy)
+    if site.cluster:
+        assert re.search(r"^Space     [\d.]+ [kM]B needed on the disk of the database, free space unknown\.$", said, re.M), said
+    assert re.search(r"^Space     [\d.]+ [kM]B needed on the disk of /\S+, [\d.]+ [kMGT]B free\.$", said, re.M), said
     assert re.search(r"closed for about \d+\.\d s", strategy)
     assert said.rstrip().endswith("Nothing was changed. To restore, run the same command without --dry-run.")
 

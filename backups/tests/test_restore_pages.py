@@ -38,7 +38,14 @@ def test_the_archive_is_told_from_its_row_and_asking_for_the_preview_leads_to_it
     archived()
     path = place.url("restore", NAME)
     said = text_of(ann.get(path))
-    for fact in ("Friday evening", "1 March 2026, 08:00", "1,437 rows, 154 uploaded files", "version 0.1.0 on sqlite 3.40.1", "72 hours"):
+    for fact in (
+        "Friday evening",
+        "1 March 2026, 08:00",
+        "Size 1.8 MB",
+        "1,437 rows, 154 uploaded files (1.7 MB)",
+        "version 0.1.0 on sqlite 3.40.1",
+        "72 hours",
+    ):
         assert fact in said
     answer = post(ann, path)
     (request,) = waiting("preview")
@@ -89,7 +96,7 @@ def test_outside_the_admin_an_archive_is_chosen_from_the_newest(ann: Client) -> 
 def test_a_real_preview_is_shown_with_what_would_be_lost(worker: None, settings: Settings) -> None:
     ann = person(name="ann", is_superuser=True)
     Path(settings.MEDIA_ROOT).mkdir()
-    (Path(settings.MEDIA_ROOT) / "logo.png").write_bytes(b"as it was")
+    (Path(settings.MEDIA_ROOT) / "logo.png").write_bytes(b"as it was" * 8_000_000)
     made = backup_create(note="Friday evening").location
     (Path(settings.MEDIA_ROOT) / "logo.png").write_bytes(b"as it is")
     get_user_model().objects.create_user("hired", password="x", is_staff=True)
@@ -110,6 +117,9 @@ def test_a_real_preview_is_shown_with_what_would_be_lost(worker: None, settings:
     assert "In both, and different 1 the archive's" in said
     assert "hired does not exist in the archive and could not log in afterwards." in said
     assert f"type the site's name: {SITE_NAME}" in said
+    space = re.search(r"Space on the disk of /\S+: about ([\d.]+) MB needed, [\d.]+ [MGT]B free\.", said)
+    assert space, said
+    assert float(space[1]) > 72, "the uploads are counted"
 
 
 @PLACES
@@ -129,6 +139,8 @@ def test_the_preview_tells_the_biggest_differences_first_and_folds_what_is_equal
     assert "Migrations that run: clients.0007_something." in said
     assert "The grants of the role nobody are left out." in said
     assert "hired does not exist in the archive" in said
+    assert "Space on the disk of the database: about 18.8 MB needed, how much is free is not known from here." in said
+    assert "Space on the disk of /srv/media: about 1.7 GB needed, 2.5 GB free." in said
 
 
 @pytest.mark.parametrize(
@@ -158,7 +170,7 @@ def test_the_preview_tells_the_biggest_differences_first_and_folds_what_is_equal
         ),
         ({"uploads": None, "has_uploads": False}, "The archive holds none: all files stay as they are."),
         (
-            {"plan": {"strategy": "in-place", "seconds_closed": 42.0, "needed_bytes": 1, "free_bytes": 2, "tools": {}}},
+            {"plan": {"strategy": "in-place", "seconds_closed": 42.0, "tools": {}, "spaces": []}},
             "In place: the database's role may not create databases.",
         ),
     ],
