@@ -130,7 +130,8 @@ def catalogue_verified(name: str, *, problem: str = "") -> None:
 def history_record(journal: Journal) -> None:
     """Make or refresh the row of an operation that has ended; a new one of a restore or undo goes into the admin's log, too.
 
-    What the admin's log said when it was asked for was in the data that it replaced.
+    What the admin's log said when it was asked for was in the data that it replaced. That somebody cancelled an operation goes there
+    as well: the page where that is done asks no database.
     """
     with transaction.atomic():
         operation, is_new = Operation.objects.update_or_create(
@@ -147,13 +148,15 @@ def history_record(journal: Journal) -> None:
             },
         )
         if is_new and journal.kind in ("restore", "undo") and journal.status in ("done", "recovered"):
-            _log_entry(operation)
+            _log_entry(operation, who=operation.requested_by, act=operation.kind.capitalize())
+        elif is_new and journal.outcome == "cancelled":
+            _log_entry(operation, who=str(journal.report[CANCELLED_BY]), act=f"Cancel: {operation.kind}")
 
 
-def _log_entry(operation: Operation) -> None:
-    """Say in the admin's log who asked for it, where the data has an account of that name."""
+def _log_entry(operation: Operation, *, who: str, act: str) -> None:
+    """Say in the admin's log who did what with it, where the data has an account of that name."""
     accounts = get_user_model()
-    account = accounts.objects.filter(**{accounts.USERNAME_FIELD: operation.requested_by}).first() if operation.requested_by else None
+    account = accounts.objects.filter(**{accounts.USERNAME_FIELD: who}).first() if who else None
     if account is not None:
         LogEntry.objects.create(
             user_id=account.pk,
@@ -162,7 +165,7 @@ def _log_entry(operation: Operation) -> None:
             object_id=str(operation.pk),
             object_repr=str(operation),
             action_flag=CHANGE,
-            change_message=": ".join(filter(None, [operation.kind.capitalize(), operation.archive])),
+            change_message=": ".join(filter(None, [act, operation.archive])),
         )
 
 

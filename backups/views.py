@@ -19,13 +19,15 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
+from backups.audit import address_of, audit_record
 from backups.conf import conf
+from backups.exceptions import AuditUnwritable
 from backups.journal import Journal
 from backups.links import (
     LinkExpired,
     LinkInvalid,
     cancel_link,
-    cancel_operation_of,
+    cancel_right_of,
     progress_link,
     progress_operation_of,
 )
@@ -188,17 +190,31 @@ def progress_data(request: HttpRequest, token: str) -> HttpResponse:
 def cancel(request: HttpRequest, token: str) -> HttpResponse:
     """The form that cancels an operation; what it sends asks the operation to take its clean way back."""
     try:
-        watched = _watched(cancel_operation_of(token))
+        right = cancel_right_of(token)
+        watched = _watched(right.operation)
     except LinkInvalid as error:
         return _link_refused(error)
-    link = progress_link(watched.operation, may_cancel=True, place=_place(request))
+    link = progress_link(watched.operation, may_cancel=True, account=right.account, place=_place(request))
     context: dict[str, Any] = {"watched": watched, **watched_words(watched), "progress": link}
     if request.method != "POST" or watched.is_finished:
         return _page("backups/cancel.html", context)
+    address = address_of(request)
     try:
-        cancel_request(watched.operation, by=f"the holder of a link ({request.META.get('REMOTE_ADDR') or 'local'})")
+        # The database may be gone: the admin's log gets its line with the history's row, when the operation has ended.
+        audit_record(
+            "cancel",
+            who=right.account or "the holder of a link",
+            address=address,
+            archive=watched.archive,
+            operation=watched.operation,
+            detail=f"{watched.kind}, by a signed link",
+        )
+        cancel_request(watched.operation, by=right.account or f"the holder of a link ({address or 'local'})")
+    except AuditUnwritable as error:
+        return _page("backups/cancel.html", {**context, "fault": error.message}, status=503)
     except OSError as error:
-        return _page("backups/cancel.html", {**context, "fault": error.strerror or str(error)}, status=503)
+        fault = f"The wish could not be written ({error.strerror or error}), so it goes on."
+        return _page("backups/cancel.html", {**context, "fault": fault}, status=503)
     return _unstored(HttpResponseRedirect(link))
 
 
@@ -215,7 +231,8 @@ def _cancel_path(request: HttpRequest, watched: Watched) -> str:
     if not token or watched.is_finished or watched.cancelled_by:
         return ""
     try:
-        path = cancel_link(watched.operation) if cancel_operation_of(token) == watched.operation else ""
+        right = cancel_right_of(token)
+        path = cancel_link(watched.operation, account=right.account) if right.operation == watched.operation else ""
     except LinkInvalid:
         return ""
     return f"{path}?place=site" if path and _place(request) == "site" else path

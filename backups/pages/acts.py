@@ -8,8 +8,7 @@ from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest
 
-from backups.audit import audit_record
-from backups.conf import conf
+from backups.audit import address_of, audit_record
 from backups.models import Backup
 from backups.pages.place import account_of
 
@@ -46,8 +45,4 @@ def act_record(request: HttpRequest, action: str, *, archive: str = "", operatio
 
 def act_audit(request: HttpRequest, action: str, *, archive: str = "", operation: str = "", detail: str = "") -> None:
     """The same in the audit file alone, for what Django's admin puts into its log by itself (schedules)."""
-    audit_record(action, who=asker(request), address=_address(request), archive=archive, operation=operation, detail=detail)
-
-
-def _address(request: HttpRequest) -> str:
-    return conf.client_address(request) if conf.client_address else str(request.META.get("REMOTE_ADDR", ""))
+    audit_record(action, who=asker(request), address=address_of(request), archive=archive, operation=operation, detail=detail)

@@ -69,7 +69,7 @@ def create(request: HttpRequest, *, place: Place) -> HttpResponse:
     except BackupError as error:
         # Here and not on a page of its own: what was typed stays.
         return _page(request, place, form, error)
-    return HttpResponseRedirect(progress_link(journal.id, may_cancel=True, place=place.name))
+    return HttpResponseRedirect(progress_link(journal.id, may_cancel=True, account=asker(request), place=place.name))
 
 
 def _page(request: HttpRequest, place: Place, form: CreateForm, error: BackupError | None = None) -> HttpResponse:

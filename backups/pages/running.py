@@ -17,6 +17,7 @@ from backups.journal import Journal, journal_load_all
 from backups.kinds import kind_word
 from backups.links import cancel_link, progress_link
 from backups.operation_words import Way, watched_words, ways_on
+from backups.pages.acts import asker
 from backups.pages.place import Place, View, may, page_path
 from backups.times import duration_human
 from backups.watch import Watched, watch_read
@@ -113,8 +114,8 @@ def _at_work(request: HttpRequest, watched: Watched, place: Place) -> AtWork:
     return AtWork(
         watched=watched,
         words=watched_words(watched),
-        progress=progress_link(watched.operation, may_cancel=may_end, place=place.name),
-        cancel=cancel_link(watched.operation) if may_end and not watched.cancelled_by else "",
+        progress=progress_link(watched.operation, may_cancel=may_end, account=asker(request), place=place.name),
+        cancel=cancel_link(watched.operation, account=asker(request)) if may_end and not watched.cancelled_by else "",
     )
 
 

@@ -47,7 +47,7 @@ def undo(request: HttpRequest, *, place: Place) -> HttpResponse:
         nothing = {"title": "There is nothing to undo", "choose": choose}
         return render(request, "backups/undo_none.html", {**place.context(request), **nothing}, status=404)
     if (under_way := _under_way(kept)) is not None:
-        return HttpResponseRedirect(progress_link(under_way.id, may_cancel=True, place=place.name))
+        return HttpResponseRedirect(progress_link(under_way.id, may_cancel=True, account=asker(request), place=place.name))
     name, typed = confirmation_name(request), request.POST.get("site_name", "")
     error, fault = None, ""
     if request.method == "POST":
@@ -101,4 +101,4 @@ def _begin(request: HttpRequest, kept: Journal, place: Place) -> HttpResponse:
         return asks
     act_record(request, "undo", archive=kept.archive, operation=kept.id, detail=f"{kept.kind} {kept.short_id}")
     begun = task_request("undo", arguments={"undoes": kept.id}, requested_by=asker(request))
-    return HttpResponseRedirect(progress_link(begun.id, may_cancel=True, place=place.name))
+    return HttpResponseRedirect(progress_link(begun.id, may_cancel=True, account=asker(request), place=place.name))

@@ -183,10 +183,10 @@ def _listed(request: HttpRequest, place: Place) -> Iterator[dict[str, Any]]:
     for upload in uploads_of(asker(request)):
         # One may be taken in, or thrown away in another window, while this is written.
         with suppress(FileNotFoundError):
-            yield _shown(upload, place)
+            yield _shown(request, upload, place)
 
 
-def _shown(upload: Upload, place: Place) -> dict[str, Any]:
+def _shown(request: HttpRequest, upload: Upload, place: Place) -> dict[str, Any]:
     """An upload as the page tells of it."""
     operation = upload_taken_by(upload)
     is_fresh = timezone.now() - upload.touched_at < timedelta(minutes=1)
@@ -198,7 +198,7 @@ def _shown(upload: Upload, place: Place) -> dict[str, Any]:
         "touched_at": upload.touched_at,
         "touched": "just now" if is_fresh else f"{timesince(upload.touched_at)} ago",
         "is_whole": upload.is_whole,
-        "progress": progress_link(operation, may_cancel=True, place=place.name) if operation else "",
+        "progress": progress_link(operation, may_cancel=True, account=asker(request), place=place.name) if operation else "",
         "finish": place.url("upload-finish", upload.id),
         "discard": place.url("upload-discard", upload.id),
     }
@@ -322,7 +322,7 @@ def finish(request: HttpRequest, upload_id: str, *, place: Place) -> HttpRespons
         return HttpResponse("sha256 has 64 hex digits.\n", status=400, content_type="text/plain")
     try:
         if operation := upload_taken_by(upload):
-            where = progress_link(operation, may_cancel=True, place=place.name)
+            where = progress_link(operation, may_cancel=True, account=asker(request), place=place.name)
         else:
             act_record(request, "upload", detail=upload.name)
             where = _asked(request, place, {"upload": upload.id, "sha256": sha256})
@@ -368,7 +368,7 @@ def _discarded(request: HttpRequest, upload: Upload) -> None:
 def _asked(request: HttpRequest, place: Place, arguments: dict[str, str]) -> str:
     """Ask the workers, and return where to see how it goes. Raises BackupError."""
     journal = task_request("upload", arguments=arguments, requested_by=asker(request))
-    return progress_link(journal.id, may_cancel=True, place=place.name)
+    return progress_link(journal.id, may_cancel=True, account=asker(request), place=place.name)
 
 
 def _own(request: HttpRequest, upload_id: str) -> Upload:

@@ -132,10 +132,26 @@ def test_admins_log_of_the_restored_data_says_who_restored_it(ada: User, kind: s
     assert entry.action_time.isoformat() == journal.ended_at
 
 
+def test_admins_log_says_who_cancelled_what(ada: User) -> None:
+    journal = journal_ended(
+        "create", status="failed", archive="backup_20260301_080000_98b10547.zip", requested_by="bob", report={"cancelled_by": "ada"}
+    )
+    history_record(journal)
+    history_record(journal)
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.change_message) == (ada, "Cancel: create: backup_20260301_080000_98b10547.zip")
+
+
 @pytest.mark.parametrize(
     ("kind", "values"),
-    [("restore", {"requested_by": "bob"}), ("restore", {"requested_by": ""}), ("restore", {"status": "failed"}), ("create", {})],
-    ids=["an account that is not there", "nobody", "one that failed", "one that replaced nothing"],
+    [
+        ("restore", {"requested_by": "bob"}),
+        ("restore", {"requested_by": ""}),
+        ("restore", {"status": "failed"}),
+        ("create", {}),
+        ("create", {"status": "failed", "report": {"cancelled_by": "the holder of a link (::1)"}}),
+    ],
+    ids=["an account that is not there", "nobody", "one that failed", "one that replaced nothing", "cancelled by nobody in particular"],
 )
 def test_admins_log_says_nothing_that_it_does_not_know(ada: User, kind: str, values: dict[str, Any]) -> None:
     history_record(journal_ended(kind, **values))

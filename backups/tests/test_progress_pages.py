@@ -5,6 +5,7 @@ pytest-django lets no test without its mark reach the database, so every page he
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from backups.journal import Journal, journal_find
-from backups.links import PROGRESS_SALT, cancel_link, progress_link
+from backups.links import PROGRESS_SALT, cancel_link, cancel_right_of, progress_link
 from backups.progress import Progress
 from backups.tests.reading import text_of
 from backups.tests.workers import wait_until
@@ -276,14 +277,41 @@ def test_cancelling_is_offered_to_whom_it_was_given_and_nobody_else(client: Clie
         assert "Cancel" not in text_of(client.get(path))
 
 
-def test_cancelling_a_running_operation_asks_it_to_end(client: Client, journal: Journal) -> None:
+def audited(settings: Settings) -> list[tuple[str, ...]]:
+    log = settings.BACKUPS_STATE_DIR / "audit.log"
+    lines = map(json.loads, log.read_text().splitlines() if log.exists() else ())
+    return [tuple(line[name] for name in ("action", "who", "address", "archive", "operation")) for line in lines]
+
+
+def test_who_got_the_link_is_who_cancels(client: Client, journal: Journal, settings: Settings) -> None:
+    started(journal)
+    page = client.get(progress_link(journal.id, may_cancel=True, account="bo")).content.decode()
+    (cancel,) = re.findall(r'href="(/backups/cancel/[^"]+)"', page)
+    answer = client.post(cancel)
+    assert cancelled_by(journal.id) == "bo"
+    assert audited(settings) == [("cancel", "bo", "127.0.0.1", journal.archive, journal.id)]
+    assert cancel_right_of(answer["Location"].partition("?cancel=")[2]).account == "bo"
+
+
+def test_what_cannot_be_written_down_is_not_cancelled(client: Client, journal: Journal, settings: Settings) -> None:
+    started(journal)
+    (settings.BACKUPS_STATE_DIR / "audit.log").mkdir()
+    answer = client.post(cancel_link(journal.id))
+    assert answer.status_code == 503
+    assert "cannot be written into the audit file" in text_of(answer)
+    assert cancelled_by(journal.id) == ""
+
+
+def test_cancelling_a_running_operation_asks_it_to_end(client: Client, journal: Journal, settings: Settings) -> None:
     started(journal, "shadow")
     form = client.get(cancel_link(journal.id))
     assert "Cancel this restore?" in text_of(form)
     assert '<form method="post">' in form.content.decode()
     assert cancelled_by(journal.id) == "", "a GET changes nothing"
+    assert audited(settings) == []
     answer = client.post(cancel_link(journal.id))
     assert answer.status_code == 302
+    assert audited(settings) == [("cancel", "the holder of a link", "127.0.0.1", journal.archive, journal.id)]
     assert cancelled_by(journal.id) == "the holder of a link (127.0.0.1)"
     page = client.get(answer["Location"])
     assert "It is being cancelled, and takes back what it has done." in text_of(page)

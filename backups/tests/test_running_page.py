@@ -164,5 +164,5 @@ def test_a_cancelled_wait_is_over_for_all(log_in: LogIn) -> None:
     assert Client().post(cancel).status_code == 302
     found = journal_find(waiting.id)
     assert found is not None
-    assert found.status == "failed"
+    assert (found.status, found.error) == ("failed", "Cancelled by bo before it began.")
     assert "Cancel…" not in text_of(browser.get(RUNNING))
