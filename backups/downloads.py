@@ -1,8 +1,9 @@
 """Links to the file of an archive: signed, for one account, for ten minutes, and for one download.
 
 Who comes first claims the link: a file of the link's own in ``BACKUPS_STATE_DIR/downloads``, made so that of several processes and
-hosts one succeeds. From then on the link gives nothing but the rest of that very download, to whoever knows the ETag that its
-answer had: so a browser goes on after a lost connection, and nobody begins a second time.
+hosts one succeeds, with the ETag of the download in it. From then on the link gives its account nothing but the rest of that very
+download, as long as the content is the same: so browsers, and programs that ask for no more than a range (``curl -C -``), go on
+after a lost connection, and nobody begins a second time.
 """
 
 from __future__ import annotations
@@ -21,7 +22,16 @@ from django.core import signing
 from backups.conf import conf
 from backups.files import apply_owner, private_folder, sync_folder
 
-__all__ = ["LINK_SECONDS", "DownloadLink", "download_claim", "download_etag", "download_link_read", "download_token", "downloads_sweep"]
+__all__ = [
+    "LINK_SECONDS",
+    "DownloadLink",
+    "download_claim",
+    "download_claimed",
+    "download_etag",
+    "download_link_read",
+    "download_token",
+    "downloads_sweep",
+]
 
 SALT = "backups.download"
 # Seconds for which a link can be claimed, and for which the claimed one gives the rest of its download.
@@ -72,10 +82,10 @@ def download_link_read(token: str) -> DownloadLink | None:
     return DownloadLink(account, archive, nonce, is_fresh=True)
 
 
-def download_claim(link: DownloadLink) -> bool:
+def download_claim(link: DownloadLink, etag: str) -> bool:
     """Begin the download: True for exactly one of all who try, whatever their process and host. Raises OSError.
 
-    The claim is durable before the first byte is sent.
+    The claim is durable before the first byte is sent; it keeps ``etag``, of :func:`download_etag`.
     """
     folder = _folder()
     private_folder(folder)
@@ -85,14 +95,24 @@ def download_claim(link: DownloadLink) -> bool:
         return False
     try:
         apply_owner(descriptor, folder)
+        os.write(descriptor, etag.encode())
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
     sync_folder(folder)
     return True
 
 
+def download_claimed(link: DownloadLink) -> str:
+    """The ETag of the download that the link has begun; empty where it has begun none, or died while it did."""
+    try:
+        return (_folder() / link.nonce).read_text()
+    except OSError:
+        return ""
+
+
 def download_etag(link: DownloadLink, file: BinaryIO, size: int) -> str:
-    """The (strong) ETag of this link's download: it changes with the content, and is known to who has begun the download alone."""
+    """The (strong) ETag of this link's download: it changes with the content, and no other link has it."""
     file.seek(max(0, size - TAIL))
     content = hashlib.sha256(file.read(TAIL)).hexdigest()
     return f'"{signing.Signer(salt=SALT).signature(f"{link.nonce} {size} {content}")}"'

@@ -14,7 +14,15 @@ from django.urls import URLPattern
 from django.views.decorators.http import require_http_methods
 
 from backups.conf import conf
-from backups.downloads import LINK_SECONDS, DownloadLink, download_claim, download_etag, download_link_read, download_token
+from backups.downloads import (
+    LINK_SECONDS,
+    DownloadLink,
+    download_claim,
+    download_claimed,
+    download_etag,
+    download_link_read,
+    download_token,
+)
 from backups.exceptions import ArchiveNotFound, PreflightRefused
 from backups.models import Backup
 from backups.pages.acts import act_audit, act_record
@@ -78,7 +86,7 @@ def _size_said(archive: str) -> str:
 
 @require_http_methods(["GET", "HEAD"])
 def download_file(request: HttpRequest, *, place: Place, token: str, archive: str) -> HttpResponseBase:
-    """The archive's bytes, for one download: whole or from anywhere on, and then the rest of it to who has its ETag. Else 410."""
+    """The archive's bytes, for one download: whole or from anywhere on, and then the rest of it, behind its first byte. Else 410."""
     may(request, "download")
     link = download_link_read(token)
     if link is None:
@@ -94,7 +102,10 @@ def download_file(request: HttpRequest, *, place: Place, token: str, archive: st
         size = file.seek(0, os.SEEK_END)
         etag = download_etag(link, file, size)
         is_known = any(etag_matches(request.headers.get(name, ""), etag) for name in ("If-Match", "If-Range"))
-        if not (is_known and link.is_claimed) and not link.is_open:
+        # Who asks for a part and names no ETag goes on with what the link has begun, if it is still the same.
+        is_plain = "Range" in request.headers and "If-Range" not in request.headers
+        is_begun = link.is_claimed and (is_known or (is_plain and download_claimed(link) == etag))
+        if not is_begun and not link.is_open:
             return _gone(request, place, archive)
         if request.headers.get("If-Match", "*") != "*" and not is_known:
             return HttpResponse(status=412)
@@ -104,9 +115,9 @@ def download_file(request: HttpRequest, *, place: Place, token: str, archive: st
             part = range_asked(request.headers.get("Range", ""), size) if is_known or "If-Range" not in request.headers else None
         except RangeNotSatisfiable:
             return HttpResponse(status=416, headers={"Content-Range": f"bytes */{size}"})
-        goes_on = is_known and link.is_claimed and part is not None and part[0] > 0
+        goes_on = is_begun and part is not None and part[0] > 0
         if not goes_on:
-            if not _begun(request, link):
+            if not _begun(request, link, etag):
                 return _gone(request, place, archive)
             if elsewhere := conf.direct_downloads and store.download_url(archive, seconds=LINK_SECONDS, file_name=archive):
                 return HttpResponseRedirect(elsewhere)
@@ -118,10 +129,10 @@ def download_file(request: HttpRequest, *, place: Place, token: str, archive: st
         return StreamingHttpResponse(BytesOf(file, start, stop), status=206 if part else 200, headers=headers)
 
 
-def _begun(request: HttpRequest, link: DownloadLink) -> bool:
+def _begun(request: HttpRequest, link: DownloadLink, etag: str) -> bool:
     """Claim the link; False where somebody was quicker."""
     try:
-        if not (link.is_open and download_claim(link)):
+        if not (link.is_open and download_claim(link, etag)):
             return False
     except OSError as error:
         raise PreflightRefused(

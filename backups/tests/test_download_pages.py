@@ -207,7 +207,7 @@ def test_of_many_who_come_at_once_exactly_one_gets_it(person: User, archive: str
     link = download_link_read(download_token(archive, account=person.pk))
     assert link is not None
     with ThreadPoolExecutor(8) as threads:
-        assert sorted(threads.map(lambda _: download_claim(link), range(16))) == [False] * 15 + [True]
+        assert sorted(threads.map(lambda _: download_claim(link, '"etag"'), range(16))) == [False] * 15 + [True]
 
 
 def test_asking_for_the_headers_alone_uses_nothing_up(browser: Client, archive: str) -> None:
@@ -254,10 +254,12 @@ def test_broken_download_goes_on_where_it_stopped(browser: Client, archive: str,
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Range": "bytes=5-"},
+        {"Range": "bytes=0-"},
+        {"Range": f"bytes=-{len(CONTENT)}"},
+        {"Range": "bytes=1-2,4-5"},
+        {"Range": "lines=5-"},
         {"Range": "bytes=5-", "If-Range": '"another"'},
         {"Range": "bytes=5-", "If-Range": "Sat, 01 Mar 2026 08:00:00 GMT"},
-        {"Range": "bytes=5-", "If-Match": "*"},
         {"Range": "bytes=0-", "If-Range": "ETAG"},
         {"If-Range": "ETAG"},
         {"Range": "bytes=1-2,4-5", "If-Range": "ETAG"},
@@ -273,6 +275,47 @@ def test_begun_download_gives_no_second_one_and_nothing_to_who_does_not_know_it(
     broken(begun)
     asked = {name: value.replace("ETAG", begun.headers["ETag"]) for name, value in headers.items()}
     assert browser.get(link, headers=asked).status_code == 410
+
+
+def test_program_that_asks_for_no_more_than_a_range_goes_on(browser: Client, archive: str, later: Callable[[float], None]) -> None:
+    link = link_of(browser, archive)
+    first = broken(browser.get(link))
+    later(LINK_SECONDS + 3600)
+    for headers in ({}, {"If-Match": "*"}):
+        rest = browser.get(link, headers={"Range": f"bytes={len(first)}-", **headers})
+        assert (rest.status_code, first + body(rest)) == (206, CONTENT)
+    done = browser.get(link, headers={"Range": f"bytes={len(CONTENT)}-"})
+    assert (done.status_code, done.headers["Content-Range"]) == (416, f"bytes */{len(CONTENT)}"), "nothing is left of it"
+    later(RESUME_SECONDS + 2)
+    assert browser.get(link, headers={"Range": "bytes=5-"}).status_code == 410
+
+
+def test_new_link_goes_on_with_what_an_older_one_has_begun(browser: Client, archive: str) -> None:
+    first = broken(browser.get(link_of(browser, archive)))
+    link, at = link_of(browser, archive), len(first)
+    second = broken(browser.get(link, headers={"Range": f"bytes={at}-"}))
+    rest = browser.get(link, headers={"Range": f"bytes={at + len(second)}-"})
+    assert first + second + body(rest) == CONTENT
+    assert browser.get(link).status_code == 410
+
+
+def test_begun_download_goes_on_for_its_account_alone(browser: Client, archive: str) -> None:
+    link = link_of(browser, archive)
+    broken(browser.get(link))
+    assert logged_in(someone("bob")).get(link, headers={"Range": "bytes=5-"}).status_code == 404
+    assert Client().get(link, headers={"Range": "bytes=5-"}).status_code == 302
+
+
+def test_download_whose_beginning_was_not_written_to_its_end_goes_on_for_who_has_its_etag(
+    browser: Client, archive: str, settings: Settings
+) -> None:
+    link = link_of(browser, archive)
+    begun = browser.get(link)
+    broken(begun)
+    (claim,) = (Path(settings.BACKUPS_STATE_DIR) / "downloads").iterdir()
+    claim.write_text("")
+    assert browser.get(link, headers={"Range": "bytes=5-"}).status_code == 410
+    assert body(browser.get(link, headers={"Range": "bytes=5-", "If-Range": begun.headers["ETag"]})) == CONTENT[5:]
 
 
 def test_begun_download_ends_after_a_day(browser: Client, archive: str, later: Callable[[float], None]) -> None:
@@ -296,6 +339,7 @@ def test_another_archive_under_the_name_is_not_taken_for_the_rest(browser: Clien
     broken(begun)
     (store / archive).write_bytes(CONTENT[:-1] + b"x")
     assert browser.get(link, headers={"Range": "bytes=5-", "If-Range": begun.headers["ETag"]}).status_code == 410
+    assert browser.get(link, headers={"Range": "bytes=5-"}).status_code == 410
 
 
 def test_etag_of_one_link_says_nothing_about_another(browser: Client, archive: str) -> None:
