@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from backups.kinds import kind_word
 from backups.preflight import size_human
+from backups.stage_words import stage_word
 from backups.storage import is_archive_name
 from backups.times import duration_human
 from backups.watch import Watched
@@ -23,17 +24,18 @@ __all__ = ["Way", "checked_sentences", "watched_words", "ways_on"]
 
 
 def watched_words(watched: Watched) -> dict[str, str]:
-    """An operation in words: ``title``, and of the stage ``amount``, ``rate`` and ``left``; ``duration`` of it all. Some may be empty."""
+    """An operation in words: ``title``, ``stage``, and of that ``amount``, ``rate`` and ``left``; ``duration`` of it all. Some may be empty."""
     amount = rate = left = ""
     if watched.done:
         amount = f"{size_human(watched.done)} of {size_human(watched.total)}" if watched.total else size_human(watched.done)
     if watched.rate and not watched.is_finished:
         rate = f"{size_human(watched.rate)}/s"
         if watched.total and watched.total > watched.done:
-            left = f"about {duration_human(timedelta(seconds=(watched.total - watched.done) / watched.rate))} left in this stage"
+            left = f"{_about(timedelta(seconds=(watched.total - watched.done) / watched.rate))} left in this stage"
     began, ended = watched.started_at or watched.created_at, watched.ended_at or timezone.now()
     duration = duration_human(ended - began) if began else ""
-    return {"title": kind_word(watched.kind), "amount": amount, "rate": rate, "left": left, "duration": duration}
+    stage = stage_word(watched.kind, watched.stage)
+    return {"title": kind_word(watched.kind), "stage": stage, "amount": amount, "rate": rate, "left": left, "duration": duration}
 
 
 def checked_sentences(kind: str, status: str, report: Mapping[str, Any]) -> list[str]:
@@ -56,6 +58,12 @@ def checked_sentences(kind: str, status: str, report: Mapping[str, Any]) -> list
     return checked
 
 
+def _about(spent: timedelta) -> str:
+    """A foreseen time: ``about 8 s``, ``less than a second``."""
+    said = duration_human(spent)
+    return said if said.startswith("less") else f"about {said}"
+
+
 @dataclass(frozen=True)
 class Way:
     """A page to go on to: what its link says, and its path."""
@@ -64,10 +72,11 @@ class Way:
     path: str
 
 
-def ways_on(watched: Watched, place: str, *, is_logged_in: bool = False) -> list[Way]:
+def ways_on(watched: Watched, place: str, *, is_logged_in: bool = False, may_download: bool = True) -> list[Way]:
     """Where an operation leads that is over, the likeliest first; ``place`` is admin or site. Only pages that the site has.
 
     The pages ask for a login themselves: after a restore everybody has to log in again, which ``is_logged_in`` has done.
+    ``may_download`` is false for who is known not to be allowed that; a page without a session knows of nobody.
     """
     if not watched.is_finished:
         return []
@@ -77,7 +86,7 @@ def ways_on(watched: Watched, place: str, *, is_logged_in: bool = False) -> list
     if watched.kind in ("restore", "undo"):
         words = "See the result" if is_logged_in else "Log in again to see the result"
         if watched.report.get("undo_until"):
-            words += ", or to undo it"
+            words += ", or undo it" if is_logged_in else ", or to undo it"
         ways.append((words if is_done else "See what happened", "result", [watched.operation]))
     elif watched.kind == "preview":
         ways.append(("See the preview" if is_done else "See what to do", "preview", [watched.operation]))
@@ -86,7 +95,9 @@ def ways_on(watched: Watched, place: str, *, is_logged_in: bool = False) -> list
     elif watched.kind == "upload":
         ways.append(("Upload again", "upload", []))
     elif watched.kind == "create" and is_done and archive:
-        ways.append(("Download it", "archive", [archive]))
+        if may_download:
+            ways.append(("Download it", "download", [archive]))
+        ways.append(("Look at the archive", "archive", [archive]))
     elif watched.kind == "verify" and archive:
         ways.append(("Look at the archive", "archive", [archive]))
     ways.append(("See all backups", "backup_changelist", []) if place == "admin" else ("See all archives", "choose", []))

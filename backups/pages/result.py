@@ -25,31 +25,12 @@ from backups.pages.place import Place, may, page_path
 from backups.pages.row_counts import row_counts
 from backups.pages.undo import undo_available
 from backups.preflight import size_human
+from backups.stage_words import STAGES, stage_word
 from backups.storage import is_archive_name
 from backups.times import duration_human
 
 __all__ = ["urls"]
 
-# The stages of all operations in their order, as people would say them; one that is not here is shown by its name.
-STAGES = {
-    "lock": "Waiting for its turn",
-    "preflight": "Checks before the start",
-    "extract": "Reading and proving the archive",
-    "verify": "Reading and proving the archive",
-    "compare": "Comparing with the live data",
-    "shadow": "Building the new database beside the live one",
-    "load": "Loading the database",
-    "rows": "Counting its rows",
-    "migrate": "Migrating and checking it",
-    "analyze": "Making it fast and durable",
-    "uploads": "Putting the uploads together",
-    "drain": "Waiting for open transactions",
-    "dump": "Writing the database into the archive",
-    "store": "Putting it into the store",
-    "swap": "The swap",
-    "switch": "Switching the uploads",
-    "reconcile": "Bringing the list of archives into line",
-}
 STRATEGIES = {"swap": "built beside the live data, then swapped", "in-place": "loaded in place"}
 # Of the report, what the page tells in its own way or nobody needs.
 TOLD = (
@@ -156,9 +137,8 @@ def _counts(journal: Journal) -> Any:
 def _seconds(journal: Journal) -> list[tuple[str, float]]:
     """The stages in their order, and how long each took; stages that took no time to speak of are left out."""
     seconds = {stage: spent for stage, spent in journal.report.get("seconds", {}).items() if spent >= 0.05}
-    words = {**STAGES, "shadow": "Making ready what was kept"} if journal.kind == "undo" else STAGES
     known = [stage for stage in STAGES if stage in seconds]
-    return [(words.get(stage, stage), seconds[stage]) for stage in [*known, *sorted(seconds.keys() - STAGES.keys())]]
+    return [(stage_word(journal.kind, stage), seconds[stage]) for stage in [*known, *sorted(seconds.keys() - STAGES.keys())]]
 
 
 def _facts(journal: Journal) -> list[Fact]:

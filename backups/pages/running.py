@@ -106,7 +106,8 @@ def running_context(request: HttpRequest, place: Place) -> dict[str, Any]:
     at_work = [_at_work(request, watched, place) for watched in unfinished if not watched.is_finished]
     known = ",".join(one.watched.operation for one in at_work)
     url = f"{place.url('running')}?known={known}" if known else place.url("running")
-    return {"at_work": at_work, "ended": None if at_work else _ended(journals, place), "running_url": url}
+    ended = None if at_work else _ended(journals, place, may_download=request.user.has_perm("backups.download_backup"))
+    return {"at_work": at_work, "ended": ended, "running_url": url}
 
 
 def _at_work(request: HttpRequest, watched: Watched, place: Place) -> AtWork:
@@ -119,7 +120,7 @@ def _at_work(request: HttpRequest, watched: Watched, place: Place) -> AtWork:
     )
 
 
-def _ended(journals: list[Journal], place: Place) -> Ended | None:
+def _ended(journals: list[Journal], place: Place, *, may_download: bool) -> Ended | None:
     """The last operation, where it ended a little while ago; pruning that went well is no news."""
     ended = [journal for journal in journals if journal.ended_at and not (journal.kind == "prune" and journal.status == "done")]
     if not ended:
@@ -131,5 +132,5 @@ def _ended(journals: list[Journal], place: Place) -> Ended | None:
         return None
     began = watched.started_at or watched.created_at or until
     # The list itself is where they are told of.
-    ways = [way for way in ways_on(watched, place.name, is_logged_in=True) if way.path != place.url("backup_changelist")]
+    ways = [way for way in ways_on(watched, place.name, is_logged_in=True, may_download=may_download) if way.path != place.url("backup_changelist")]
     return Ended(last, kind_word(last.kind), duration_human(until - began), ways)

@@ -78,7 +78,7 @@ def test_when_it_is_made_the_page_of_its_progress_offers_the_file(browser: Clien
     journal.archive = "backup_20261122_171350_98b10547.zip"
     journal.save()
     page = Client().get(link).content.decode()
-    assert f'href="/admin/backups/backup/archives/{journal.archive}/">Download it</a>' in page
+    assert f'href="/admin/backups/backup/archives/{journal.archive}/download/">Download it</a>' in page
     assert 'href="/admin/backups/backup/">See all backups</a>' in page
 
 

@@ -73,7 +73,7 @@ def test_a_running_operation_shows_stage_percent_amount_rate_and_warnings(client
     response = client.get(progress_link(journal.id))
     assert response.status_code == 200
     text = text_of(response)
-    for shown in ("Restore", "Stage: extract", "42 %", "168.0 MB of 400.0 MB", "/s", "Two files are missing.", journal.archive):
+    for shown in ("Restore", "Stage: Reading and proving the archive", "42 %", "168.0 MB of 400.0 MB", "/s", "Two files are missing.", journal.archive):
         assert shown in text
     assert '<progress aria-label="Progress of this stage" max="100" value="42.0">' in response.content.decode()
     assert refreshes(response)
@@ -157,7 +157,7 @@ def test_nobody_waits_for_the_last_words_of_a_process_that_is_dead(
 
 def test_how_long_the_stage_takes_still_is_said(client: Client, journal: Journal, half_done: Progress) -> None:
     assert re.search(
-        r"about (\d+ (h|min|s) ?){1,2}left in this stage|about less than a second left in this stage",
+        r"about (\d+ (h|min|s) ?){1,2}left in this stage|(?<!about )less than a second left in this stage",
         text_of(client.get(progress_link(journal.id))),
     )
 
@@ -194,7 +194,12 @@ def test_an_undo_claims_nothing_about_an_archive(client: Client, journal: Journa
 @pytest.mark.parametrize(
     ("kind", "status", "place", "ways"),
     [
-        ("create", "done", "admin", ["/admin/backups/backup/archives/{archive}/", "/admin/backups/backup/"]),
+        (
+            "create",
+            "done",
+            "admin",
+            ["/admin/backups/backup/archives/{archive}/download/", "/admin/backups/backup/archives/{archive}/", "/admin/backups/backup/"],
+        ),
         ("create", "failed", "admin", ["/admin/backups/backup/"]),
         ("upload", "done", "admin", ["/admin/backups/backup/archives/{archive}/restore/", "/admin/backups/backup/"]),
         ("upload", "done", "site", ["/import-export/archive/archives/{archive}/restore/", "/import-export/archive/"]),
@@ -392,7 +397,7 @@ def test_the_pages_render_while_the_gate_is_closed(client: Client, journal: Jour
     try:
         gate.gate_close(local_marker=True)
         assert client.get("/").status_code == 503
-        assert "Stage: swap" in text_of(client.get(progress_link(journal.id)))
+        assert "Stage: The swap" in text_of(client.get(progress_link(journal.id)))
         assert client.post(cancel_link(journal.id)).status_code == 302
         assert client.get("/healthz").content == b"ok\n"
     finally:

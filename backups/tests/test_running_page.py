@@ -74,7 +74,7 @@ def test_two_people_see_the_same_figures(log_in: LogIn, at_work: Journal) -> Non
     # Time goes on between the two.
     figures = re.compile(r"\d+\.\d [kMG]?B/s|about [\w ]+ left|\b(less than a second|\d+ s) ·")
     assert figures.sub("", first) == figures.sub("", second)
-    for said in ("Backup: dump", "40 %", "200.0 MB of 500.0 MB", "B/s", "left in this stage", "for ada", "dump: the database"):
+    for said in ("Backup: Writing the database into the archive", "40 %", "200.0 MB of 500.0 MB", "B/s", "left in this stage", "for ada", "dump: the database"):
         assert said in first
 
 
@@ -129,7 +129,7 @@ def test_who_was_logged_out_by_a_restore_is_told_in_the_place_of_it(at_work: Jou
 @pytest.mark.parametrize(
     ("kind", "values", "said"),
     [
-        ("create", {"archive": ARCHIVE, "requested_by": "ada"}, f"Backup {ARCHIVE} : done in 1 min 15 s, for ada. Download it"),
+        ("create", {"archive": ARCHIVE, "requested_by": "ada"}, f"Backup {ARCHIVE} : done in 1 min 15 s, for ada. Look at the archive"),
         ("create", {"status": "failed", "error": "The disk is full."}, "Backup: failed. The disk is full."),
         (
             "create",
@@ -147,6 +147,13 @@ def test_the_last_end_is_told_for_a_while(log_in: LogIn, kind: str, values: dict
     ended("create", minutes_ago=100)
     ended(kind, **values)
     assert text_of(log_in("bo").get(RUNNING)) == said
+
+
+def test_what_was_made_is_downloaded_from_here_by_who_may(log_in: LogIn) -> None:
+    ended("create", archive=ARCHIVE)
+    download = f'href="/admin/backups/backup/archives/{ARCHIVE}/download/">Download it</a>'
+    assert download in body_of(log_in("bo", "download").get(RUNNING))
+    assert "Download it" not in body_of(log_in("cy", "add", "restore").get(RUNNING))
 
 
 def test_journals_that_cannot_be_read_are_said_to_be(log_in: LogIn) -> None:

@@ -34,13 +34,13 @@ def test_a_cancelled_backup_leaves_nothing_and_two_people_see_the_same(embedded:
     with halted(site, "dump") as stopped:
         create(owner, note="never to be")
         stopped.process()
-        expect(owner.page.get_by_text("Stage: dump")).to_be_visible()
+        expect(owner.page.get_by_text("Stage: Writing the database")).to_be_visible()
         # She has not asked for the page again: it tells by itself what has begun meanwhile, and who began it.
         panel = other.page.locator("#running")
-        expect(panel.get_by_role("heading", name="Backup: dump")).to_be_visible()
+        expect(panel.get_by_role("heading", name="Backup: Writing the database")).to_be_visible()
         expect(panel.get_by_text(f"for {ADMIN}")).to_be_visible()
         owner.page.reload()
-        expect(owner.page.get_by_text("Stage: dump")).to_be_visible()
+        expect(owner.page.get_by_text("Stage: Writing the database")).to_be_visible()
         cancelled(owner, "backup")
     expect(panel.get_by_text("cancelled")).to_be_visible()
     assert sorted(site.backups.glob("backup_*.zip")) == before
@@ -58,7 +58,7 @@ def test_a_cancelled_restore_leaves_the_data_as_it_was(embedded: SiteProcesses, 
     with halted(site, "rows") as stopped:
         restore(owner, name=NAME)
         stopped.process()
-        expect(owner.page.get_by_text("Stage: rows")).to_be_visible()
+        expect(owner.page.get_by_text("Stage: Counting its rows")).to_be_visible()
         cancelled(owner, "restore")
     # She is still logged in, since nothing was replaced.
     assert owner.open(ARCHIVES).status == 200
