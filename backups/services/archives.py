@@ -1,4 +1,4 @@
-"""Finding the archive that a person means: a path, or a name in the store."""
+"""Finding the archive that a person means (a path, or a name in the store), and noting what reading it has shown."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from django.db import DatabaseError, connections
+
 from backups.archive import ArchiveReader
-from backups.exceptions import ArchiveNotFound, BackupError
+from backups.catalogue import catalogue_verified
+from backups.exceptions import ArchiveNotFound, BackupError, reason_of
+from backups.progress import Progress
 from backups.storage import archive_store, is_archive_name
 
-__all__ = ["archive_opened"]
+__all__ = ["archive_is_stored", "archive_note", "archive_opened"]
 
 
 @contextmanager
@@ -29,7 +33,7 @@ def archive_opened(archive: str) -> Iterator[ArchiveReader]:
 
 def _source(archive: str) -> BinaryIO:
     path = Path(archive).expanduser()
-    if _is_stored(archive):
+    if archive_is_stored(archive):
         return archive_store().open(archive)
     if path.is_dir():
         raise ArchiveNotFound(f"{archive} is a folder, not an archive.")
@@ -43,9 +47,19 @@ def _source(archive: str) -> BinaryIO:
     return archive_store().open(archive)
 
 
-def _is_stored(archive: str) -> bool:
+def archive_is_stored(archive: str) -> bool:
+    """Whether ``archive`` means one of the store, and not a file."""
     try:
         return is_archive_name(archive) and archive_store().exists(archive)
     except BackupError:
         # A file of that name will do; where there is none, opening it says what is wrong with the store.
         return False
+
+
+def archive_note(archive: str, progress: Progress, *, problem: str = "") -> None:
+    """Note in the catalogue that every byte of the archive was read, and what was wrong; a database that fails is a warning."""
+    try:
+        catalogue_verified(archive, problem=problem)
+    except DatabaseError as error:
+        progress.warn(f"The outcome could not be noted in the catalogue: {reason_of(error)}")
+        connections.close_all()

@@ -20,17 +20,32 @@ from backups.engines import engine_for
 from backups.exceptions import BackupError, OperationLocked
 from backups.journal import Journal, journal_load_all
 from backups.models import BackupSchedule
+from backups.services.archives import archive_is_stored
 from backups.storage import archive_store
 
 T = TypeVar("T")
 
-__all__ = ["carry_over", "carry_over_due", "carry_over_finish", "carry_over_pending", "carry_over_remember", "schedules_are_todays"]
+__all__ = [
+    "carry_over",
+    "carry_over_due",
+    "carry_over_finish",
+    "carry_over_pending",
+    "carry_over_proof",
+    "carry_over_remember",
+    "schedules_are_todays",
+]
 
 # The word of journal.arguments that says what is to be put back next: absent before the swap, then in this order.
 STATE = "carry_over"
 SCHEDULES, CATALOGUE, DONE = "schedules", "catalogue", "done"
 # What a schedule is, but for its row's number, which means nothing in another database.
 SCHEDULE_FIELDS = [field for field in BackupSchedule._meta.concrete_fields if not field.primary_key]
+
+
+def carry_over_proof(journal: Journal) -> None:
+    """Note in ``journal`` that every byte of its archive was read just now and was right, for the archive's row after the restore."""
+    if archive_is_stored(journal.archive):
+        journal.arguments["proven"] = {journal.archive: {"verified_at": timezone.now().isoformat(), "problem": ""}}
 
 
 def carry_over_remember(journal: Journal) -> None:
@@ -47,6 +62,8 @@ def carry_over_remember(journal: Journal) -> None:
         catalogue |= left.arguments.get("catalogue", {})
         if left.arguments[STATE] == SCHEDULES:
             schedules = left.arguments.get("schedules", [])
+    for archive, proof in journal.arguments.get("proven", {}).items():
+        catalogue[archive] = {**catalogue.get(archive, {}), **proof}
     journal.arguments["catalogue"], journal.arguments["schedules"] = catalogue, schedules
     connections.close_all()
     journal.save()

@@ -23,7 +23,7 @@ from backups.journal import Journal, journal_find, journal_load_all
 from backups.manifest import Manifest, manifest_digest
 from backups.preflight import migrations_pending_for, preflight_restore
 from backups.progress import Progress
-from backups.services.archives import archive_opened
+from backups.services.archives import archive_is_stored, archive_note, archive_opened
 from backups.services.changes import changed_rows
 from backups.services.operation import operation_run
 from backups.services.stages import PREVIEW, live_before, staging_folder
@@ -165,6 +165,8 @@ def _recorded(journal: Journal, progress: Progress) -> Preview:
         # Of a refusal the archive may be as good as any: something else stands in the way.
         journal.report = {"state": error.state, "next_step": error.next_step, "is_refusal": isinstance(error, PreflightRefused)}
         raise
+    if archive_is_stored(journal.archive):
+        archive_note(journal.archive, progress)
     journal.report = _report(preview)
     return preview
 

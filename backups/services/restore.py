@@ -22,7 +22,7 @@ from backups.journal import Journal
 from backups.preflight import preflight_restore
 from backups.progress import Event, Progress
 from backups.services.archives import archive_opened
-from backups.services.carry_over import carry_over_remember
+from backups.services.carry_over import carry_over_proof, carry_over_remember
 from backups.services.ending import RestoreReport, ended_notes, operation_live
 from backups.services.in_place import in_place_load
 from backups.services.kept import kept_expire, kept_until
@@ -105,6 +105,7 @@ def backup_restore(
             if uploads == "merge" and not reader.manifest.uploads.included:
                 uploads = "skip"
             dump = extract(journal, reader, progress, staging, uploads)
+            carry_over_proof(journal)
             engine.inspect_dump(dump, plan)
             for warning in plan.warnings:
                 progress.warn(warning)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db import DatabaseError, connections
-
-from backups.catalogue import catalogue_verified
 from backups.engines import engine_for
-from backups.exceptions import ArchiveRejected, ArchiveUnreadable, reason_of
+from backups.exceptions import ArchiveRejected, ArchiveUnreadable
 from backups.manifest import Manifest
 from backups.pace import Pace, pace_for
 from backups.progress import Progress
-from backups.services.archives import archive_opened
+from backups.services.archives import archive_note, archive_opened
 from backups.services.operation import operation_run
 
 __all__ = ["Verified", "backup_verify"]
@@ -58,17 +55,9 @@ def _verify(archive: str, progress: Progress, pace: Pace) -> Verified:
     except ArchiveUnreadable:
         raise  # That is the store's fault: it says nothing about the archive.
     except ArchiveRejected as error:
-        _note(archive, error.message, progress)
+        archive_note(archive, progress, problem=error.message)
         raise
     finally:
         progress.finish()
-    _note(archive, "", progress)
+    archive_note(archive, progress)
     return verified
-
-
-def _note(archive: str, problem: str, progress: Progress) -> None:
-    try:
-        catalogue_verified(archive, problem=problem)
-    except DatabaseError as error:
-        progress.warn(f"The outcome could not be noted in the catalogue: {reason_of(error)}")
-        connections.close_all()

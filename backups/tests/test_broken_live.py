@@ -95,6 +95,8 @@ def restored_from(site: Site, wreck: Callable[[Site], None]) -> WarmSite:
     restored = warm.manage("backup_restore", archive, "--no-input", "--uploads", "exact")
     assert warm.dump_tables() == before
     assert warm.uploads() == files
+    ((verified,),) = warm.fetch(f"SELECT verified_at FROM backups_backup WHERE name = '{archive}'")
+    assert verified, "every byte of it was read for the restore"
     assert NO_UNDO in restored.stderr
     assert "manage.py backup_undo" not in restored.stdout
     undo = warm.manage("backup_undo", "--no-input", check=False)

@@ -198,7 +198,10 @@ def worked(site: Site, kind: str, archive: str, by: str = "", **arguments: objec
 def test_preview_that_a_page_asks_for_is_in_its_journal_and_leaves_nothing_else(changed: tuple[WarmSite, str]) -> None:
     site, archive = changed
     before = site.dump_tables(), site.uploads(), sorted((site.state / "staging").glob("*"))
+    site.execute("UPDATE backups_backup SET verified_at = NULL, problem = 'db.dump was damaged.'")
     journal = worked(site, "preview", archive, "chief", uploads="merge")
+    ((verified, problem),) = site.fetch(f"SELECT verified_at, problem FROM backups_backup WHERE name = '{archive}'")
+    assert verified and not problem, "every byte of it was read"
     assert (site.dump_tables(), site.uploads(), sorted((site.state / "staging").glob("*"))) == before
     assert (journal["status"], journal["error"]) == ("done", "")
     report = journal["report"]
