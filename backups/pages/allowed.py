@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import wraps
 from urllib.parse import urlsplit
 
@@ -12,7 +11,7 @@ from django.shortcuts import render
 from backups.conf import conf
 from backups.pages.place import Place, View, may
 
-__all__ = ["confirmation_name", "is_confirmation", "restore_only", "restore_offered"]
+__all__ = ["confirmation_name", "is_confirmation", "restore_offered", "restore_only", "undo_only"]
 
 
 def restore_offered(request: HttpRequest) -> bool:
@@ -22,19 +21,23 @@ def restore_offered(request: HttpRequest) -> bool:
 
 def restore_only(view: View) -> View:
     """Let in who may restore; with ``BACKUPS_ALLOW_WEB_RESTORE`` off nobody (403, naming the command that does it)."""
+    return _checked(view, title="Restoring is left to the server", command="backup_restore")
 
+
+def undo_only(view: View) -> View:
+    """The same for an undo, which has a command of its own."""
+    return _checked(view, title="Undoing is left to the server", command="backup_undo")
+
+
+def _checked(view: View, *, title: str, command: str) -> View:
     @wraps(view)
     def checked(request: HttpRequest, *, place: Place, **kwargs: str) -> HttpResponse:
         may(request, "restore")
         if conf.allow_web_restore:
             return view(request, place=place, **kwargs)  # type: ignore[return-value]
         # The archive is not looked up: whether there is one of that name is no business of this page.
-        is_undo = not kwargs
-        context = {
-            "title": "Undoing is left to the server" if is_undo else "Restoring is left to the server",
-            "command": "backup_undo" if is_undo else f"backup_restore {kwargs.get('archive', 'ARCHIVE')}",
-            "manage": os.environ.get("MANAGE_COMMAND") or "manage.py",
-        }
+        what = f" {kwargs.get('archive', 'ARCHIVE')}" if command == "backup_restore" else ""
+        context = {"title": title, "command": f"manage.py {command}{what}"}
         return render(request, "backups/restore_off.html", {**place.context(request), **context}, status=403)
 
     return checked

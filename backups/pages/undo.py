@@ -13,7 +13,7 @@ from backups.exceptions import BackupError
 from backups.journal import Journal, journal_load_all
 from backups.links import progress_link
 from backups.pages.acts import act_record, asker
-from backups.pages.allowed import confirmation_name, is_confirmation, restore_only
+from backups.pages.allowed import confirmation_name, is_confirmation, undo_only
 from backups.pages.ask import task_request
 from backups.pages.confirm import password_asked
 from backups.pages.place import SITE, Place, page_path
@@ -38,9 +38,9 @@ def undo_available() -> Journal | None:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@restore_only
+@undo_only
 def undo(request: HttpRequest, *, place: Place) -> HttpResponse:
-    """What has changed since the restore; with POST, the site's name and the password, begin."""
+    """What comes back, and what has changed since the restore; with POST, the site's name and the password, begin."""
     kept = undo_available()
     if kept is None:
         choose = place.url("choose" if place is SITE else "backup_changelist")
@@ -67,6 +67,7 @@ def undo(request: HttpRequest, *, place: Place) -> HttpResponse:
         "kept": kept,
         "ended_at": datetime.fromisoformat(kept.ended_at),
         "until": datetime.fromisoformat(changes.until),
+        "back": row_counts(changes.back) if changes.back else None,
         "counts": counts,
         "changed": changed,
         "has_changed": bool(changed) or any(not count.is_record for count in counts.different),

@@ -27,9 +27,10 @@ __all__ = ["UndoPreview", "backup_undo", "undo_preview"]
 class UndoPreview:
     """What an undo would do: the operation it undoes, and what has changed since, which it would put aside.
 
-    ``rows`` maps a table to its count right after that operation and now, where they differ; ``changed`` maps a
-    model's label to the rows that were added or changed since, for models that keep a time of change. ``unread`` says why the
-    live data could not be looked at; then neither is known.
+    ``rows`` maps a table to its count right after that operation and now, where they differ; ``back`` to its count now and in what
+    comes back, tables that are equal included, and is empty where nobody could count that. ``changed`` maps a model's label to the
+    rows that were added or changed since, for models that keep a time of change. ``unread`` says why the live data could not be
+    looked at; then none of them is known.
     """
 
     operation: str
@@ -39,6 +40,7 @@ class UndoPreview:
     until: str
     unread: str = ""
     rows: dict[str, tuple[int, int]] = field(default_factory=dict)
+    back: dict[str, tuple[int, int]] = field(default_factory=dict)
     changed: dict[str, int] = field(default_factory=dict)
 
 
@@ -66,6 +68,8 @@ def undo_preview() -> UndoPreview:
         and then.get(table, 0) != live.rows.get(table, 0)
         and not table.startswith(("django_session", "backups_"))
     }
+    before: dict[str, int] = kept.report.get("rows_before", {}) if live.state == "counted" else {}
+    back = {table: (live.rows.get(table, 0), before.get(table, 0)) for table in sorted(before.keys() | live.rows.keys()) if before}
     return UndoPreview(
         operation=kept.id,
         kind=kept.kind,
@@ -73,6 +77,7 @@ def undo_preview() -> UndoPreview:
         ended_at=kept.ended_at,
         until=str(kept.kept["until"]),
         rows=differ,
+        back=back,
         unread="" if live.state == "counted" else live.reason,
         changed=changed_rows(engine, live.rows, since=kept.ended_at) if live.rows else {},
     )

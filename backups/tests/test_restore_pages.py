@@ -371,21 +371,31 @@ def test_without_a_name_of_its_own_the_sites_host_is_typed(ann: Client, busy_wor
 
 @PLACES
 def test_switched_off_every_page_of_it_names_the_command_and_does_nothing(
-    place: Place, ann: Client, busy_worker: None, settings: Settings
+    place: Place, ann: Client, busy_worker: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.BACKUPS_ALLOW_WEB_RESTORE = False
+    monkeypatch.setenv("MANAGE_COMMAND", "./run manage")
     archived()
-    for path, command in (
-        (place.url("restore", NAME), f"backup_restore {NAME}"),
-        (place.url("preview", previewed().id), "backup_restore ARCHIVE"),
-        (place.url("undo"), "backup_undo"),
+    for path, title, command in (
+        (place.url("restore", NAME), "Restoring", f"./run manage backup_restore {NAME}"),
+        (place.url("preview", previewed().id), "Restoring", "./run manage backup_restore ARCHIVE"),
+        (place.url("undo"), "Undoing", "./run manage backup_undo"),
     ):
         token = "t" * 32
         ann.cookies["csrftoken"] = token
         for response in (ann.get(path), ann.post(path, {"csrfmiddlewaretoken": token, "uploads": "skip", "site_name": SITE_NAME})):
             assert response.status_code == 403
+            assert f"{title} is left to the server" in text_of(response)
             assert command in text_of(response)
     assert [journal.kind for journal in journal_load_all() if journal.status == "queued"] == []
+
+
+def test_switched_off_the_archives_to_choose_from_name_the_command_too(ann: Client, settings: Settings) -> None:
+    settings.BACKUPS_ALLOW_WEB_RESTORE = False
+    response = ann.get(SITE.url("choose"))
+    assert response.status_code == 403
+    assert "Restoring is left to the server" in text_of(response)
+    assert "manage.py backup_restore ARCHIVE" in text_of(response)
 
 
 def test_who_may_not_restore_is_not_told_that_it_is_switched_off(settings: Settings) -> None:
