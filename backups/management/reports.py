@@ -114,7 +114,14 @@ def report_text(report: RestoreReport) -> str:
 def undo_preview_text(preview: UndoPreview) -> str:
     """What an undo would put aside, for people."""
     lines = [f"This brings back what was live before the {preview.kind} of {_instant(preview.ended_at)}."]
+    back = [(table, *counts) for table, counts in preview.back.items() if counts[0] != counts[1] and not table.startswith(OWN_TABLES)]
+    if back:
+        lines.append("What comes back, and what goes:")
+        lines.append(table_text(("table", "now", "after the undo"), back, right=(1, 2)))
+    elif preview.back:
+        lines.append("Every table has as many rows in it as now.")
     if preview.rows:
+        lines.append("Since then:")
         lines.append(table_text(("table", "then", "now"), [(table, *counts) for table, counts in preview.rows.items()], right=(1, 2)))
     if preview.changed:
         lines.append("Rows added or changed since then, which will be put aside (backup_undo brings them back):")

@@ -205,12 +205,15 @@ def test_without_anything_kept_the_page_says_so(ann: Client) -> None:
 
 @PLACES
 def test_undo_says_what_would_be_put_aside_and_begins_after_name_and_password(place: Place, ann: Client, busy_worker: None) -> None:
-    journal = restored(rows_after={"accounts_user": 1})
+    journal = restored(rows_before={"accounts_user": 10, "clients_client": 3}, rows_after={"accounts_user": 1})
     get_user_model().objects.create_user("hired")
     path = place.url("undo")
     said = text_of(ann.get(path))
     assert "What has changed since then would be put aside." in said
-    assert "Users 1 2 +1" in said
+    back, since = said.split("Since then", 1)
+    assert "Rows of Now After the undo Difference" in back
+    assert "Users 2 10 +8 Clients 0 3 +3" in back
+    assert "Users 1 2 +1" in since
     fields = {"operation": journal.id, "site_name": SITE_NAME}
     assert "your password" in text_of(post(ann, path, **fields))
     assert not waiting("undo")
@@ -225,6 +228,11 @@ def test_undo_says_what_would_be_put_aside_and_begins_after_name_and_password(pl
     assert progress_operation_of(progress.split("/")[3]) == request.id
     assert ("place=site" in query) == (place is SITE)
     assert (acts()[-1]["action"], acts()[-1]["operation"]) == ("undo", journal.id)
+
+
+def test_undo_says_where_nobody_has_counted_what_comes_back(ann: Client) -> None:
+    restored(rows_before={})
+    assert "The rows of what comes back were not counted when it was replaced" in text_of(ann.get(ADMIN.url("undo")))
 
 
 @pytest.mark.parametrize(
