@@ -9,6 +9,10 @@ from statistics import median
 __all__ = ["Estimate", "Range", "Run", "estimate"]
 
 
+# So many times as much is no longer about as much.
+FAR = 4.0
+
+
 @dataclass(frozen=True)
 class Run:
     """One operation that went well: bytes that it read (None where that is not known), bytes that it made, seconds that it took."""
@@ -37,15 +41,16 @@ class Estimate:
 
 
 def estimate(runs: Sequence[Run], *, source: int | None = None) -> Estimate | None:
-    """What the next one would be, if it reads ``source`` bytes; None without earlier ones.
+    """What the next one would be, if it reads ``source`` bytes; None without earlier ones of about that size.
 
     Each earlier run is scaled by how much more there is to read now, where both are known; then the median counts, so that one
-    night on which a disk was slow turns nothing.
+    night on which a disk was slow turns nothing. One that read :data:`FAR` times as much or as little says nothing of this one: its
+    time was that of the beginning and the end, and what was added since may be of another kind.
     """
-    if not runs:
+    scaled = [(run, by) for run in runs if 1 / FAR < (by := _scale(run, source)) < FAR]
+    if not scaled:
         return None
-    scaled = [(run, _scale(run, source)) for run in runs]
-    return Estimate(_range([run.size * by for run, by in scaled]), _range([run.seconds * by for run, by in scaled]), len(runs))
+    return Estimate(_range([run.size * by for run, by in scaled]), _range([run.seconds * by for run, by in scaled]), len(scaled))
 
 
 def _scale(run: Run, source: int | None) -> float:

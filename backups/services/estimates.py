@@ -25,12 +25,13 @@ SECONDS = 2.0
 
 @dataclass(frozen=True)
 class CreateEstimate:
-    """What a backup would cost; ``likely`` is None without earlier ones. ``needed`` and ``free`` are bytes, None where unknown."""
+    """What a backup would cost; ``likely`` is None without earlier ones of about its size, ``runs`` counts all. ``needed`` and ``free`` are bytes, None where unknown."""
 
     uploads: bool
     likely: Estimate | None
     needed: int | None
     free: int | None
+    runs: int = 0
 
     @property
     def fits(self) -> bool | None:
@@ -40,6 +41,8 @@ class CreateEstimate:
     @property
     def said(self) -> str:
         """Size and time in a sentence."""
+        if self.likely is None and self.runs:
+            return "How large it gets and how long it takes is not known yet: no earlier backup of this kind was of about this size."
         if self.likely is None:
             return "How large it gets and how long it takes is not known yet: no earlier backup of this kind has been made."
         low, typical, high = (size_human(size) for size in (self.likely.size.low, self.likely.size.typical, self.likely.size.high))
@@ -69,8 +72,9 @@ def create_estimate(*, uploads: bool) -> CreateEstimate:
     upload_bytes = _answer(files) if files is not None else 0
     if database_bytes is None or upload_bytes is None:
         return CreateEstimate(uploads, estimate(_runs(uploads)), None, store_free_bytes())
-    likely = estimate(_runs(uploads), source=database_bytes + upload_bytes)
-    return CreateEstimate(uploads, likely, bytes_to_create(database_bytes, upload_bytes), store_free_bytes())
+    runs = _runs(uploads)
+    likely = estimate(runs, source=database_bytes + upload_bytes)
+    return CreateEstimate(uploads, likely, bytes_to_create(database_bytes, upload_bytes), store_free_bytes(), len(runs))
 
 
 def _runs(uploads: bool) -> list[Run]:

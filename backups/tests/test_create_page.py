@@ -15,6 +15,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from backups.engines import engine_for
 from backups.journal import Journal, journal_load_all
 from backups.models import Operation
 from backups.pages.outcome import ended_within
@@ -118,21 +119,33 @@ def test_a_form_that_makes_no_sense_asks_for_nothing(browser: Client, form: dict
     assert journal_load_all() == []
 
 
-def test_each_choice_says_what_it_costs_by_the_last_runs(browser: Client) -> None:
+def made_three(*, by: int) -> None:
+    """Backups of a database that was a ``by``-th of what it is now, two of them with uploads."""
     ended = timezone.now() - timedelta(hours=3)
     for number, with_uploads in enumerate((True, True, False)):
         report: dict[str, Any] = {
             "bytes": 9_000_000,
             "seconds": {"dump": 20.0},
-            "database_bytes": 10,
+            "database_bytes": engine_for().live_state().size // by,
             "upload_bytes": 10 if with_uploads else None,
         }
         Operation.objects.create(
             operation_id=f"{number:032x}", kind="create", status="done", started_at=ended, ended_at=ended, report=report
         )
+
+
+def test_each_choice_says_what_it_costs_by_the_last_runs(browser: Client) -> None:
+    made_three(by=1)
     said = text_of(browser.get(CREATE))
     assert said.count("going by the last 2 of this kind.") == 1
     assert said.count("going by the last one of this kind.") == 1
+    assert said.count("There is room: it may need ") == 2
+
+
+def test_backups_of_another_size_foretell_nothing(browser: Client) -> None:
+    made_three(by=9)
+    said = text_of(browser.get(CREATE))
+    assert said.count("is not known yet: no earlier backup of this kind was of about this size.") == 2
     assert said.count("There is room: it may need ") == 2
 
 
