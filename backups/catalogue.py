@@ -1,8 +1,9 @@
 """Rows as an index of the store: written after each operation, rebuilt from the store after a restore.
 
-What people and verifications have noted of an archive is in its row alone. So when an archive is gone from the store, that goes
-into the file ``vanished`` in ``BACKUPS_STATE_DIR``, and is put back when it is there again: a disk that was not mounted, or a
-store that was named wrong for a day, must not cost a pin.
+What people and verifications have noted of an archive is in its row, and in the file ``noted`` in ``BACKUPS_STATE_DIR``, from which
+rows that are made anew get it back: a database that was lost must not cost a pin. When an archive is gone from the store, it goes
+into the file ``vanished`` there, and is put back when the archive is there again: nor must a disk that was not mounted, or a
+store that was named wrong for a day.
 
 Every function here takes the database as it finds it: the caller decides whether a database error matters.
 """
@@ -36,6 +37,8 @@ __all__ = [
     "Origin",
     "Reconciled",
     "catalogue_forget",
+    "catalogue_keep",
+    "catalogue_kept",
     "catalogue_reconcile",
     "catalogue_record",
     "catalogue_remembered",
@@ -44,9 +47,11 @@ __all__ = [
     "history_record",
 ]
 
-# File in BACKUPS_STATE_DIR: what was noted of archives that are gone from the store, by their names; the newest so many.
-VANISHED = "vanished"
-MOST_VANISHED = 10_000
+# Files in BACKUPS_STATE_DIR, by the names of archives: what was noted of those that are gone from the store, and what is noted of
+# those that are in it, for the day on which the rows are gone.
+VANISHED, KEPT = "vanished", "noted"
+# Each of them keeps the newest so many.
+MOST_NOTED = 10_000
 # New rows that are written in one transaction: one of its own for each took half the time on SQLite (10,000 archives, measured).
 ROWS_AT_ONCE = 100
 # What a row knows of an archive that the archive itself does not.
@@ -76,6 +81,21 @@ def catalogue_remembered() -> dict[str, dict[str, Any]]:
         str(row.pop("name")): {**row, "verified_at": row["verified_at"].isoformat() if row["verified_at"] else None}
         for row in Backup.objects.values("name", *NOTED)
     }
+
+
+def catalogue_kept() -> dict[str, dict[str, Any]]:
+    """The same as :func:`catalogue_keep` has kept it last; asks no database, and is empty where nothing can be read."""
+    return _noted_read(KEPT)
+
+
+def catalogue_keep() -> None:
+    """Keep what is noted of the archives outside the database, too. The rows must be today's, and not what a restore brought.
+
+    What is kept of archives that have no row stays: their rows may be lost. Raises BackupError where it cannot be written.
+    """
+    kept = catalogue_kept()
+    if (today := kept | catalogue_remembered()) != kept:
+        _noted_write(KEPT, today)
 
 
 def catalogue_record(name: str, size: int, manifest: Manifest, signature: str, *, origin: Origin | None = None) -> Backup:
@@ -111,11 +131,12 @@ def _fitting(column: str, fact: Any) -> Any:
 def catalogue_forget(name: str) -> None:
     """Remove the row of an archive that was deleted on purpose, and what is noted of it: another of that name begins anew.
 
-    Raises BackupError where what is noted of vanished archives cannot be written; then the row is still there.
+    Raises BackupError where what is noted outside the database cannot be written; then the row is still there.
     """
-    vanished = _vanished_read()
-    if name in vanished:
-        _vanished_write({other: about for other, about in vanished.items() if other != name})
+    for file in (VANISHED, KEPT):
+        noted = _noted_read(file)
+        if name in noted:
+            _noted_write(file, {other: about for other, about in noted.items() if other != name})
     Backup.objects.filter(name=name).delete()
 
 
@@ -183,16 +204,17 @@ def catalogue_reconcile(store: ArchiveStore, *, remembered: Mapping[str, Mapping
     read gets no row and is named in the result. Raises BackupError where what is noted of vanished archives cannot be kept.
     """
     found = Reconciled()
-    vanished = _vanished_read()
+    vanished, kept = _noted_read(VANISHED), catalogue_kept()
     stored = {archive.name: archive for archive in store.list()}
     known = set(Backup.objects.values_list("name", flat=True))
     unknown = sorted(stored.keys() - known)
     for start in range(0, len(unknown), ROWS_AT_ONCE):
         _rows_add(store, [stored[name] for name in unknown[start : start + ROWS_AT_ONCE]], found)
     found.removed = sorted(known - stored.keys())
-    noted = {name: vanished[name] for name in found.added if name in vanished} | dict(remembered or {})
+    outside = kept | vanished
+    noted = {name: outside[name] for name in found.added if name in outside} | dict(remembered or {})
     if gone := {name: about for name, about in (catalogue_remembered() | noted).items() if name not in stored}:
-        _vanished_write(vanished | gone)
+        _noted_write(VANISHED, vanished | gone)
     # Before the transaction: while it is open, nobody else could write to a SQLite database.
     ended = _ended_operations(store, found)
     with transaction.atomic():
@@ -204,7 +226,12 @@ def catalogue_reconcile(store: ArchiveStore, *, remembered: Mapping[str, Mapping
         for operation_id in ended.keys() - recorded:
             history_record(ended[operation_id])
     if back := vanished.keys() & stored.keys() - found.unreadable.keys():
-        _vanished_write({name: about for name, about in vanished.items() if name not in back} | gone)
+        _noted_write(VANISHED, {name: about for name, about in vanished.items() if name not in back} | gone)
+    today = {name: about for name, about in kept.items() if name in stored} | catalogue_remembered()
+    if today != kept:
+        # Where the disk is full, pruning must go on; the tick tells.
+        with suppress(BackupError):
+            _noted_write(KEPT, today)
     return found
 
 
@@ -254,22 +281,22 @@ def _origins(ended: Iterable[Journal]) -> dict[str, Origin]:
     return origins
 
 
-def _vanished_read() -> dict[str, dict[str, Any]]:
+def _noted_read(file: str) -> dict[str, dict[str, Any]]:
     with suppress(OSError, ValueError):
-        data = json.loads((conf.state_dir / VANISHED).read_bytes())
+        data = json.loads((conf.state_dir / file).read_bytes())
         if isinstance(data, dict):
             return {name: about for name, about in data.items() if isinstance(about, dict) and about.keys() <= set(NOTED)}
     return {}
 
 
-def _vanished_write(vanished: Mapping[str, Mapping[str, Any]]) -> None:
+def _noted_write(file: str, noted: Mapping[str, Mapping[str, Any]]) -> None:
     # Names begin with the time: those that are too many are the oldest.
-    kept = {name: vanished[name] for name in sorted(vanished)[-MOST_VANISHED:]}
+    kept = {name: noted[name] for name in sorted(noted)[-MOST_NOTED:]}
     try:
-        write_durably(conf.state_dir / VANISHED, json.dumps(kept, indent=1).encode())
+        write_durably(conf.state_dir / file, json.dumps(kept, indent=1).encode())
     except OSError as error:
         raise BackupError(
-            f"What is noted of archives that are gone from the store cannot be kept: {error.strerror} ({conf.state_dir / VANISHED}).",
+            f"What is noted of the archives cannot be kept: {error.strerror} ({conf.state_dir / file}).",
             state="The catalogue is as it was.",
             next_step="Free some space there, or make it writable, then run: manage.py backup_list --reconcile",
         ) from error

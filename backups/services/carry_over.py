@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 from django.db import DatabaseError, connections, transaction
 from django.utils import timezone
 
-from backups.catalogue import catalogue_reconcile, catalogue_remembered
+from backups.catalogue import catalogue_keep, catalogue_kept, catalogue_reconcile, catalogue_remembered
 from backups.engines import engine_for
 from backups.exceptions import BackupError, OperationLocked
+from backups.gate import is_gate_raised
 from backups.journal import Journal, journal_load_all
 from backups.models import BackupSchedule
 from backups.services.archives import archive_is_stored
@@ -29,6 +30,7 @@ __all__ = [
     "carry_over",
     "carry_over_due",
     "carry_over_finish",
+    "carry_over_keep",
     "carry_over_pending",
     "carry_over_proof",
     "carry_over_remember",
@@ -55,8 +57,9 @@ def carry_over_remember(journal: Journal) -> None:
         # Some rows are still those that the restore before this one brought.
         with suppress(DatabaseError, BackupError, OSError):
             carry_over(left)
-    # A broken or torn live database: the archives themselves say what they were made with, and their schedules go on.
-    catalogue: dict[str, dict[str, Any]] = _read(catalogue_remembered, {})
+    # Of a broken or torn live database: what was kept outside of it; the schedules of the archive go on.
+    live: dict[str, dict[str, Any]] = _read(catalogue_remembered, {})
+    catalogue = catalogue_kept() | live
     schedules: list[dict[str, Any]] = _read(_schedules_remembered, [])
     if left is not None and left.arguments[STATE] != DONE:
         catalogue |= left.arguments.get("catalogue", {})
@@ -121,6 +124,15 @@ def carry_over_pending() -> bool:
     except OperationLocked:
         return False
     return True
+
+
+def carry_over_keep() -> None:
+    """Keep what is noted of the archives outside the database, unless a restore is at work or has left something undone.
+
+    Raises DatabaseError, or BackupError where it cannot be written.
+    """
+    if _left_undone() is None and not is_gate_raised():
+        catalogue_keep()
 
 
 def schedules_are_todays() -> bool:

@@ -15,6 +15,7 @@ from backups.interrupts import in_time, uninterrupted
 from backups.journal import Journal, journal_queued, journal_unwritten
 from backups.outcomes import CANCELLED_BY
 from backups.progress import Progress
+from backups.services.carry_over import carry_over_keep
 from backups.services.lock import lock_taken
 from backups.services.recover import recover_interrupted
 from backups.storage import archive_store
@@ -137,6 +138,11 @@ def operation_remember(journal: Journal) -> list[str]:
         history_record(journal)
     except DatabaseError as error:
         failed.append(f"The history has no row of the {journal.named} yet: {reason_of(error)}")
+        connections.close_all()
+    try:
+        carry_over_keep()
+    except (DatabaseError, BackupError):
+        # The tick tries it again, and tells.
         connections.close_all()
     try:
         archive_store().save_record(journal.id, history_bytes(journal))

@@ -11,7 +11,7 @@ from backups.exceptions import BackupError, OperationLocked
 from backups.gate import is_gate_raised, maintenance_publish
 from backups.interrupts import interruptible
 from backups.presence import tick_note
-from backups.services.carry_over import carry_over_pending
+from backups.services.carry_over import carry_over_keep, carry_over_pending
 from backups.services.recover import backup_recover, interrupted
 from backups.services.request import progress_logged, requests_run
 from backups.services.schedule import schedules_run
@@ -34,6 +34,7 @@ def backup_tick() -> None:
         "tell of the maintenance": maintenance_publish,
         "run what was asked for": requests_run,
         "carry over what a restore has left": carry_over_pending,
+        "keep what is noted of the archives": carry_over_keep,
         "make the scheduled backups": lambda: schedules_run(progress_logged()),
         "sweep the cache": watch_sweep,
     }

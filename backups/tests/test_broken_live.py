@@ -80,6 +80,8 @@ def restored_from(site: Site, wreck: Callable[[Site], None]) -> WarmSite:
     warm = WarmSite.of(site)
     before, files = warm.dump_tables(), warm.uploads()
     archive = warm.manage("backup_create").stdout.strip()
+    warm.execute("UPDATE backups_backup SET pinned = NOT pinned, note = 'keep it'")
+    warm.manage("shell", "--verbosity", "0", "--command", "from backups.services.tick import backup_tick; backup_tick()")
     wreck(warm)
 
     status = json.loads(warm.manage("backup_status", "--json").stdout)
@@ -95,8 +97,9 @@ def restored_from(site: Site, wreck: Callable[[Site], None]) -> WarmSite:
     restored = warm.manage("backup_restore", archive, "--no-input", "--uploads", "exact")
     assert warm.dump_tables() == before
     assert warm.uploads() == files
-    ((verified,),) = warm.fetch(f"SELECT verified_at FROM backups_backup WHERE name = '{archive}'")
+    ((verified, pinned, note),) = warm.fetch(f"SELECT verified_at, pinned, note FROM backups_backup WHERE name = '{archive}'")
     assert verified, "every byte of it was read for the restore"
+    assert (bool(pinned), note) == (True, "keep it"), "what was noted of it since is not in it"
     assert NO_UNDO in restored.stderr
     assert "manage.py backup_undo" not in restored.stdout
     undo = warm.manage("backup_undo", "--no-input", check=False)

@@ -107,6 +107,22 @@ def test_restore_keeps_todays_schedules_in_every_field(decided: tuple[WarmSite, 
     assert [(bool(pinned), note) for pinned, note in site.fetch("SELECT pinned, note FROM backups_backup")] == [(True, "keep it")]
 
 
+def test_rows_that_were_lost_are_made_anew_with_what_was_noted(decided_sqlite: tuple[WarmSite, str]) -> None:
+    site, archive = decided_sqlite
+    verified = site.fetch("SELECT verified_at FROM backups_backup")
+    tick(site)
+    site.execute("DELETE FROM backups_backup")
+    assert archive in site.manage("backup_list", "--reconcile").stdout
+    assert pinned(site) == [True]
+    assert site.fetch("SELECT note FROM backups_backup") == [("keep it",)]
+    assert site.fetch("SELECT verified_at FROM backups_backup") == verified
+    shell(site, "Backup.objects.update(pinned=False)")
+    tick(site)
+    site.execute("DELETE FROM backups_backup")
+    site.manage("backup_list", "--reconcile")
+    assert pinned(site) == [False], "what was noted last counts"
+
+
 def test_undo_keeps_todays_schedules(decided: tuple[WarmSite, str]) -> None:
     site, archive = decided
     site.manage("backup_restore", archive, "--no-input")
