@@ -63,8 +63,8 @@ def unavailable(request: WSGIRequest, gate: GateState) -> HttpResponse:
         "heading": "Closed for a while" if gate.kind == MAINTENANCE else "One moment, please",
         "reason": _reason(gate),
         "wait": _wait(seconds),
-        # Nobody but the one who closed the site knows when that ends.
-        "later": "when it is over" if gate.kind == MAINTENANCE else f"in {_wait(seconds)}",
+        # How long a restore keeps changes away nobody knows beforehand, and when the site is opened again he alone who closed it.
+        "later": "when it is over" if gate.kind == MAINTENANCE or gate.operation else f"in {_wait(seconds)}",
         "seconds": seconds,
         "is_change": request.method not in SAFE_METHODS,
     }

@@ -30,6 +30,7 @@ from backups.files import write_durably
 from backups.gate import CACHE_ALIAS
 from backups.interrupts import is_interruptible
 from backups.journal import Journal, journal_find, journal_load_all, journal_queued
+from backups.kinds import kind_word
 from backups.outcomes import CANCELLED_BY, outcome_of
 from backups.progress import Event, Progress
 
@@ -296,7 +297,8 @@ def _running_beside(operation_id: str) -> str:
         running = [journal for journal in journal_load_all() if journal.status == "running" and journal.id != operation_id]
     except PreflightRefused:
         return "an operation whose journal cannot be read"
-    return running[-1].named if running else ""
+    # There is one at a time; of a second, which has been told dead by nobody yet, its number tells.
+    return "" if not running else f"the {kind_word(running[-1].kind).lower()}" if len(running) == 1 else running[-1].named
 
 
 def _key(operation_id: str) -> str:

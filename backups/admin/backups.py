@@ -156,7 +156,7 @@ class BackupAdmin(ListAdmin):
             "may_look": self.has_change_permission(request),
             "may_download": self.has_download_permission(request),
             "may_restore": self.has_restore_permission(request),
-            "may_undo": self.has_restore_permission(request) and undo_available() is not None,
+            "undoable": undo_available() if self.has_restore_permission(request) else None,
         }
 
     # --- the page of one archive --------------------------------------------------------------------------------------
@@ -339,7 +339,8 @@ def _pin_all(request: HttpRequest, queryset: QuerySet[Backup], *, pinned: bool) 
         return Backup.objects.filter(name=name).update(pinned=pinned)
 
     changed = sum(one_by_one(list(queryset.filter(pinned=not pinned).values_list("name", flat=True)), mark, said=f"{act}ned"))
-    what = "pinned: nobody can delete it, and no rule does" if pinned else "left to the rules now"
+    them = "it" if changed == 1 else "them"
+    what = f"pinned: nobody can delete {them}, and no rule does" if pinned else "left to the rules now"
     messages.success(request, f"{_count(changed, 'archive')} {what}.")
 
 

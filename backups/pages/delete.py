@@ -110,7 +110,9 @@ def _requested(request: HttpRequest, name: str) -> Journal:
 
 def _outcome(request: HttpRequest, place: Place, requests: Sequence[Journal]) -> HttpResponseRedirect:
     if len(requests) == 1:
-        return outcome_answered(request, requests[0], place=place, back=way_back(request), done=f"{requests[0].archive} is deleted.")
+        return outcome_answered(
+            request, requests[0], place=place, back=way_back(request), done=f"The archive {requests[0].archive} is deleted."
+        )
     deadline = time.monotonic() + PATIENCE
     ended = [ended_within(journal, deadline - time.monotonic()) for journal in requests]
     if done := sum(journal is not None and journal.status == "done" for journal in ended):
@@ -118,7 +120,7 @@ def _outcome(request: HttpRequest, place: Place, requests: Sequence[Journal]) ->
     for journal in ended:
         if journal is not None and journal.status != "done":
             say = messages.info if journal.outcome == "cancelled" else messages.error
-            say(request, f"{journal.archive} is not deleted. {journal.error}")
+            say(request, f"The archive {journal.archive} is not deleted. {journal.error}")
     if waiting := ended.count(None):
         messages.info(request, f"{waiting} more {'goes' if waiting == 1 else 'go'} as soon as it is their turn.")
     return HttpResponseRedirect(way_back(request))

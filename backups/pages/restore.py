@@ -270,7 +270,7 @@ def _loss(report: dict[str, Any], counts: RowCounts, lost: int) -> Verdict:
         return Verdict("warning", "It is not known what would be lost.", f"What is live could not be read: {report['unread']}")
     if lost:
         rows = "1 row is" if lost == 1 else f"{lost:,} rows are"
-        return Verdict("warning", f"{rows} newer than the archive, and would be lost.", "They are named below.")
+        return Verdict("warning", f"{rows} newer than the archive, and would be lost.", "Below they are counted.")
     if any(count.before > count.after and not count.is_record for count in counts.different):
         return Verdict("warning", "Some tables would have fewer rows than now.", "They are named below.")
     return Verdict("good", "No row would be lost that is newer than the archive.")

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from backups.exceptions import reason_of
 from backups.gate import gate_read
+from backups.kinds import kind_word
 from backups.models import Backup, BackupSchedule
 from backups.presence import tick_seen, worker_seen
 from backups.retention import CLOCKS_DIFFER
@@ -89,7 +90,7 @@ def standing() -> Standing:
     _tell_undo(found, health)
     if is_closed:
         found.lines.append(Line("busy", "The database is being replaced: what it knows of the backups can be read in a moment."))
-    found.lines.extend(Line("busy", f"The {journal.named} is at work.") for journal in health.running)
+    found.lines.extend(Line("busy", f"The {kind_word(journal.kind).lower()} is at work.") for journal in health.running)
     return found
 
 

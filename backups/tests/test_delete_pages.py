@@ -99,7 +99,7 @@ def test_deletion_asks_for_the_password_then_deletes_and_tells_it(browser: Clien
     assert (store / name).exists()
     answer = browser.post(path_of(name), {"archive": name, "password": PASSWORD})
     assert (answer.status_code, answer.headers["Location"]) == (302, LIST)
-    assert told(answer) == [f"{name} is deleted."]
+    assert told(answer) == [f"The archive {name} is deleted."]
     assert not (store / name).exists()
     assert not Backup.objects.filter(name=name).exists()
     entry = LogEntry.objects.get()
@@ -198,7 +198,7 @@ def test_archive_without_a_row_can_go_too(browser: Client, store: Path) -> None:
     name = "backup_20260301_080000_deadbeef.zip"
     (store / name).write_bytes(b"no archive at all")
     assert name in browser.get(path_of(name)).content.decode()
-    assert told(browser.post(path_of(name), {"password": PASSWORD})) == [f"{name} is deleted."]
+    assert told(browser.post(path_of(name), {"password": PASSWORD})) == [f"The archive {name} is deleted."]
     assert not (store / name).exists()
 
 

@@ -204,7 +204,7 @@ def test_an_attempt_that_is_at_work_has_not_failed() -> None:
     Journal("create", id="0badcafe" * 4).start()
     with lock_taken(engine_for(), "0badcafe" * 4):
         found = standing()
-    assert (found.level, told(found, "busy")) == ("green", ["The backup 0badcafe is at work."])
+    assert (found.level, told(found, "busy")) == ("green", ["The backup is at work."])
 
 
 def test_damaged_newest_leaves_the_one_before_as_the_last_good() -> None:

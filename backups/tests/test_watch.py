@@ -128,7 +128,7 @@ def test_progress_of_an_earlier_stage_is_not_shown_for_the_stage_of_the_journal(
 
 def test_a_queued_operation_names_the_one_it_waits_for(running: Journal) -> None:
     waiting = queued()
-    assert seen(waiting).waits_for == f"restore {running.short_id}"
+    assert seen(waiting).waits_for == "the restore"
     assert seen(running).waits_for == ""
     running.end("done")
     assert seen(waiting).waits_for == ""
