@@ -50,8 +50,16 @@
   }
 
   const rate = { since: 0, from: 0 };
+  const drawn = { sent: 0, size: 0 };
+
+  /** While nothing is on its way there is neither a rate nor a time left. */
+  function still() {
+    rate.since = Infinity;
+    draw(drawn.sent, drawn.size);
+  }
 
   function draw(sent, size) {
+    Object.assign(drawn, { sent, size });
     const percent = size ? Math.floor((100 * sent) / size) : 0;
     at("progress").value = percent;
     const seconds = (performance.now() - rate.since) / 1000;
@@ -141,6 +149,7 @@
   /** Wait until the next attempt, the network's return, or the end of a pause. */
   async function waited(later, attempt) {
     const seconds = later.seconds ?? PAUSES[Math.min(attempt, PAUSES.length - 1)];
+    still();
     say(`${later.message} The upload waits, and goes on by itself: it tries again every ${seconds} s.`, "waiting");
     await new Promise((resolve) => {
       wake = resolve;
@@ -292,6 +301,7 @@
     });
     at("pause").textContent = "Go on";
     if (current) current.abort();
+    still();
     say("Paused. What has come is kept for three days.", "waiting");
   });
 
