@@ -90,6 +90,11 @@ def end_at(warm: WarmSite, archive: Path, signum: int, stage: str, after: int) -
     again = warm.manage(*taking(archive)).stdout.split()
     assert again[0] == "done", f"{shown}: {again}"
     assert stored(warm) == {NAME: good}, shown
+    assert list((warm.state / "quarantine").glob("*/upload.json")) == [], shown
+    # What a death amid the throwing away has left is no upload any more; it goes as what a broken form left does.
+    for leftover in (warm.state / "quarantine").glob("*/data"):
+        os.utime(leftover, (0, 0))
+    warm.manage("shell", "--verbosity", "0", "--command", "from backups.quarantine import quarantine_sweep; quarantine_sweep()")
     assert quarantined(warm) == [], shown
     assert warm.fetch("SELECT name, is_uploaded, requested_by, problem FROM backups_backup") == [(NAME, 1, "ann", "")], shown
     (warm.backups / NAME).unlink()
