@@ -23,13 +23,16 @@ from backups.exceptions import (
     UsageError,
     reason_of,
 )
+from backups.gate import is_gate_raised
 from backups.interrupts import interruptible
 from backups.journal import Journal, journal_find, journal_load_all, journal_queued, journal_unwritten
+from backups.models import Operation
 from backups.presence import worker_seen
 from backups.progress import Event, Progress
 from backups.services.create import backup_create
 from backups.services.delete import backup_delete
 from backups.services.listing import backups_reconcile
+from backups.services.operation import operation_remember
 from backups.services.preview import backup_preview
 from backups.services.prune import backup_prune
 from backups.services.restore import backup_restore
@@ -37,11 +40,13 @@ from backups.services.undo import backup_undo
 from backups.services.upload import backup_upload
 from backups.services.verify import backup_verify
 
-__all__ = ["operation_request", "operation_work", "progress_logged", "requests_run"]
+__all__ = ["operation_request", "operation_work", "progress_logged", "requests_remember", "requests_run"]
 
 # Seconds for which whoever asks waits until a worker has begun, and between two looks.
 PATIENCE = 4.0
 POLL_SECONDS = 0.05
+# What ended longer ago is in the history: each look at the store writes it there, too.
+REMEMBERED = timedelta(days=1)
 
 logger = logging.getLogger(__name__)
 
@@ -184,6 +189,23 @@ def requests_run() -> None:
     for journal in _queued():
         if not operation_work(journal.id):
             return
+
+
+def requests_remember() -> None:
+    """Write into the history what was cancelled or given up before it began: whoever ended it asked no database. Raises DatabaseError.
+
+    Left to a later call while a restore is at work.
+    """
+    if is_gate_raised():
+        return
+    since = (datetime.now(UTC) - REMEMBERED).isoformat()
+    unbegun = {
+        journal.id: journal for journal in journal_load_all() if journal.is_finished and not journal.started_at and journal.ended_at > since
+    }
+    if unbegun:
+        known = Operation.objects.filter(operation_id__in=unbegun).values_list("operation_id", flat=True)
+        for operation in unbegun.keys() - set(known):
+            operation_remember(unbegun[operation])
 
 
 def progress_logged() -> Progress:

@@ -13,7 +13,7 @@ from backups.interrupts import interruptible
 from backups.presence import tick_note
 from backups.services.carry_over import carry_over_keep, carry_over_pending
 from backups.services.recover import backup_recover, interrupted
-from backups.services.request import progress_logged, requests_run
+from backups.services.request import progress_logged, requests_remember, requests_run
 from backups.services.schedule import schedules_run
 from backups.watch import watch_sweep
 
@@ -33,6 +33,7 @@ def backup_tick() -> None:
         "recover what was interrupted": tick_recover,
         "tell of the maintenance": maintenance_publish,
         "run what was asked for": requests_run,
+        "write down what never began": requests_remember,
         "carry over what a restore has left": carry_over_pending,
         "keep what is noted of the archives": carry_over_keep,
         "make the scheduled backups": lambda: schedules_run(progress_logged()),

@@ -11,11 +11,15 @@ from django.contrib.admin.models import LogEntry
 from pytest_django import Settings
 
 from backups.catalogue import catalogue_forget, catalogue_reconcile, catalogue_remembered, history_record
+from backups.gate import gate_open, gate_raise
+from backups.journal import Journal
 from backups.models import Backup, Operation
+from backups.services.request import requests_remember
 from backups.storage import archive_store
 from backups.tests.site import Site
 from backups.tests.stored import archive_placed, journal_ended, store_of_its_own
 from backups.tests.warm import WarmSite
+from backups.watch import cancel_request
 from timetracker.accounts.models import User
 
 pytestmark = pytest.mark.usefixtures("own_gate")
@@ -140,6 +144,21 @@ def test_admins_log_says_who_cancelled_what(ada: User) -> None:
     history_record(journal)
     entry = LogEntry.objects.get()
     assert (entry.user, entry.change_message) == (ada, "Cancel: create: backup_20260301_080000_98b10547.zip")
+
+
+def test_request_that_never_began_gets_into_the_history_and_the_admins_log_once(ada: User, archive: str) -> None:
+    waiting = Journal(kind="create", requested_by="bob")
+    waiting.save()
+    assert cancel_request(waiting.id, by="ada")
+    gate_raise("0badcafe" * 4, "restore")
+    requests_remember()
+    assert not Operation.objects.exists(), "a restore is at work: what is written now may be lost"
+    gate_open()
+    for _ in range(2):
+        requests_remember()
+    found = Operation.objects.get()
+    assert (found.operation_id, found.outcome, found.requested_by) == (waiting.id, "cancelled", "bob")
+    assert [(entry.user, entry.change_message) for entry in LogEntry.objects.all()] == [(ada, "Cancel: create")]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,17 @@ from backups.services.tick import backup_tick
 from backups.tests.site import Site
 from backups.tests.workers import in_the_site, journal_of
 
-STEPS = ["tick_note", "tick_recover", "maintenance_publish", "requests_run", "carry_over_pending", "carry_over_keep", "schedules_run", "watch_sweep"]
+STEPS = [
+    "tick_note",
+    "tick_recover",
+    "maintenance_publish",
+    "requests_run",
+    "requests_remember",
+    "carry_over_pending",
+    "carry_over_keep",
+    "schedules_run",
+    "watch_sweep",
+]
 
 IS_CLOSED = "from backups.gate import is_database_closed; print(is_database_closed())"
 
