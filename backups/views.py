@@ -34,6 +34,7 @@ from backups.links import (
 from backups.metrics import CONTENT_TYPE, metrics_text
 from backups.operation_words import checked_sentences, watched_words, ways_on
 from backups.services.health import Health, backup_health, backup_ready
+from backups.stage_words import stages_shown
 from backups.watch import Watched, cancel_request, watch_read
 
 __all__ = ["alive", "cancel", "health", "metrics", "progress", "progress_data", "ready"]
@@ -155,14 +156,17 @@ def progress(request: HttpRequest, token: str) -> HttpResponse:
     ways = ways_on(watched, _place(request))
     if watched.kind == "preview" and watched.status == "done" and ways:
         return _go_on(request, ways[0].path)
+    is_part = request.headers.get("HX-Request") == "true"
     context = {
         "watched": watched,
         **watched_words(watched),
+        "stages": stages_shown(watched.kind, watched.stage) if watched.status == "running" else [],
+        "is_part": is_part,
         "checked": checked_sentences(watched.kind, watched.status, watched.report),
         "cancel": _cancel_path(request, watched),
         "ways": ways,
     }
-    if request.headers.get("HX-Request") != "true":
+    if not is_part:
         return _page("backups/progress.html", context)
     response = _page("backups/progress_state.html", context)
     if watched.is_finished and watched.is_whole:

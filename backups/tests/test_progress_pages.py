@@ -19,6 +19,7 @@ from pytest_django import Settings
 from backups.journal import Journal, journal_find
 from backups.links import PROGRESS_SALT, cancel_link, cancel_right_of, progress_link
 from backups.progress import Progress
+from backups.stage_words import stages_shown
 from backups.tests.reading import text_of
 from backups.tests.workers import wait_until
 from backups.watch import cancelled_by, watch_read, watching
@@ -77,6 +78,22 @@ def test_a_running_operation_shows_stage_percent_amount_rate_and_warnings(client
         assert shown in text
     assert '<progress aria-label="Progress of this stage" max="100" value="42.0">' in response.content.decode()
     assert refreshes(response)
+
+
+def test_a_running_operation_shows_which_stages_are_over_and_which_are_to_come(
+    client: Client, journal: Journal, half_done: Progress
+) -> None:
+    page = client.get(progress_link(journal.id)).content.decode()
+    assert re.findall(r'class="stage-(\w+)"', page)[:4] == ["over", "now", "ahead", "ahead"]
+    assert "Checks before the start (over)" in text_of(client.get(progress_link(journal.id)))
+    part = client.get(progress_link(journal.id), headers={"HX-Request": "true"}).content.decode()
+    assert part.count('id="log" hx-swap-oob="true"') == 1, "the log beside it is brought along"
+    assert "hx-swap-oob" not in page
+
+
+@pytest.mark.parametrize("stage", ["load", "something new"])
+def test_of_a_way_that_is_not_known_no_stage_is_foretold(stage: str) -> None:
+    assert stages_shown("restore", stage) == []
 
 
 def test_the_same_as_json(client: Client, journal: Journal, half_done: Progress) -> None:
