@@ -24,7 +24,7 @@ __all__ = ["Way", "checked_sentences", "watched_words", "ways_on"]
 
 
 def watched_words(watched: Watched) -> dict[str, str]:
-    """An operation in words: ``title``, ``stage``, and of that ``amount``, ``rate`` and ``left``; ``duration`` of it all. Some may be empty."""
+    """An operation in words: ``title``, ``stage`` with ``amount``, ``rate`` and ``left``; ``duration`` of it all. Some may be empty."""
     amount = rate = left = ""
     if watched.done:
         amount = f"{size_human(watched.done)} of {size_human(watched.total)}" if watched.total else size_human(watched.done)

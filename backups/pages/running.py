@@ -131,6 +131,7 @@ def _ended(journals: list[Journal], place: Place, *, may_download: bool) -> Ende
     if watched is None or datetime.now(UTC) - until > TOLD:
         return None
     began = watched.started_at or watched.created_at or until
+    ways = ways_on(watched, place.name, is_logged_in=True, may_download=may_download)
     # The list itself is where they are told of.
-    ways = [way for way in ways_on(watched, place.name, is_logged_in=True, may_download=may_download) if way.path != place.url("backup_changelist")]
+    ways = [way for way in ways if way.path != place.url("backup_changelist")]
     return Ended(last, kind_word(last.kind), duration_human(until - began), ways)

@@ -25,7 +25,10 @@ SECONDS = 2.0
 
 @dataclass(frozen=True)
 class CreateEstimate:
-    """What a backup would cost; ``likely`` is None without earlier ones of about its size, ``runs`` counts all. ``needed`` and ``free`` are bytes, None where unknown."""
+    """What a backup would cost; ``likely`` is None without earlier ones of about its size, and ``runs`` counts those of any size.
+
+    ``needed`` and ``free`` are bytes, None where unknown.
+    """
 
     uploads: bool
     likely: Estimate | None

@@ -74,7 +74,8 @@ def test_a_running_operation_shows_stage_percent_amount_rate_and_warnings(client
     response = client.get(progress_link(journal.id))
     assert response.status_code == 200
     text = text_of(response)
-    for shown in ("Restore", "Stage: Reading and proving the archive", "42 %", "168.0 MB of 400.0 MB", "/s", "Two files are missing.", journal.archive):
+    stage = "Stage: Reading and proving the archive"
+    for shown in ("Restore", stage, "42 %", "168.0 MB of 400.0 MB", "/s", "Two files are missing.", journal.archive):
         assert shown in text
     assert '<progress aria-label="Progress of this stage" max="100" value="42.0">' in response.content.decode()
     assert refreshes(response)
@@ -117,7 +118,7 @@ def test_a_link_does_not_tell_what_a_preview_has_found_of_accounts(client: Clien
 
 
 def test_a_request_says_that_it_waits_and_for_what(client: Client, journal: Journal) -> None:
-    other = started(Journal(kind="create"))
+    started(Journal(kind="create"))
     response = client.get(progress_link(journal.id))
     assert "It waits to be begun: the backup is at work." in text_of(response)
     assert refreshes(response)

@@ -74,7 +74,8 @@ def test_two_people_see_the_same_figures(log_in: LogIn, at_work: Journal) -> Non
     # Time goes on between the two.
     figures = re.compile(r"\d+\.\d [kMG]?B/s|about [\w ]+ left|\b(less than a second|\d+ s) ·")
     assert figures.sub("", first) == figures.sub("", second)
-    for said in ("Backup: Writing the database into the archive", "40 %", "200.0 MB of 500.0 MB", "B/s", "left in this stage", "for ada", "dump: the database"):
+    stage = "Backup: Writing the database into the archive"
+    for said in (stage, "40 %", "200.0 MB of 500.0 MB", "B/s", "left in this stage", "for ada", "dump: the database"):
         assert said in first
 
 

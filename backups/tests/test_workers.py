@@ -160,7 +160,7 @@ def test_a_request_waits_behind_another_operation_and_is_done_after_it(site: Sit
         holding = site.run_python("-m", "backups.tests.holding", stdin=subprocess.PIPE)
         assert holding.stdin
         assert holding.stdout
-        running = holding.stdout.readline().strip()
+        assert holding.stdout.readline().strip()
         answer = ask(site, "create")
         assert answer["status"] == "queued"
         assert answer["seconds"] < 5
