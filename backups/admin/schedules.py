@@ -196,19 +196,20 @@ class BackupScheduleAdmin(admin.ModelAdmin):
                 "description": "It is made gently: at a low priority, and no faster than BACKUPS_GENTLE_RATE where that is set.",
             },
         ),
+        ("Record", {"fields": ("key",)}),
+        # The last, so that what these rules would delete stands right below them.
         (
             "Which archives are kept",
             {
-                "fields": ("keep_last", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly"),
+                "fields": (("keep_last", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly"),),
                 "description": "An archive stays while one of these keeps it. Pinned ones, the newest and the last verified always stay.",
             },
         ),
-        ("Record", {"fields": ("key",)}),
     )
 
     def get_fieldsets(self, request: HttpRequest, obj: BackupSchedule | None = None) -> Any:
         """A new one has no runs, no errors and no key yet."""
-        return self.fieldsets if obj else self.fieldsets[1:-1]
+        return self.fieldsets if obj else [named for named in self.fieldsets[1:] if named[0] != "Record"]
 
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         """The list that looks at the archives."""
