@@ -13,10 +13,12 @@ from django.contrib.auth.decorators import user_passes_test
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, register_converter, reverse
 from django.views.decorators.cache import never_cache
 
 from backups.exceptions import BackupError
+from backups.pages.reader import in_readers_zone
 
 __all__ = ["ADMIN", "SITE", "Place", "View", "account_of", "may", "page_path", "refused", "way_back"]
 
@@ -92,7 +94,8 @@ SITE = Place(name="site", frame="backups/frame_site.html", prefix="backups:site-
 
 
 def page_path(place: Place, route: str, view: View, name: str) -> URLPattern:
-    """The URL of a page in ``place``: staff alone get to ``view``, which is called with ``place=place``; never cached.
+    """The URL of a page in ``place``: staff alone get to ``view``, which is called with ``place=place``; never cached. Times on
+    it are those of the reader.
 
     ``name`` is what :meth:`Place.url` takes. Which right the page needs, the view says itself (:func:`may`). A
     :class:`~backups.exceptions.BackupError` that the view does not tell in its own way becomes a page.
@@ -103,10 +106,12 @@ def page_path(place: Place, route: str, view: View, name: str) -> URLPattern:
     def placed(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         # Any of these pages may ask for the password again; a report of an error must not show it.
         request.sensitive_post_parameters = ("password",)  # type: ignore[attr-defined]
-        try:
-            return view(request, *args, place=place, **kwargs)
-        except BackupError as error:
-            return refused(request, error, place=place)
+        with in_readers_zone(request):
+            try:
+                response = view(request, *args, place=place, **kwargs)
+            except BackupError as error:
+                return refused(request, error, place=place)
+            return response.render() if isinstance(response, TemplateResponse) else response
 
     return path(route, never_cache(place.guard(placed)), name=f"{place.prefix.rpartition(':')[2]}{name}")
 
