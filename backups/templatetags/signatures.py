@@ -1,10 +1,18 @@
-"""``{% load signatures %}``, then ``{{ signature|signature_said }}``: who vouches for an archive, for people."""
+"""``{% load signatures %}``, then ``{{ signature|signature_said }}``: who vouches for an archive, for people; and why it was made."""
 
 from __future__ import annotations
 
 from django.template import Library
 
-from backups.origin import signature_said
+from backups.models import Backup
+from backups.origin import signature_said, why_made
 
 register = Library()
 register.filter("signature_said", signature_said)
+
+
+@register.filter
+def why_said(backup: Backup) -> str:
+    """Why an archive was made, and by whom: ``{{ backup|why_said }}``."""
+    why = why_made(backup.trigger, is_uploaded=backup.is_uploaded)
+    return f"{why}, by {backup.requested_by}" if backup.requested_by else why

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import re
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def test_the_archive_is_told_from_its_row_and_asking_for_the_preview_leads_to_it
     said = text_of(ann.get(path))
     for fact in (
         "Friday evening",
-        "1 March 2026, 08:00",
+        "2026-03-01 08:00",
         "Size 1.8 MB",
         "1,437 rows, 154 uploaded files (1.7 MB)",
         "version 0.1.0 on sqlite 3.40.1",
@@ -88,6 +89,18 @@ def test_outside_the_admin_an_archive_is_chosen_from_the_newest(ann: Client) -> 
     said = ann.get(path)
     assert SITE.url("restore", NAME) in said.content.decode()
     assert "A byte is wrong." in text_of(said)
+
+
+def test_an_archive_of_an_unknown_key_is_told_from_ones_own_where_it_is_chosen(ann: Client) -> None:
+    archived(is_uploaded=True, requested_by="bob", signature="unknown key", verified_at=datetime(2026, 3, 2, 9, tzinfo=UTC))
+    said = text_of(ann.get(SITE.url("choose")))
+    assert "uploaded, by bob 2026-03-02 09:00 Signature: unknown key" in said
+
+
+def test_times_are_those_of_the_readers_account(ann: Client) -> None:
+    get_user_model().objects.update(time_zone="Europe/Berlin")
+    archived()
+    assert "2026-03-01 09:00" in text_of(ann.get(ADMIN.url("restore", NAME)))
 
 
 # --- the preview ----------------------------------------------------------------------------------------------------------
