@@ -105,9 +105,10 @@ def verified_at_length(backup: Backup) -> SafeString:
 
 def kept(backup: Backup, judged: Kept | None) -> SafeString:
     """How long it stays, and by which rule; ``judged`` is None for one that nobody has judged."""
-    lines = [judged.how_long, judged.rule] if judged else ["-"]
-    cell = _lines(*lines)
-    return format_html('<strong class="pinned">{} pinned</strong>{}', PIN, cell) if backup.pinned else cell
+    if backup.pinned:
+        # The one reason that counts: no rule could let it go.
+        return format_html('<strong class="pinned">{} pinned</strong>{}', PIN, _lines("", "until it is unpinned"))
+    return _lines(judged.how_long, judged.rule) if judged else _lines("-")
 
 
 def kept_at_length(judged: Kept | None) -> SafeString:
@@ -115,10 +116,10 @@ def kept_at_length(judged: Kept | None) -> SafeString:
     return _lines(judged.how_long, *(judged.kept_by or [judged.rule])) if judged else _lines("-")
 
 
-@admin.display(description="note")
+@admin.display(description="note", empty_value="")
 def note(backup: Backup) -> str:
     """The beginning of its note."""
-    return short(backup.note) or "-"
+    return short(backup.note)
 
 
 def buttons(backup: Backup, *, download: str, restore: str) -> SafeString:
@@ -134,7 +135,8 @@ def buttons(backup: Backup, *, download: str, restore: str) -> SafeString:
             )
         )
     if restore:
-        shown.append(format_html('<a class="button" href="{}" aria-label="{}">Restore…</a>', restore, f"Restore the backup of {name}…"))
+        said = f"Restore the backup of {name}…"
+        shown.append(format_html('<a class="button secondary" href="{}" aria-label="{}">Restore…</a>', restore, said))
     return format_html('<div class="row-buttons">{}</div>', format_html_join(" ", "{}", ((button,) for button in shown)))
 
 

@@ -124,7 +124,7 @@ class OperationAdmin(ListAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The history, in the reader's time zone."""
-        context = {"title": "History", **(extra_context or {})}
+        context = {"title": "History of operations", **(extra_context or {})}
         return self.in_readers_zone(request, lambda: super(OperationAdmin, self).changelist_view(request, context))
 
     def change_view(

@@ -14,7 +14,8 @@ register = template.Library()
 @register.inclusion_tag("backups/banner_index.html", takes_context=True)
 def standing_banner(context: dict[str, Any]) -> dict[str, Any]:
     """The banner, for whoever may see the backups, where it is amber or red: nothing else calls anybody to the backups."""
-    if not context["request"].user.has_perm("backups.view_backup"):
+    user = context["request"].user
+    if not user.has_perm("backups.view_backup"):
         return {"standing": None}
     found = standing()
-    return {"standing": found if found.level != "green" else None}
+    return {"standing": found if found.level != "green" else None, "may_create": user.has_perm("backups.add_backup")}

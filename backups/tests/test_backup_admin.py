@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import time
@@ -163,7 +164,7 @@ def test_why_it_was_made_is_said_in_words(log_in: LogIn, store: Path, fields: di
         ({}, "– not verified"),
         ({"verified_at": MORNING, "signature": "unknown key"}, "✓ verified 2026-03-01 08:00 signature: unknown key"),
         ({"verified_at": MORNING, "signature": "valid"}, "✓ verified 2026-03-01 08:00 for ever"),
-        ({"pinned": True}, "pinned for ever"),
+        ({"pinned": True}, "pinned until it is unpinned"),
     ],
     ids=str,
 )
@@ -568,3 +569,33 @@ def test_the_index_says_nothing_where_all_is_well(log_in: LogIn, store: Path) ->
     worker_announce("one@host")
     tick_note()
     assert "standing" not in log_in().get("/admin/").content.decode()
+
+
+def test_a_new_site_offers_its_first_backup_with_the_warning(log_in: LogIn) -> None:
+    way = 'href="/admin/backups/backup/add/">Back up now</a>'
+    maker = log_in("add")
+    assert way in maker.get("/admin/").content.decode()
+    assert way in maker.get(LIST).content.decode()
+    looker = staff_browser("cy", "view_backup")
+    assert way not in looker.get("/admin/").content.decode()
+
+
+def test_who_may_only_restore_is_led_from_the_index_to_where_that_is() -> None:
+    said = staff_browser("cy", "restore_backup").get("/admin/").content.decode()
+    assert 'on a page of its own: <a href="/import-export/">' in said
+    assert "have permission to view or edit anything" not in said
+
+
+@pytest.mark.parametrize(
+    ("path", "trail"),
+    [
+        (LIST, "Home › Backups"),
+        ("/admin/backups/operation/", "Home › Backups › History of operations"),
+        ("/admin/backups/backupschedule/", "Home › Backups › Schedules"),
+    ],
+)
+def test_the_trail_names_each_page_once(admin_client: Client, path: str, trail: str) -> None:
+    body = admin_client.get(path).content.decode()
+    found = re.search(r'<div class="breadcrumbs">(.*?)</div>', body, re.S)
+    assert found
+    assert " ".join(html.unescape(re.sub("<[^>]+>", "", found[1])).split()) == trail

@@ -154,12 +154,19 @@ def test_table_says_the_same_by_days_of_the_site_newest_first(free: Free) -> Non
 
 
 def test_drawing_is_one_that_the_policy_lets_through_and_that_needs_no_eyes(free: Free) -> None:
-    made(1, 5, free_bytes=GB)
+    for day in range(1, 4):
+        made(day, 5, free_bytes=GB)
     page = render_to_string("backups/chart.html", {"figures": archives_figures()})
     assert page.count('<svg class="chart"') == page.count('role="img"') == page.count('aria-label="') - 1 == 2
     assert "style" not in page
     assert "<script" not in page
     assert re.search(r'(cx|cy|x1|y1)="[^"]*,', page) is None, "numbers are those of SVG, whatever the site's language"
+
+
+def test_two_archives_are_no_course_of_anything_to_draw(free: Free) -> None:
+    made(1, 5)
+    made(2, 5)
+    assert "<svg" not in render_to_string("backups/chart.html", {"figures": archives_figures()})
 
 
 def test_numbers_of_a_drawing_are_not_of_the_sites_language(free: Free, settings: Any) -> None:
