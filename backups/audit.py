@@ -18,13 +18,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from django.http import HttpRequest
-
 from backups.conf import conf
 from backups.exceptions import AuditUnwritable
 from backups.files import apply_owner, private_folder, sync_folder
 
-__all__ = ["address_of", "audit_check", "audit_record"]
+__all__ = ["audit_check", "audit_record"]
 
 FILE = "audit.log"
 # Characters of one value: a line stays small enough for one write.
@@ -56,11 +54,6 @@ def audit_record(action: str, *, who: str, address: str, archive: str = "", oper
             next_step="Free some space there, or make it writable for the user that the site runs as; then try again.",
         ) from error
     logger.info("%s", line.decode().rstrip())
-
-
-def address_of(request: HttpRequest) -> str:
-    """The address that a request came from, for ``address``; empty where it has none (a socket)."""
-    return conf.client_address(request) if conf.client_address else str(request.META.get("REMOTE_ADDR", ""))
 
 
 def audit_check() -> list[int]:

@@ -19,7 +19,7 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
-from backups.audit import address_of, audit_record
+from backups.audit import audit_record
 from backups.conf import conf
 from backups.exceptions import AuditUnwritable
 from backups.journal import Journal
@@ -37,7 +37,7 @@ from backups.services.health import Health, backup_health, backup_ready
 from backups.stage_words import stages_shown
 from backups.watch import Watched, cancel_request, watch_read
 
-__all__ = ["alive", "cancel", "health", "metrics", "progress", "progress_data", "ready"]
+__all__ = ["address_of", "alive", "cancel", "health", "metrics", "progress", "progress_data", "ready"]
 
 View = Callable[..., HttpResponse]
 
@@ -46,6 +46,11 @@ PROXY_HEADERS = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-
 
 
 # --- for monitors -----------------------------------------------------------------------------------------------------
+
+
+def address_of(request: HttpRequest) -> str:
+    """The address that a request came from, for the audit file; empty where it has none (a socket)."""
+    return conf.client_address(request) if conf.client_address else str(request.META.get("REMOTE_ADDR", ""))
 
 
 @require_safe

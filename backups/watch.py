@@ -118,7 +118,8 @@ def watch_read(operation_id: str) -> Watched | None:
         done=told.get("done", 0),
         total=told.get("total"),
         rate=told.get("rate"),
-        warnings=list(told.get("warnings", ())),
+        # The report is there with the end, the last of what was told a moment later.
+        warnings=list(journal.report.get("warnings") or told.get("warnings", ())),
         log=list(told.get("log", ())),
         updated=_time(told.get("updated", "")),
         waits_for=_running_beside(journal.id) if journal.status == "queued" else "",

@@ -8,9 +8,10 @@ from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest
 
-from backups.audit import address_of, audit_record
+from backups.audit import audit_record
 from backups.models import Backup
 from backups.pages.place import account_of
+from backups.views import address_of
 
 __all__ = ["act_audit", "act_record", "asker"]
 

@@ -50,7 +50,7 @@ def test_an_upload_goes_on_after_a_lost_connection_and_a_reload(embedded: SitePr
     page.wait_for_url("**/backups/progress/**")
     expect(page.get_by_text("Done in")).to_be_visible()
     assert offsets[:3] == [0, PIECE, PIECE], "what had come was sent once more"
-    expect(page.get_by_text("as counted in the browser")).to_be_visible()
+    expect(page.get_by_text("the same as in the browser")).to_be_visible()
     assert (site.backups / archive).read_bytes() == file.read_bytes()
     # The browser has said itself that it lost a connection.
     person.faults = [fault for fault in person.faults if "ERR_CONNECTION_RESET" not in fault]
