@@ -16,6 +16,7 @@ from backups.tests.wrecking import wreck
 
 STAGES_IN_PLACE = ("preflight", "extract", "drain", "dump", "verify", "store", "load", "migrate", "switch")
 STAGES = ("preflight", "extract", "shadow", "rows", "migrate", "analyze", "drain", "swap")
+UNDO_STAGES_IN_PLACE = ("extract", "dump", "drain", "load")
 UNDO_STAGES = ("shadow", "migrate", "analyze", "drain", "swap")
 
 
@@ -130,12 +131,23 @@ def killed_in(prepared: Prepared, *, group: bool, first: int, step: int) -> None
     assert seen == {stage: "new" if stage in committed else "old" for stage in stages}
 
 
+def test_an_undo_killed_in_a_stage_ends_on_old_or_new(prepared: Prepared) -> None:
+    """In every second stage: `./run soak` kills it in each."""
+    undo_killed_in(prepared, UNDO_STAGES_IN_PLACE[::2] if prepared.strategy == "in-place" else UNDO_STAGES[::2])
+
+
+@pytest.mark.soak
 def test_an_undo_killed_in_each_stage_ends_on_old_or_new(prepared: Prepared) -> None:
+    undo_killed_in(prepared, UNDO_STAGES_IN_PLACE if prepared.strategy == "in-place" else UNDO_STAGES)
+
+
+def undo_killed_in(prepared: Prepared, stages: tuple[str, ...]) -> None:
+    """Kill an undo in each of ``stages``."""
     site = prepared.site
     site.manage(*prepared.restore)
     # Undo goes the other way: what is live is the archive's, what it would bring back is the wrecked.
     back = Prepared(site, "", prepared.new, prepared.old, prepared.new_uploads, prepared.old_uploads)
-    for stage in ("extract", "dump", "drain", "load") if prepared.strategy == "in-place" else UNDO_STAGES:
+    for stage in stages:
         assert back.kill("stage", stage, 0, command=("backup_undo", "--no-input")) == -9, f"the undo never came to {stage}"
         assert back.recovered() == "old"
     site.manage("backup_undo", "--no-input")

@@ -16,6 +16,8 @@ from backups.tests.site import Site, populate
 from backups.tests.warm import WarmSite
 
 EVENTS = {"stage", "progress", "warning", "note", "result", "error"}
+# What the engines have no part in is tried on one of them.
+on_sqlite = pytest.mark.parametrize("site", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
@@ -36,6 +38,7 @@ def test_result_stands_alone_on_stdout_and_the_rest_on_stderr(warm: WarmSite) ->
         assert warm.manage(*command).stdout.strip(), command
 
 
+@on_sqlite
 def test_no_progress_leaves_warnings_alone(warm: WarmSite) -> None:
     created = warm.manage("backup_create", "--no-progress")
     assert created.stderr == ""
@@ -78,6 +81,7 @@ def test_json_is_one_event_a_line_and_ends_with_the_result(warm: WarmSite) -> No
             assert report["undo_until"]
 
 
+@on_sqlite
 def test_json_error_is_an_event_with_the_exit_code(warm: WarmSite, tmp_path: Path) -> None:
     (tmp_path / "empty.zip").touch()
     for archive, code, name in (("nowhere.zip", 2, "ArchiveNotFound"), (str(tmp_path / "empty.zip"), 5, "ArchiveRejected")):
@@ -91,6 +95,7 @@ def test_json_error_is_an_event_with_the_exit_code(warm: WarmSite, tmp_path: Pat
     assert warm.manage("backup_restore", "--json", check=False).returncode == 2
 
 
+@on_sqlite
 def test_setting_that_is_wrong_is_named(warm: WarmSite) -> None:
     ended = warm.manage("backup_create", "--no-progress", check=False, env={"BACKUPS_UNDO_HOURS": "0", "BACKUPS_DRAIN_SECONDS": "10"})
     assert ended.returncode == 0, "what a command does not need does not stop it"

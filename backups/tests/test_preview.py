@@ -55,6 +55,10 @@ def contents(site: WarmSite) -> dict[str, Any]:
     return files | server
 
 
+# What the engines have no part in is tried on one of them.
+on_sqlite = pytest.mark.parametrize("site", ["sqlite"], indirect=True)
+
+
 @pytest.fixture
 def changed(site: Site) -> Iterator[tuple[WarmSite, str]]:
     """A site that has moved on since its backup."""
@@ -115,6 +119,7 @@ def test_preview_says_what_a_restore_would_do_and_touches_nothing(changed: tuple
     assert said.rstrip().endswith("Nothing was changed. To restore, run the same command without --dry-run.")
 
 
+@on_sqlite
 def test_preview_for_one_account_tells_of_that_account_alone(changed: tuple[WarmSite, str]) -> None:
     site, archive = changed
     for username, expected in (
@@ -126,6 +131,7 @@ def test_preview_for_one_account_tells_of_that_account_alone(changed: tuple[Warm
         assert [each for each in said.splitlines() if each.startswith("Account")] == expected
 
 
+@on_sqlite
 def test_preview_as_json_is_one_event_with_the_same_facts(changed: tuple[WarmSite, str]) -> None:
     site, archive = changed
     *events, result = map(json.loads, site.manage("backup_restore", archive, "--dry-run", "--json").stdout.splitlines())
@@ -139,6 +145,7 @@ def test_preview_as_json_is_one_event_with_the_same_facts(changed: tuple[WarmSit
     assert {account["username"] for account in result["accounts"]} == {"chief", "clerk", "hired"}
 
 
+@on_sqlite
 def test_preview_of_a_restore_without_uploads_says_that_they_stay(changed: tuple[WarmSite, str]) -> None:
     site, archive = changed
     said = site.manage("backup_restore", archive, "--dry-run", "--uploads", "skip").stdout
@@ -150,6 +157,7 @@ def test_preview_of_a_restore_without_uploads_says_that_they_stay(changed: tuple
     assert "--uploads skip" in refused.stderr
 
 
+@on_sqlite
 def test_preview_of_a_damaged_archive_is_the_same_refusal(changed: tuple[WarmSite, str], tmp_path: Path) -> None:
     site, archive = changed
     data = bytearray((site.backups / archive).read_bytes())
@@ -161,6 +169,7 @@ def test_preview_of_a_damaged_archive_is_the_same_refusal(changed: tuple[WarmSit
     assert contents(site) == before
 
 
+@on_sqlite
 def test_question_without_the_right_answer_changes_nothing(changed: tuple[WarmSite, str]) -> None:
     site, archive = changed
     before = contents(site)
@@ -195,6 +204,7 @@ def worked(site: Site, kind: str, archive: str, by: str = "", **arguments: objec
     return journal
 
 
+@on_sqlite
 def test_preview_that_a_page_asks_for_is_in_its_journal_and_leaves_nothing_else(changed: tuple[WarmSite, str]) -> None:
     site, archive = changed
     before = site.dump_tables(), site.uploads(), sorted((site.state / "staging").glob("*"))
@@ -218,6 +228,7 @@ def test_preview_that_a_page_asks_for_is_in_its_journal_and_leaves_nothing_else(
     assert {account["username"] for account in report["accounts"]} == {"chief", "clerk", "hired"}, "all staff, not the asking one alone"
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("username", "could", "sentence"),
     [
@@ -232,6 +243,7 @@ def test_preview_says_whether_who_asks_could_log_in(changed: tuple[WarmSite, str
     assert (own["could_log_in"], own["sentence"]) == (could, sentence)
 
 
+@on_sqlite
 def test_preview_takes_an_archive_of_another_site_and_says_that_its_key_is_unknown(changed: tuple[WarmSite, str]) -> None:
     site, archive = changed
     site.secret_key = "another site's"
@@ -255,6 +267,7 @@ def test_preview_that_is_refused_keeps_what_to_do(changed: tuple[WarmSite, str])
     }
 
 
+@on_sqlite
 def test_restore_from_a_preview_refuses_another_archive_and_a_second_time(changed: tuple[WarmSite, str]) -> None:
     site, archive = changed
     first, second = (worked(site, "preview", archive, uploads="merge")["id"] for _ in range(2))

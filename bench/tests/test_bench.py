@@ -26,6 +26,7 @@ def measured(folder: Path, only: str, contenders: str) -> Results:
     return Results.read([folder / "out/results.json"])
 
 
+@pytest.mark.soak
 def test_postgresql_is_measured_under_the_eyes_of_a_reader(tmp_path: Path) -> None:
     results = measured(tmp_path, "gap", "flask")
     (engine,) = results.engines("gap")
