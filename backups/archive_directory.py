@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from array import array
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from backups.archive_layout import (
@@ -30,7 +32,7 @@ from backups.archive_layout import (
 from backups.conf import conf
 from backups.exceptions import ArchiveRejected, ArchiveTooLarge
 
-__all__ = ["Source", "read_directory"]
+__all__ = ["Directory", "Source", "read_directory"]
 
 # The end of the file that is read at once: in most archives it holds end record, central directory and manifest.
 TAIL_BYTES = 1024 * 1024
@@ -92,8 +94,54 @@ def _unreadable(error: OSError) -> ArchiveRejected:
     return ArchiveRejected(f"it cannot be read: {error.strerror or error}")
 
 
-def read_directory(source: Source) -> tuple[list[Entry], int]:
-    """Return the members in the order in which they lie, and the offset at which they end and the central directory begins.
+class Directory:
+    """The members in the order in which they lie, kept as the bytes of the central directory: each is parsed when it is asked for.
+
+    That takes 55 bytes for each and its name (measured: objects take 330). ``data`` is the central directory, which must hold
+    ``count`` records, and begin at the offset ``end`` of the archive, where the last member ends.
+    """
+
+    def __init__(self, data: bytes, count: int, end: int) -> None:
+        self._data = data
+        self._starts = array("Q")
+        # The local header alone shows whether it has ZIP64 fields, by its length.
+        self._is_large = bytearray(count)
+        position = 0
+        entry = None
+        for place in range(count):
+            if position + CENTRAL.size > len(data):
+                raise ArchiveRejected("its central directory holds fewer members than its end record says")
+            self._starts.append(position)
+            following, position = _entry(data, position)
+            if entry is None and following.offset:
+                raise ArchiveRejected("bytes before its first member belong to none")
+            if entry is not None:
+                self._is_large[place - 1] = _is_large(entry, following.offset)
+            entry = following
+        if position != len(data):
+            raise ArchiveRejected("its central directory holds more than its end record says")
+        if entry is not None:
+            self._is_large[-1] = _is_large(entry, end)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, place: int) -> Entry:
+        entry, _ = _entry(self._data, self._starts[place])
+        entry.is_large = bool(self._is_large[place])
+        return entry
+
+    def __iter__(self) -> Iterator[Entry]:
+        return map(self.__getitem__, range(len(self)))
+
+    def name(self, place: int) -> bytes:
+        """The name of the member at ``place`` (from 0 on), in UTF-8."""
+        start = self._starts[place] + CENTRAL.size
+        return self._data[start : start + int.from_bytes(self._data[start - 18 : start - 16], "little")]
+
+
+def read_directory(source: Source) -> Directory:
+    """Read end records and central directory.
 
     Every byte of the file is accounted for: members without a gap from offset 0 on, the central directory in the same order,
     the end records. Names are not judged here. Raises :class:`~backups.exceptions.ArchiveRejected`.
@@ -105,7 +153,7 @@ def read_directory(source: Source) -> tuple[list[Entry], int]:
         raise ArchiveTooLarge(f"it has {count} members, more than BACKUPS_MAX_MEMBERS ({conf.max_members})")
     if start + size != end or not CENTRAL.size * count <= size <= (CENTRAL.size + MAX_NAME_BYTES + 28) * count:
         raise ArchiveRejected("its end record and its central directory do not fit together (bytes were put before, between or after them)")
-    return _parse_directory(source.bytes_at(start, size), count, start), start
+    return Directory(source.bytes_at(start, size), count, start)
 
 
 def _read_end(source: Source) -> tuple[int, int, int, int]:
@@ -143,34 +191,23 @@ def _without_end(source: Source) -> ArchiveRejected:
     return ArchiveRejected("its end record is not where it must be: it is truncated, or has a comment or bytes after its end")
 
 
-def _parse_directory(data: bytes, count: int, end: int) -> list[Entry]:
-    entries = []
-    position = 0
-    for _ in range(count):
-        if position + CENTRAL.size > len(data):
-            raise ArchiveRejected("its central directory holds fewer members than its end record says")
-        fixed = CENTRAL.unpack_from(data, position)
-        position += CENTRAL.size
-        name_size, extra_size, comment_size = fixed[11:14]
-        name, extra = data[position : position + name_size], data[position + name_size : position + name_size + extra_size]
-        position += name_size + extra_size
-        if fixed[0] != CENTRAL_MAGIC or len(extra) != extra_size or comment_size:
-            raise ArchiveRejected("its central directory is damaged, or holds comments")
-        entries.append(_entry(fixed, name, extra))
-    if position != len(data):
-        raise ArchiveRejected("its central directory holds more than its end record says")
-    # Only now is the length of each local header known: what lies between two members is its header or refused.
-    if entries and entries[0].offset:
-        raise ArchiveRejected("bytes before its first member belong to none")
-    for entry, following in zip(entries, [*(other.offset for other in entries[1:]), end], strict=True):
-        entry.is_large = following - entry.end == SIZES64.size
-        if entry.end != following or (not entry.is_large and max(entry.size, entry.compressed_size) >= LIMIT_32):
-            raise ArchiveRejected(f"the member {entry.name[:200]!a} overlaps what follows, or bytes after it belong to none")
-    return entries
+def _is_large(entry: Entry, following: int) -> bool:
+    """Whether the local header carries ZIP64 fields; what lies up to ``following``, the next member's offset, is its own or refused."""
+    entry.is_large = following - entry.end == SIZES64.size
+    if entry.end != following or (not entry.is_large and max(entry.size, entry.compressed_size) >= LIMIT_32):
+        raise ArchiveRejected(f"the member {entry.name[:200]!a} overlaps what follows, or bytes after it belong to none")
+    return entry.is_large
 
 
-def _entry(fixed: tuple[int, ...], raw_name: bytes, extra: bytes) -> Entry:
-    _, _, _, version, flags, method, dos_time, dos_date, crc, compressed_size, size, _, _, _, disk, _, attributes, offset = fixed
+def _entry(data: bytes, position: int) -> tuple[Entry, int]:
+    """The record at ``position``, and the position after it."""
+    fixed = CENTRAL.unpack_from(data, position)
+    magic, _, _, version, flags, method, dos_time, dos_date, crc, compressed_size, size = fixed[:11]
+    name_size, extra_size, comment_size, disk, _, attributes, offset = fixed[11:]
+    middle = position + CENTRAL.size + name_size
+    raw_name, extra = data[middle - name_size : middle], data[middle : middle + extra_size]
+    if magic != CENTRAL_MAGIC or len(extra) != extra_size or comment_size:
+        raise ArchiveRejected("its central directory is damaged, or holds comments")
     try:
         # With or without the flag: Info-ZIP leaves it out. The manifest must list the name that comes out.
         name = raw_name.decode()
@@ -190,7 +227,7 @@ def _entry(fixed: tuple[int, ...], raw_name: bytes, extra: bytes) -> Entry:
     size, compressed_size, offset = _zip64(extra, [size, compressed_size, offset], where)
     if method == STORED and size != compressed_size:
         raise ArchiveRejected(f"{where} is stored, but with two different sizes")
-    return Entry(name, method, crc, compressed_size, size, offset, dos_time, dos_date, flags, version)
+    return Entry(name, method, crc, compressed_size, size, offset, dos_time, dos_date, flags, version), middle + extra_size
 
 
 def _zip64(extra: bytes, values: list[int], where: str) -> list[int]:

@@ -7,13 +7,16 @@ local header repeats its directory record; no data descriptor, no comment, no en
 
 from __future__ import annotations
 
+import heapq
 import re
 import stat
 import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from backups.exceptions import ArchiveRejected
+from backups.members import Member, by_path, gathered
 
 __all__ = [
     "ARCHIVE_NAME",
@@ -213,9 +216,11 @@ def end_records(count: int, directory_offset: int, directory_size: int) -> bytes
     return records + END.pack(END_MAGIC, 0, 0, short_count, short_count, min(directory_size, LIMIT_32), min(directory_offset, LIMIT_32), 0)
 
 
-def checksums(digests: dict[str, str]) -> bytes:
-    """The content of ``SHA256SUMS`` for these members (path to SHA-256 in hex), as ``sha256sum`` writes it, sorted."""
-    return "".join(f"{digests[path]}  {path}\n" for path in sorted(digests)).encode()
+def checksums(members: Sequence[Member], manifest_sha256: str) -> Iterator[bytes]:
+    """The content of ``SHA256SUMS`` for these members and the manifest, as ``sha256sum`` writes it, sorted by path: in pieces."""
+    made = Member(MANIFEST, 0, manifest_sha256)
+    listed = heapq.merge(by_path(members), [made], key=lambda member: member.path)
+    return gathered(f"{member.sha256}  {member.path}\n" for member in listed)
 
 
 def dos_moment(moment: datetime) -> tuple[int, int]:

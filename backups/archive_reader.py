@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from itertools import accumulate
+from array import array
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from isal import isal_zlib
 
-from backups.archive_directory import Source, read_directory
+from backups.archive_directory import Directory, Source, read_directory
 from backups.archive_layout import (
     BATCH,
     MANIFEST,
     SHA256SUMS,
     SIGNATURE,
     STORED,
+    TOP_LEVEL,
     UNLISTED,
     UPLOADS,
     Entry,
@@ -29,9 +30,11 @@ from backups.archive_layout import (
     checksums,
 )
 from backups.archive_spool import Buffer, Tally, write_sparsely
+from backups.archive_tree import NEW_FILE, Tree
 from backups.conf import conf
 from backups.exceptions import ArchiveRejected, ArchiveTooLarge
 from backups.manifest import Manifest, Signature, manifest_from_json, signature_state
+from backups.members import Members, in_order
 from backups.pace import Pace, Step, Stopped
 
 __all__ = ["ArchiveReader"]
@@ -50,8 +53,6 @@ WORTH_TWO_THREADS = 8 * 1024 * 1024
 PACKED_BYTES = 256 * 1024
 # isal's stub declares an instance where the class is.
 DAMAGED: type[Exception] = isal_zlib.error  # type: ignore[assignment]
-FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 SIGNATURE_BYTES = 1024
 SETTINGS_BYTES = 16 * 1024 * 1024
 
@@ -75,14 +76,14 @@ class ArchiveReader:
         self.name = name
         with self._named():
             self._source = Source(source)
-            self._entries, self._members_end = read_directory(self._source)
-            self._by_name = {entry.name: entry for entry in self._entries}
-            if len(self._by_name) != len(self._entries):
-                raise ArchiveRejected(f"the member {_first_duplicate(self._entries)[:200]!a} is there twice")
-            self._check_sizes()
-            # SHA-256 of every member that the manifest lists, and of the others as they were read here.
-            self._digests: dict[str, str] = {}
+            self._entries = read_directory(self._source)
+            # The places of the members at the top, and the SHA-256 of those of them that were read.
+            self._places: dict[str, int] = {}
+            self._made: dict[int, str] = {}
+            self._survey()
             self._read_manifest()
+            # Where the manifest lists each member.
+            self._listed = array("Q", bytes(8 * len(self._entries)))
             self._check_members()
             self._check_checksums()
 
@@ -91,6 +92,12 @@ class ArchiveReader:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Nothing is held but memory."""
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Forget the single members, 200 bytes each: nothing can be extracted any more. The rest of the manifest stays."""
+        self._entries, self._listed, self._members = Directory(b"", 0, 0), array("Q"), Members()
+        self.manifest = replace(self.manifest, members=())
 
     def require_trust(self, trust_unsigned: bool) -> None:
         """Refuse an archive without a valid signature unless ``trust_unsigned``: hashes alone do not say who made it."""
@@ -109,10 +116,10 @@ class ArchiveReader:
 
     def settings(self) -> dict[str, Any]:
         """The content of ``settings.json``; empty where the archive has none."""
-        if "settings.json" not in self._by_name:
+        if "settings.json" not in self._places:
             return {}
         with self._named():
-            data = self._small("settings.json", SETTINGS_BYTES)
+            data = b"".join(self._pieces("settings.json", SETTINGS_BYTES))
             try:
                 content = json.loads(data)
             except (ValueError, RecursionError) as error:
@@ -166,27 +173,32 @@ class ArchiveReader:
                     beside.result()
                 raise
 
-    def _halves(self) -> tuple[list[Entry], list[Entry]]:
-        """The members in their order, cut where half of the work is done, for two threads; all in the first where that is not worth it."""
-        work = list(accumulate(entry.size if entry.method == STORED else INFLATING * entry.size for entry in self._entries))
-        if work[-1] < WORTH_TWO_THREADS or not self._source.can_be_shared:
-            return self._entries, []
-        cut = min(range(len(work)), key=lambda index: abs(work[index] - work[-1] / 2)) + 1
-        return self._entries[:cut], self._entries[cut:]
+    def _halves(self) -> tuple[range, range]:
+        """The places of the members, cut where half of the work is done, for two threads; all in the first where that is not worth it."""
+        everything = range(len(self._entries))
+        if self._work < WORTH_TWO_THREADS or not self._source.can_be_shared:
+            return everything, everything[:0]
+        done = 0
+        for place, entry in enumerate(self._entries):
+            left, done = abs(done - self._work / 2), done + _work(entry)
+            if abs(done - self._work / 2) > left:
+                return everything[:place], everything[place:]
+        return everything, everything[:0]
 
-    def _extract(self, entries: list[Entry], database_to: Path | None, uploads_to: Path | None, on_bytes: Callable[[int], object]) -> None:
+    def _extract(self, places: range, database_to: Path | None, uploads_to: Path | None, on_bytes: Callable[[int], object]) -> None:
         """Prove and write members that follow one another."""
-        with _Tree(uploads_to) as tree:
-            stream = _Forward(self._source, entries[0].offset, entries[-1].end)
-            for entry in entries:
+        with Tree(uploads_to) as tree:
+            stream = _Forward(self._source, self._entries[places[0]].offset, self._entries[places[-1]].end)
+            for place in places:
+                entry = self._entries[place]
                 with self._destination(entry, database_to, tree) as descriptor:
-                    for piece in self._proven_pieces(entry, stream):
+                    for piece in self._proven_pieces(entry, stream, self._sha256(place)):
                         if descriptor is not None:
                             write_sparsely(descriptor, piece)
                         on_bytes(len(piece))
 
     @contextmanager
-    def _destination(self, entry: Entry, database_to: Path | None, tree: _Tree) -> Iterator[int | None]:
+    def _destination(self, entry: Entry, database_to: Path | None, tree: Tree) -> Iterator[int | None]:
         """A new file for the member, or None where it goes nowhere; the dump's is on the disk afterwards."""
         descriptor = None
         is_database = entry.name == self.manifest.database.member
@@ -203,8 +215,14 @@ class ArchiveReader:
             if descriptor is not None:
                 os.close(descriptor)
 
-    def _proven_pieces(self, entry: Entry, stream: _Forward) -> Iterator[Buffer]:
-        """The content of one member, never a byte more than its size; refused at the end where a sum is another."""
+    def _sha256(self, place: int) -> str:
+        return self._made.get(place) or self._members[self._listed[place]].sha256
+
+    def _proven_pieces(self, entry: Entry, stream: _Forward, sha256: str | None) -> Generator[Buffer, None, str]:
+        """The content of one member, never a byte more than its size; refused at the end where a sum is another. Returns its SHA-256.
+
+        ``sha256`` is None where nothing says yet what it must be: while manifest, signature and checksums are read for the first time.
+        """
         tally = Tally()
         with self._named(entry):
             for piece in _plain_pieces(entry, stream):
@@ -216,71 +234,96 @@ class ArchiveReader:
                 raise ArchiveRejected(f"it holds {tally.size} bytes instead of {entry.size}")
             if tally.crc != entry.crc:
                 raise ArchiveRejected("it does not match its CRC-32")
-            # None only while manifest, signature and checksums are read for the first time.
-            expected = self._digests.get(entry.name)
-            if expected is not None and tally.sha256 != expected:
+            if sha256 is not None and tally.sha256 != sha256:
                 raise ArchiveRejected("it does not match its SHA-256")
+            return tally.sha256
 
-    def _check_sizes(self) -> None:
-        self.total_bytes = sum(entry.size for entry in self._entries)
+    def _survey(self) -> None:
+        """Add up what the members claim, within the limits, and find those that have a meaning of their own."""
+        self.total_bytes = self._work = characters = 0
+        max_ratio, excessive = conf.max_ratio, None
+        for place, entry in enumerate(self._entries):
+            self.total_bytes += entry.size
+            self._work += _work(entry)
+            characters += len(entry.name)
+            if excessive is None and entry.size > max_ratio * entry.compressed_size:
+                excessive = entry
+            if entry.name in TOP_LEVEL and self._places.setdefault(entry.name, place) != place:
+                raise ArchiveRejected(f"the member {entry.name!a} is there twice")
         if self.total_bytes > conf.max_bytes:
             raise ArchiveTooLarge(f"it unpacks to {self.total_bytes} bytes, more than BACKUPS_MAX_BYTES ({conf.max_bytes})")
-        for entry in self._entries:
-            if entry.size > conf.max_ratio * entry.compressed_size:
-                raise ArchiveTooLarge(
-                    f"the member {entry.name[:200]!a} claims {entry.size} bytes from {entry.compressed_size}, "
-                    f"more than BACKUPS_MAX_RATIO ({conf.max_ratio}) to one"
-                )
+        if excessive is not None:
+            raise ArchiveTooLarge(
+                f"the member {excessive.name[:200]!a} claims {excessive.size} bytes from {excessive.compressed_size}, "
+                f"more than BACKUPS_MAX_RATIO ({max_ratio}) to one"
+            )
+        self._manifest_limit = MANIFEST_BASE_BYTES + 4 * characters + MANIFEST_MEMBER_BYTES * len(self._entries)
 
     def _read_manifest(self) -> None:
-        if MANIFEST not in self._by_name:
+        if MANIFEST not in self._places:
             raise ArchiveRejected("it has no manifest.json, so it is no archive of this application")
-        names = sum(len(entry.name) for entry in self._entries)
-        data = self._small(MANIFEST, MANIFEST_BASE_BYTES + 4 * names + MANIFEST_MEMBER_BYTES * len(self._entries))
-        # The signature first: what it covers is parsed only where nobody touched it, or where there is none to say so.
-        signature = self._small(SIGNATURE, SIGNATURE_BYTES) if SIGNATURE in self._by_name else None
-        self.signature = signature_state(data, signature)
-        self.manifest = manifest_from_json(data)
-        listed = {member.path: member.sha256 for member in self.manifest.members}
-        if not UNLISTED.isdisjoint(listed):
+        # The signature first: what it covers is parsed only where nobody touched it, or where there is none to say so. The second
+        # pass, since a long list of members is not held, must find what the first has found.
+        signature = b"".join(self._pieces(SIGNATURE, SIGNATURE_BYTES)) if SIGNATURE in self._places else None
+        self.signature = signature_state(self._pieces(MANIFEST, self._manifest_limit), signature)
+        self.manifest = manifest_from_json(self._pieces(MANIFEST, self._manifest_limit))
+        self._members = Members.packed(self.manifest.members)
+        if not UNLISTED.isdisjoint(self._members.path(place).decode() for place in range(len(self._members))):
             raise ArchiveRejected("its manifest lists a member that is made from it")
-        self._digests.update(listed)
 
     def _check_members(self) -> None:
         """Refuse what the manifest does not list, what it lists and is not there, and every name that is not plain."""
-        folders: set[str] = set()
-        for name in self._by_name:
-            check_member_name(name)
-            if name not in self._digests and name not in UNLISTED:
-                raise ArchiveRejected(f"the member {name[:200]!a} is not in its manifest")
-            folder = name.rpartition("/")[0]
-            while folder and folder not in folders:
-                folders.add(folder)
-                folder = folder.rpartition("/")[0]
-        for name in folders & self._by_name.keys():
-            raise ArchiveRejected(f"the member {name[:200]!a} is a file and a folder at once")
-        for member in self.manifest.members:
-            entry = self._by_name.get(member.path)
-            if entry is None:
-                raise ArchiveRejected(f"the member {member.path[:200]!a} is in its manifest, but not in the archive")
-            if entry.size != member.size:
-                raise ArchiveRejected(f"the member {member.path[:200]!a} has {entry.size} bytes, in its manifest {member.size}")
+        listed = in_order(len(self._members), self._members.path)
+        awaited = next(listed, None)
+        # The members whose names begin that of the next one: in this order they follow each other.
+        beginnings: list[bytes] = []
+        for place in in_order(len(self._entries), self._entries.name):
+            entry, name = self._entries[place], self._entries.name(place)
+            where = f"the member {entry.name[:200]!a}"
+            check_member_name(entry.name)
+            while beginnings and not name.startswith(beginnings[-1]):
+                beginnings.pop()
+            for beginning in beginnings:
+                if name == beginning:
+                    raise ArchiveRejected(f"{where} is there twice")
+                if name.startswith(beginning + b"/"):
+                    raise ArchiveRejected(f"the member {beginning.decode()[:200]!a} is a file and a folder at once")
+            beginnings.append(name)
+            if entry.name in UNLISTED:
+                continue
+            if awaited is None or name < self._members.path(awaited):
+                raise ArchiveRejected(f"{where} is not in its manifest")
+            self._require_there(awaited, name)
+            if entry.size != self._members.size(awaited):
+                raise ArchiveRejected(f"{where} has {entry.size} bytes, in its manifest {self._members.size(awaited)}")
+            self._listed[place] = awaited
+            awaited = next(listed, None)
+        if awaited is not None:
+            self._require_there(awaited, None)
+
+    def _require_there(self, listed: int, name: bytes | None) -> None:
+        if self._members.path(listed) != name:
+            raise ArchiveRejected(f"the member {self._members[listed].path[:200]!a} is in its manifest, but not in the archive")
 
     def _check_checksums(self) -> None:
-        if SHA256SUMS not in self._by_name:
+        if SHA256SUMS not in self._places:
             raise ArchiveRejected("it has no SHA256SUMS")
-        expected = checksums({name: digest for name, digest in self._digests.items() if name != SIGNATURE})
-        if self._small(SHA256SUMS, len(expected)) != expected:
+        expected = Tally()
+        for piece in checksums(self._members, self._made[self._places[MANIFEST]]):
+            expected.add(piece)
+        for _ in self._pieces(SHA256SUMS, expected.size):
+            pass
+        if self._made[self._places[SHA256SUMS]] != expected.sha256:
             raise ArchiveRejected("SHA256SUMS and manifest.json disagree")
 
-    def _small(self, name: str, limit: int) -> bytes:
-        """The proven content of one member of at most ``limit`` bytes, which is remembered for later passes."""
-        entry = self._by_name[name]
+    def _pieces(self, name: str, limit: int) -> Iterator[Buffer]:
+        """The content of a member at the top, of at most ``limit`` bytes; at its end it is proven, and remembered for later passes."""
+        place = self._places[name]
+        entry = self._entries[place]
         if max(entry.size, entry.compressed_size) > limit:
             raise ArchiveRejected(f"the member {name!a} has {entry.size} bytes, more than the {limit} that it can have here")
-        data = b"".join(self._proven_pieces(entry, _Forward(self._source, entry.offset, entry.end)))
-        self._digests[name] = hashlib.sha256(data).hexdigest()
-        return data
+        known = self._made.get(place) if name in UNLISTED else self._sha256(place)
+        self._made[place] = yield from self._proven_pieces(entry, _Forward(self._source, entry.offset, entry.end), known)
 
     @contextmanager
     def _named(self, entry: Entry | None = None) -> Iterator[None]:
@@ -347,51 +390,6 @@ def _plain_pieces(entry: Entry, stream: _Forward) -> Iterator[Buffer]:
         raise ArchiveRejected("its deflated data ends before its last byte")
 
 
-def _first_duplicate(entries: list[Entry]) -> str:
-    seen: set[str] = set()
-    for entry in entries:
-        if entry.name in seen:
-            return entry.name
-        seen.add(entry.name)
-    return ""
-
-
-class _Tree:
-    """Makes files below one folder. Every step down opens a real folder, so no link can lead out of it.
-
-    Without a folder it makes nothing. Folders that members share in a row stay open.
-    """
-
-    def __init__(self, root: Path | None) -> None:
-        self._open: list[tuple[str, int]] = []
-        if root is not None:
-            root.mkdir(mode=0o755, parents=True, exist_ok=True)
-            self._open.append(("", os.open(root, FOLDER)))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._close_from(0)
-
-    def create(self, relative: str) -> int | None:
-        """Open a new file for writing."""
-        if not self._open:
-            return None
-        *folders, name = relative.split("/")
-        shared = 0
-        for (is_open, _), folder in zip(self._open[1:], folders, strict=False):
-            if is_open != folder:
-                break
-            shared += 1
-        self._close_from(1 + shared)
-        for folder in folders[shared:]:
-            above = self._open[-1][1]
-            with suppress(FileExistsError):
-                os.mkdir(folder, 0o755, dir_fd=above)
-            self._open.append((folder, os.open(folder, FOLDER, dir_fd=above)))
-        return os.open(name, NEW_FILE, 0o644, dir_fd=self._open[-1][1])
-
-    def _close_from(self, depth: int) -> None:
-        while len(self._open) > depth:
-            os.close(self._open.pop()[1])
+def _work(entry: Entry) -> int:
+    """What it costs to read a member, in bytes of a stored one."""
+    return entry.size if entry.method == STORED else INFLATING * entry.size

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -34,7 +34,8 @@ from backups.archive_layout import (
 )
 from backups.archive_spool import LEVEL, Buffer, MemberSpool, Tally
 from backups.exceptions import ArchiveRejected, PreflightRefused
-from backups.manifest import Manifest, Member, manifest_from_json, manifest_to_json, sign
+from backups.manifest import Manifest, manifest_from_json, manifest_pieces, sign
+from backups.members import Member, Members, by_path
 
 __all__ = ["ArchiveWriter"]
 
@@ -63,11 +64,13 @@ class ArchiveWriter:
 
     def __init__(self, path: Path, *, created_at: datetime) -> None:
         self.path = path
-        self.members: list[Member] = []
+        self.members = Members()
         self._dos_time, self._dos_date = dos_moment(created_at)
-        self._entries: list[Entry] = []
-        self._names: set[str] = set()
-        self._offset = 0
+        # The central directory as it will be written: objects would take four times the memory.
+        self._directory = bytearray()
+        self._count = self._offset = 0
+        # The parts of the name that is the last in the order in which uploads are listed.
+        self._furthest: list[str] = []
         self._is_finished = False
         self._buffer = bytearray(BATCH)
         self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -106,7 +109,10 @@ class ArchiveWriter:
                 member = self._add_whole(name, data, is_compressible=is_compressible)
                 on_bytes(len(data))
             else:
-                member = self._add_stream(name, descriptor, status.st_size, on_bytes, is_compressible=is_compressible)
+                probe = os.pread(descriptor, PROBE_BYTES, 0) if is_compressible else b""
+                is_deflated = is_compressible and self._deflate_if_worthwhile(probe) is not None
+                pieces = self._file_pieces(descriptor, status.st_size, on_bytes)
+                member = self._add_stream(name, pieces, is_deflated=is_deflated, is_large=status.st_size >= LARGE_FROM)
         finally:
             os.close(descriptor)
         self._remember(member)
@@ -119,7 +125,7 @@ class ArchiveWriter:
         with self._cut_back_on_failure():
             self._write(entry.local_header())
             self._append_file(spool.path, spool.compressed_size, on_bytes)
-        self._entries.append(entry)
+        self._list(entry)
         self._remember(Member(name, spool.size, spool.sha256))
         spool.discard()
 
@@ -128,26 +134,19 @@ class ArchiveWriter:
 
         Raises ValueError where the manifest does not describe the members that were added or could not be read back.
         """
-        if sorted(manifest.members, key=lambda member: member.path) != sorted(self.members, key=lambda member: member.path):
+        if manifest.members != self.members and list(by_path(manifest.members)) != list(by_path(self.members)):
             raise ValueError("The manifest must list exactly the members of the archive.")
-        data = manifest_to_json(manifest)
         try:
-            manifest_from_json(data)
+            manifest_from_json(manifest_pieces(manifest))
         except ArchiveRejected as error:
             raise ValueError(f"This manifest could not be read back: {error.message}") from error
-        digests = {member.path: member.sha256 for member in self.members}
-        digests[MANIFEST] = self._add_whole(MANIFEST, data, is_compressible=True).sha256
-        self._add_whole(SIGNATURE, sign(data), is_compressible=False)
-        self._add_whole(SHA256SUMS, checksums(digests), is_compressible=True)
+        is_large = sum(map(len, manifest_pieces(manifest))) >= LARGE_FROM
+        made = self._add_stream(MANIFEST, manifest_pieces(manifest), is_deflated=True, is_large=is_large)
+        self._add_whole(SIGNATURE, sign(manifest_pieces(manifest)), is_compressible=False)
+        self._add_stream(SHA256SUMS, checksums(self.members, made.sha256), is_deflated=True, is_large=is_large)
         start = self._offset
-        records = bytearray()
-        for entry in self._entries:
-            records += entry.central_record()
-            if len(records) >= BATCH:
-                self._write(records)
-                records.clear()
-        self._write(records)
-        self._write(end_records(len(self._entries), start, self._offset - start))
+        self._write(self._directory)
+        self._write(end_records(self._count, start, self._offset - start))
         os.ftruncate(self._open, self._offset)
         os.fsync(self._open)
         descriptor, self._descriptor = self._open, None
@@ -174,7 +173,8 @@ class ArchiveWriter:
             raise PreflightRefused(
                 f"A file cannot be archived: {error.message}.", next_step="Rename the file, then run backup_create again."
             ) from error
-        if name in self._names:
+        # What comes as a folder is listed is new; for the few others all names are looked through.
+        if name.split("/") <= self._furthest and name.encode() in map(self.members.path, range(len(self.members))):
             raise ValueError(f"{name} is in the archive already.")
         if name in UNLISTED:
             raise ValueError(f"{name} is written by finish().")
@@ -206,34 +206,35 @@ class ArchiveWriter:
         with self._cut_back_on_failure():
             self._write(entry.local_header())
             self._write(packed)
-        self._entries.append(entry)
+        self._list(entry)
         return Member(name, tally.size, tally.sha256)
 
-    def _add_stream(self, name: str, source: int, limit: int, on_bytes: Callable[[int], object], *, is_compressible: bool) -> Member:
-        """Write a member piece by piece, at most ``limit`` bytes, and its header again when its sizes are known."""
-        probe = os.pread(source, PROBE_BYTES, 0) if is_compressible else b""
-        is_deflated = is_compressible and self._deflate_if_worthwhile(probe) is not None
+    def _add_stream(self, name: str, pieces: Iterable[Buffer], *, is_deflated: bool, is_large: bool) -> Member:
+        """Write a member piece by piece, and its header again when its sizes are known."""
         deflater = isal_zlib.compressobj(LEVEL, isal_zlib.DEFLATED, -15) if is_deflated else None
-        entry = self._entry(name, DEFLATED if deflater else STORED, is_large=limit >= LARGE_FROM)
+        entry = self._entry(name, DEFLATED if deflater else STORED, is_large=is_large)
         tally = Tally()
-        view = memoryview(self._buffer)
         with self._cut_back_on_failure():
             self._write(entry.local_header())
             start = self._offset
-            while tally.size < limit:
-                count = os.readv(source, [view[: limit - tally.size]])
-                if not count:
-                    break
-                piece = view[:count]
+            for piece in pieces:
                 tally.add(piece)
                 self._write(deflater.compress(piece) if deflater else piece)
-                on_bytes(count)
             if deflater:
                 self._write(deflater.flush())
             entry.crc, entry.size, entry.compressed_size = tally.crc, tally.size, self._offset - start
             self._write_at(entry.local_header(), entry.offset)
-        self._entries.append(entry)
+        self._list(entry)
         return Member(name, tally.size, tally.sha256)
+
+    def _file_pieces(self, source: int, limit: int, on_bytes: Callable[[int], object]) -> Iterator[memoryview]:
+        """At most ``limit`` bytes of a file, in pieces that are valid until the next one."""
+        view = memoryview(self._buffer)
+        left = limit
+        while left and (count := os.readv(source, [view[:left]])):
+            yield view[:count]
+            left -= count
+            on_bytes(count)
 
     def _read_small(self, source: int, limit: int) -> memoryview:
         view = memoryview(self._buffer)
@@ -289,6 +290,10 @@ class ArchiveWriter:
             self._offset = start
             raise
 
+    def _list(self, entry: Entry) -> None:
+        self._directory += entry.central_record()
+        self._count += 1
+
     def _remember(self, member: Member) -> None:
-        self._names.add(member.path)
+        self._furthest = max(self._furthest, member.path.split("/"))
         self.members.append(member)

@@ -10,7 +10,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ NAMES_TRIED = 5
 
 @dataclass(frozen=True)
 class CreatedBackup:
-    """An archive that was made: its name in the store or its path, bytes, manifest, warnings."""
+    """An archive that was made: its name in the store or its path, bytes, manifest (without its list of members), warnings."""
 
     location: str
     size: int
@@ -174,12 +174,13 @@ def _write(
             migrations=snapshot.migrations,
             rows=snapshot.rows,
             uploads=UploadsInfo(root is not None, count, written, missing),
-            members=tuple(writer.members),
+            members=writer.members,
         )
         writer.finish(manifest)
     if missing:
         progress.warn(f"{len(missing)} files that rows name do not exist in the uploads, first {printable(missing[0])}.")
-    return manifest
+    # Nobody asks for single members any more, and reading the archive back takes as much memory again.
+    return replace(manifest, members=())
 
 
 def _dump(snapshot: Snapshot, spool: MemberSpool, on_bytes: Callable[[int], object]) -> None:

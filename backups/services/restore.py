@@ -194,6 +194,8 @@ def extract(journal: Journal, reader: ArchiveReader, progress: Progress, staging
             f"The archive could not be extracted: {error.strerror or error}.",
             next_step="Free some space, then run the command again.",
         ) from error
+    # Reconciling the catalogue at the end may open this very archive once more.
+    reader.let_go()
     if uploads_to is not None:
         uploads_ready(root, uploads_to.parent)
     return dump
