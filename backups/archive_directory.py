@@ -213,29 +213,35 @@ def _entry(data: bytes, position: int) -> tuple[Entry, int]:
         name = raw_name.decode()
     except UnicodeDecodeError as error:
         raise ArchiveRejected(f"a member's name is not UTF-8: {raw_name[:200]!r}") from error
-    where = f"the member {name[:200]!a}"
-    if flags & 1:
-        raise ArchiveRejected(f"{where} is encrypted")
-    if flags & ~HARMLESS_FLAGS:
-        raise ArchiveRejected(f"{where} uses a feature of ZIP that this format does not (flags {flags:#06x})")
-    if method not in (STORED, DEFLATED):
-        raise ArchiveRejected(f"{where} is compressed with method {method}; only stored and deflated are known")
-    if stat.S_IFMT(attributes >> 16) not in (0, stat.S_IFREG) or attributes & FOLDER_OR_LABEL:
-        raise ArchiveRejected(f"{where} is no regular file but a link, a folder or a device")
+    if fault := _fault(flags, method, attributes):
+        raise ArchiveRejected(f"the member {name[:200]!a} {fault}")
     if disk:
         raise ArchiveRejected("it is split into several disks")
-    size, compressed_size, offset = _zip64(extra, [size, compressed_size, offset], where)
+    if extra or LIMIT_32 in (size, compressed_size, offset):
+        size, compressed_size, offset = _zip64(extra, [size, compressed_size, offset], name)
     if method == STORED and size != compressed_size:
-        raise ArchiveRejected(f"{where} is stored, but with two different sizes")
+        raise ArchiveRejected(f"the member {name[:200]!a} is stored, but with two different sizes")
     return Entry(name, method, crc, compressed_size, size, offset, dos_time, dos_date, flags, version), middle + extra_size
 
 
-def _zip64(extra: bytes, values: list[int], where: str) -> list[int]:
+def _fault(flags: int, method: int, attributes: int) -> str:
+    if flags & 1:
+        return "is encrypted"
+    if flags & ~HARMLESS_FLAGS:
+        return f"uses a feature of ZIP that this format does not (flags {flags:#06x})"
+    if method not in (STORED, DEFLATED):
+        return f"is compressed with method {method}; only stored and deflated are known"
+    if stat.S_IFMT(attributes >> 16) not in (0, stat.S_IFREG) or attributes & FOLDER_OR_LABEL:
+        return "is no regular file but a link, a folder or a device"
+    return ""
+
+
+def _zip64(extra: bytes, values: list[int], name: str) -> list[int]:
     """Replace the values that say "look into the ZIP64 field"; that field must hold exactly those."""
     wanted = [index for index, value in enumerate(values) if value == LIMIT_32]
     expected_size = 8 * len(wanted)
     if len(extra) != (4 + expected_size if wanted else 0) or (wanted and struct.unpack_from("<HH", extra) != (ZIP64_ID, expected_size)):
-        raise ArchiveRejected(f"{where} has an extra field other than the ZIP64 sizes that it needs")
+        raise ArchiveRejected(f"the member {name[:200]!a} has an extra field other than the ZIP64 sizes that it needs")
     for index, value in zip(wanted, struct.unpack_from(f"<{len(wanted)}Q", extra, 4) if wanted else (), strict=True):
         values[index] = value
     return values

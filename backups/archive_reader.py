@@ -216,7 +216,7 @@ class ArchiveReader:
                 os.close(descriptor)
 
     def _sha256(self, place: int) -> str:
-        return self._made.get(place) or self._members[self._listed[place]].sha256
+        return self._made.get(place) or self._members.sha256(self._listed[place])
 
     def _proven_pieces(self, entry: Entry, stream: _Forward, sha256: str | None) -> Generator[Buffer, None, str]:
         """The content of one member, never a byte more than its size; refused at the end where a sum is another. Returns its SHA-256.
@@ -275,35 +275,33 @@ class ArchiveReader:
         """Refuse what the manifest does not list, what it lists and is not there, and every name that is not plain."""
         listed = in_order(len(self._members), self._members.path)
         awaited = next(listed, None)
-        # The members whose names begin that of the next one: in this order they follow each other.
+        # Those whose names the next one may begin with: in this order, all of one beginning follow each other.
         beginnings: list[bytes] = []
         for place in in_order(len(self._entries), self._entries.name):
-            entry, name = self._entries[place], self._entries.name(place)
-            where = f"the member {entry.name[:200]!a}"
-            check_member_name(entry.name)
+            name = self._entries.name(place)
+            check_member_name(name.decode())
             while beginnings and not name.startswith(beginnings[-1]):
                 beginnings.pop()
             for beginning in beginnings:
                 if name == beginning:
-                    raise ArchiveRejected(f"{where} is there twice")
+                    raise ArchiveRejected(f"{_said(name)} is there twice")
                 if name.startswith(beginning + b"/"):
-                    raise ArchiveRejected(f"the member {beginning.decode()[:200]!a} is a file and a folder at once")
+                    raise ArchiveRejected(f"{_said(beginning)} is a file and a folder at once")
             beginnings.append(name)
-            if entry.name in UNLISTED:
+            if name.decode() in UNLISTED:
                 continue
-            if awaited is None or name < self._members.path(awaited):
-                raise ArchiveRejected(f"{where} is not in its manifest")
-            self._require_there(awaited, name)
-            if entry.size != self._members.size(awaited):
-                raise ArchiveRejected(f"{where} has {entry.size} bytes, in its manifest {self._members.size(awaited)}")
+            if awaited is None or name < (expected := self._members.path(awaited)):
+                raise ArchiveRejected(f"{_said(name)} is not in its manifest")
+            if name > expected:
+                raise ArchiveRejected(f"{_said(expected)} is in its manifest, but not in the archive")
             self._listed[place] = awaited
             awaited = next(listed, None)
         if awaited is not None:
-            self._require_there(awaited, None)
-
-    def _require_there(self, listed: int, name: bytes | None) -> None:
-        if self._members.path(listed) != name:
-            raise ArchiveRejected(f"the member {self._members[listed].path[:200]!a} is in its manifest, but not in the archive")
+            raise ArchiveRejected(f"{_said(self._members.path(awaited))} is in its manifest, but not in the archive")
+        for entry, place in zip(self._entries, self._listed, strict=True):
+            if entry.name not in UNLISTED and entry.size != self._members.size(place):
+                where = f"the member {entry.name[:200]!a}"
+                raise ArchiveRejected(f"{where} has {entry.size} bytes, in its manifest {self._members.size(place)}")
 
     def _check_checksums(self) -> None:
         if SHA256SUMS not in self._places:
@@ -388,6 +386,10 @@ def _plain_pieces(entry: Entry, stream: _Forward) -> Iterator[Buffer]:
             raise ArchiveRejected("its deflated data ends early")
     if left or inflater.unused_data or inflater.unconsumed_tail:
         raise ArchiveRejected("its deflated data ends before its last byte")
+
+
+def _said(name: bytes) -> str:
+    return f"the member {name.decode()[:200]!a}"
 
 
 def _work(entry: Entry) -> int:

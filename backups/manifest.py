@@ -1,20 +1,19 @@
-"""``manifest.json``: what an archive says of itself, and the signature over it."""
+"""``manifest.json``: what an archive says of itself."""
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
-from backups.conf import conf
 from backups.exceptions import ArchiveRejected
 from backups.json_window import JsonWindow, Pieces
 from backups.members import Member, Members, by_path, gathered, in_order
+from backups.signature import Signature, sign, signature_state
 
 __all__ = [
     "FORMAT",
@@ -34,8 +33,6 @@ __all__ = [
 
 FORMAT = "timetracker-backup/1"
 
-Signature = Literal["valid", "missing", "unknown key"]
-
 # The dump's member and its format, per vendor.
 DUMPS = {"postgresql": ("db.dump", "pg_dump-custom"), "sqlite": ("db.sqlite", "sqlite3")}
 # Exactly these keys make the manifest of the Flask application's archives.
@@ -48,7 +45,6 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _ID = re.compile(r"[0-9a-f]{32}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_SIGNATURE = re.compile(rb"hmac-sha256 ([0-9a-f]{16}) ([0-9a-f]{64})\n")
 
 
 @dataclass(frozen=True)
@@ -159,7 +155,7 @@ def manifest_from_json(data: bytes | Pieces) -> Manifest:
     Raises :class:`~backups.exceptions.ArchiveRejected`: not JSON, another format (named), the Flask application's
     manifest (said so), a field that is missing, unknown or out of range.
     """
-    content = _parse(_pieces(data))
+    content = _parse([data] if isinstance(data, bytes) else data)
     if content.keys() == FLASK_KEYS:
         raise ArchiveRejected(
             f"this is an archive of the Flask TimeTracker (revision {content['alembic_revision']!a:.40}, "
@@ -184,50 +180,6 @@ def manifest_from_json(data: bytes | Pieces) -> Manifest:
     )
     _check_agreement(manifest)
     return manifest
-
-
-def sign(data: bytes | Pieces) -> bytes:
-    """Make the content of ``manifest.sig`` for a manifest: ``hmac-sha256``, the key's id, the MAC. The first key signs."""
-    key = conf.signing_keys[0]
-    return f"hmac-sha256 {_key_id(key)} {_mac(key, data)}\n".encode()
-
-
-def signature_state(data: bytes | Pieces, signature: bytes | None) -> Signature:
-    """Say whether ``signature`` (the content of ``manifest.sig``, None where there is none) is one of ours over ``data``.
-
-    ``data`` is read where the key is known.
-
-    Raises :class:`~backups.exceptions.ArchiveRejected` where the key is known and the MAC is another one (the manifest
-    was edited or damaged), and where ``signature`` is no signature.
-    """
-    if signature is None:
-        return "missing"
-    match = _SIGNATURE.fullmatch(signature)
-    if match is None:
-        raise ArchiveRejected("manifest.sig is not a signature of this format")
-    named, mac = match[1].decode(), match[2].decode()
-    for key in conf.signing_keys:
-        if hmac.compare_digest(_key_id(key), named):
-            if hmac.compare_digest(_mac(key, data), mac):
-                return "valid"
-            raise ArchiveRejected("manifest.json does not match its signature: it was edited or damaged after it was made")
-    return "unknown key"
-
-
-def _key_id(key: bytes) -> str:
-    """Name a key without telling it: 64 bits of a MAC over a fixed text."""
-    return hmac.new(key, b"backups.signature.key-id", hashlib.sha256).hexdigest()[:16]
-
-
-def _mac(key: bytes, data: bytes | Pieces) -> str:
-    mac = hmac.new(key, b"backups.signature.manifest\n", hashlib.sha256)
-    for piece in _pieces(data):
-        mac.update(piece)
-    return mac.hexdigest()
-
-
-def _pieces(data: bytes | Pieces) -> Pieces:
-    return [data] if isinstance(data, bytes) else data
 
 
 def _parse(data: Pieces) -> dict[str, Any]:

@@ -61,6 +61,10 @@ class Members(Sequence[Member]):
         """The size of the member at ``place`` (from 0 on), in bytes."""
         return self._sizes[place]
 
+    def sha256(self, place: int) -> str:
+        """The SHA-256 (hex) of the member at ``place`` (from 0 on)."""
+        return self._digests[DIGEST_BYTES * place : DIGEST_BYTES * (place + 1)].hex()
+
     def __len__(self) -> int:
         return len(self._sizes)
 
@@ -72,8 +76,7 @@ class Members(Sequence[Member]):
         if isinstance(index, slice):
             return [self[place] for place in range(len(self))[index]]
         place = range(len(self))[index]
-        digest = self._digests[DIGEST_BYTES * place : DIGEST_BYTES * (place + 1)]
-        return Member(self.path(place).decode(), self._sizes[place], digest.hex())
+        return Member(self.path(place).decode(), self.size(place), self.sha256(place))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Members):

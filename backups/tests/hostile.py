@@ -464,6 +464,19 @@ def member_twice(good: Forgery) -> bytes:
 
 
 @_hostile("is there twice")
+def member_twice_at_both_ends(good: Forgery) -> bytes:
+    made = good.made_pieces()
+    return zip_of([Piece(good.upload.name, b"another content"), *good.pieces, *made])
+
+
+@_hostile("lists a member twice")
+def manifest_that_lists_a_member_twice(good: Forgery) -> bytes:
+    manifest = good.honest_manifest()
+    manifest["members"].insert(0, manifest["members"][-1])
+    return good.sealed(manifest)
+
+
+@_hostile("is there twice")
 def manifest_twice(good: Forgery) -> bytes:
     made = good.made_pieces()
     return zip_of([*good.pieces, *made, made[0]])
@@ -472,6 +485,13 @@ def manifest_twice(good: Forgery) -> bytes:
 @_hostile("is a file and a folder at once")
 def file_and_folder_at_once(good: Forgery) -> bytes:
     good.pieces += [Piece("uploads/both", b"file"), Piece("uploads/both/inner", b"inner")]
+    return good.sealed()
+
+
+@_hostile("is a file and a folder at once")
+def file_and_folder_with_names_between_them(good: Forgery) -> bytes:
+    names = ("uploads/both/inner", "uploads/both-/more", "uploads/both", "uploads/both.txt", "uploads/both.txt.old")
+    good.pieces += [Piece(name, b"content") for name in names]
     return good.sealed()
 
 

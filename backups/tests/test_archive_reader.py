@@ -70,6 +70,14 @@ def test_forgery_without_a_lie_is_accepted(good: Path, tmp_path: Path) -> None:
     assert unpack(Forgery.of(good).sealed(), tmp_path / "inside") == EXPECTED
 
 
+def test_members_are_accepted_in_any_order(good: Path, tmp_path: Path) -> None:
+    forgery = Forgery.of(good)
+    everything = forgery.pieces + forgery.made_pieces()
+    for seed in range(5):
+        random.Random(seed).shuffle(everything)
+        assert unpack(zip_of(everything), tmp_path / str(seed)) == EXPECTED
+
+
 def test_archive_says_what_it_holds(good: Path) -> None:
     with good.open("rb") as source, ArchiveReader(source, name="good.zip") as reader:
         assert reader.signature == "valid"
