@@ -91,7 +91,7 @@ class ArchiveReader:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Nothing is held but memory."""
+        """Let go of the members; nothing else is held."""
         self.let_go()
 
     def let_go(self) -> None:
