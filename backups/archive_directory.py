@@ -107,7 +107,7 @@ class Directory:
         # The local header alone shows whether it has ZIP64 fields, by its length.
         self._is_large = bytearray(count)
         position = 0
-        entry = None
+        entry: Entry | None = None
         for place in range(count):
             if position + CENTRAL.size > len(data):
                 raise ArchiveRejected("its central directory holds fewer members than its end record says")

@@ -241,7 +241,8 @@ class ArchiveReader:
     def _survey(self) -> None:
         """Add up what the members claim, within the limits, and find those that have a meaning of their own."""
         self.total_bytes = self._work = characters = 0
-        max_ratio, excessive = conf.max_ratio, None
+        max_ratio = conf.max_ratio
+        excessive: Entry | None = None
         for place, entry in enumerate(self._entries):
             self.total_bytes += entry.size
             self._work += _work(entry)

@@ -204,7 +204,8 @@ def _parse(data: Pieces) -> dict[str, Any]:
 
 def _parse_members(window: JsonWindow) -> Members | ArchiveRejected:
     """The list of members, or what is wrong with the first that is none: the format, which may follow, is judged before."""
-    members, fault = Members(), None
+    members = Members()
+    fault: ArchiveRejected | None = None
     window.take("[")
     mark = window.take("]") if window.next() == "]" else ","
     while mark == ",":
@@ -339,7 +340,7 @@ def _check_agreement(manifest: Manifest) -> None:
     known_dumps = {member.encode() for member, _ in DUMPS.values()}
     dumps = []
     count = total = 0
-    previous = None
+    previous: bytes | None = None
     for place in in_order(len(members), members.path):
         path = members.path(place)
         if path == previous:
