@@ -26,7 +26,7 @@ class Member:
 
 
 class Members(Sequence[Member]):
-    """What a list of members is, in 48 bytes for each and its path (measured: objects take 300).
+    """What a list of members is, in 48 bytes for each and its path: objects take 300.
 
     A member is made anew whenever it is asked for. Equal to any sequence of the same members.
     """
