@@ -6,6 +6,8 @@ import errno
 import os
 import re
 import stat
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -69,8 +71,9 @@ class ArchiveWriter:
         # The central directory as it will be written: objects would take four times the memory.
         self._directory = bytearray()
         self._count = self._offset = 0
-        # The parts of the name that is the last in the order in which uploads are listed.
-        self._furthest: list[str] = []
+        # The places of the members that came in the order in which uploads are listed, and the names of all others.
+        self._rising = array("Q")
+        self._others: set[str] = set()
         self._is_finished = False
         self._buffer = bytearray(BATCH)
         self._descriptor: int | None = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -173,8 +176,7 @@ class ArchiveWriter:
             raise PreflightRefused(
                 f"A file cannot be archived: {error.message}.", next_step="Rename the file, then run backup_create again."
             ) from error
-        # What comes as a folder is listed is new; for the few others all names are looked through.
-        if name.split("/") <= self._furthest and name.encode() in map(self.members.path, range(len(self.members))):
+        if self._is_taken(name):
             raise ValueError(f"{name} is in the archive already.")
         if name in UNLISTED:
             raise ValueError(f"{name} is written by finish().")
@@ -295,5 +297,17 @@ class ArchiveWriter:
         self._count += 1
 
     def _remember(self, member: Member) -> None:
-        self._furthest = max(self._furthest, member.path.split("/"))
+        if not self._rising or self._parts(self._rising[-1]) < member.path.split("/"):
+            self._rising.append(len(self.members))
+        else:
+            self._others.add(member.path)
         self.members.append(member)
+
+    def _is_taken(self, name: str) -> bool:
+        if name in self._others:
+            return True
+        found = bisect_left(self._rising, name.split("/"), key=self._parts)
+        return found < len(self._rising) and self.members.path(self._rising[found]) == name.encode()
+
+    def _parts(self, place: int) -> list[str]:
+        return self.members.path(place).decode().split("/")
