@@ -180,7 +180,7 @@ def _killed_at_events(prepared: Prepared, tmp_path: Path, *, count: int, seed: i
 
 
 def test_a_restore_killed_at_random_instants_ends_on_old_or_new(prepared: Prepared, tmp_path: Path) -> None:
-    _killed_at_events(prepared, tmp_path, count=6, seed=20261122)
+    _killed_at_events(prepared, tmp_path, count=4, seed=20261122)
 
 
 @pytest.mark.soak

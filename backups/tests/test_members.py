@@ -95,6 +95,7 @@ def taken_by_an_archive(path: Path, count: int) -> tuple[list[int], list[int]]:
     return writing, reading
 
 
+@pytest.mark.soak
 def test_a_small_upload_costs_200_bytes_of_memory(tmp_path: Path) -> None:
     """From 12,000 on, so that every buffer is full in both."""
     few = taken_by_an_archive(tmp_path / "few.zip", 12_000)

@@ -6,6 +6,7 @@ Starting Python and Django takes most of the time of a command that refuses. Tes
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -173,9 +174,13 @@ def _fill_at(stage: str, ballast: str, leave: int) -> None:
     def enter_watched(journal: Journal, name: str) -> None:
         enter(journal, name)
         if name == stage and not Path(ballast).exists():
-            free = os.statvfs(Path(ballast).parent)
             with Path(ballast).open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, max(1, free.f_bavail * free.f_frsize - leave))
+                for _ in range(100):
+                    free = os.statvfs(Path(ballast).parent)
+                    # The operation's own threads may have written since: then there is less to take.
+                    with contextlib.suppress(OSError):
+                        os.posix_fallocate(file.fileno(), 0, max(1, free.f_bavail * free.f_frsize - leave))
+                        return
 
     setattr(Journal, "enter", enter_watched)  # noqa: B010
 
