@@ -139,11 +139,19 @@ class ArchiveWriter:
         """
         if manifest.members != self.members and list(by_path(manifest.members)) != list(by_path(self.members)):
             raise ValueError("The manifest must list exactly the members of the archive.")
+        size = 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal size
+            for piece in manifest_pieces(manifest):
+                size += len(piece)
+                yield piece
+
         try:
-            manifest_from_json(manifest_pieces(manifest))
+            manifest_from_json(counted())
         except ArchiveRejected as error:
             raise ValueError(f"This manifest could not be read back: {error.message}") from error
-        is_large = sum(map(len, manifest_pieces(manifest))) >= LARGE_FROM
+        is_large = size >= LARGE_FROM
         made = self._add_stream(MANIFEST, manifest_pieces(manifest), is_deflated=True, is_large=is_large)
         self._add_whole(SIGNATURE, sign(manifest_pieces(manifest)), is_compressible=False)
         self._add_stream(SHA256SUMS, checksums(self.members, made.sha256), is_deflated=True, is_large=is_large)
