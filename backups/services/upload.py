@@ -15,7 +15,7 @@ from typing import BinaryIO
 from django.db import DatabaseError, connections
 
 from backups.archive import BATCH, ArchiveReader, archive_name
-from backups.catalogue import Origin, catalogue_record, catalogue_verified
+from backups.catalogue import Origin, catalogue_record
 from backups.conf import conf
 from backups.engines import engine_for
 from backups.exceptions import (
@@ -37,6 +37,7 @@ from backups.origin import signature_said
 from backups.preflight import HEADROOM, size_human
 from backups.progress import Progress
 from backups.quarantine import Upload, quarantine_folder, upload_discard, upload_find
+from backups.services.archives import archive_note
 from backups.services.operation import operation_run
 from backups.services.partials import partials_remove
 from backups.storage import ArchiveStore, archive_store
@@ -289,7 +290,7 @@ def _is_there(journal: Journal, store: ArchiveStore, archive: str, manifest: Man
     except ArchiveUnreadable as error:
         raise ArchiveNotSaved(error.message, state="The upload is kept.", next_step=error.next_step) from error
     except ArchiveRejected as error:
-        _verified(archive, progress, problem=error.message)
+        archive_note(archive, progress, problem=error.message)
         raise NameTaken(
             f"{archive} is in the store already, and it is damaged: {error.message} What was brought now is kept. "
             "Delete the damaged archive, then take this one in again.",
@@ -305,14 +306,6 @@ def _is_there(journal: Journal, store: ArchiveStore, archive: str, manifest: Man
     return True
 
 
-def _verified(archive: str, progress: Progress, *, problem: str = "") -> None:
-    try:
-        catalogue_verified(archive, problem=problem)
-    except DatabaseError as error:
-        progress.warn(f"The outcome could not be noted in the catalogue: {reason_of(error)}")
-        connections.close_all()
-
-
 def _catalogue(archive: str, size: int, manifest: Manifest, signature: str, requested_by: str, progress: Progress, *, is_new: bool) -> None:
     """Make the row; of an archive that was there already only where it has none: its upload was killed after the last byte."""
     try:
@@ -322,7 +315,7 @@ def _catalogue(archive: str, size: int, manifest: Manifest, signature: str, requ
         progress.warn(f"The archive has no row in the catalogue yet ({reason_of(error)}); backup_list --reconcile makes it.")
         connections.close_all()
     else:
-        _verified(archive, progress)
+        archive_note(archive, progress)
 
 
 # --- the import folder ------------------------------------------------------------------------------------------------------------
