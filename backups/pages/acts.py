@@ -9,11 +9,12 @@ from django.contrib.contenttypes.models import ContentType
 from django.http import HttpRequest
 
 from backups.audit import audit_record
+from backups.links import progress_link
 from backups.models import Backup
-from backups.pages.place import account_of
+from backups.pages.place import Place, account_of
 from backups.views import address_of
 
-__all__ = ["act_audit", "act_record", "asker"]
+__all__ = ["act_audit", "act_record", "asker", "own_progress"]
 
 # The admin knows three kinds of acts, and has an icon for each.
 FLAGS: Mapping[str, int] = {"create": ADDITION, "upload": ADDITION, "delete": DELETION}
@@ -47,3 +48,8 @@ def act_record(request: HttpRequest, action: str, *, archive: str = "", operatio
 def act_audit(request: HttpRequest, action: str, *, archive: str = "", operation: str = "", detail: str = "") -> None:
     """The same in the audit file alone, for what Django's admin puts into its log by itself (schedules)."""
     audit_record(action, who=asker(request), address=address_of(request), archive=archive, operation=operation, detail=detail)
+
+
+def own_progress(request: HttpRequest, operation: str, place: Place) -> str:
+    """The path of the page that shows how ``operation`` goes, from which whoever asks now can cancel it, in their own name."""
+    return progress_link(operation, may_cancel=True, account=asker(request), place=place.name)

@@ -11,8 +11,7 @@ from django.urls import URLPattern
 from django.views.decorators.http import require_http_methods
 
 from backups.exceptions import BackupError
-from backups.links import progress_link
-from backups.pages.acts import act_record, asker
+from backups.pages.acts import act_record, asker, own_progress
 from backups.pages.ask import task_request
 from backups.pages.place import Place, may, page_path
 from backups.pages.running import running_context
@@ -69,7 +68,7 @@ def create(request: HttpRequest, *, place: Place) -> HttpResponse:
     except BackupError as error:
         # Here and not on a page of its own: what was typed stays.
         return _page(request, place, form, error)
-    return HttpResponseRedirect(progress_link(journal.id, may_cancel=True, account=asker(request), place=place.name))
+    return HttpResponseRedirect(own_progress(request, journal.id, place))
 
 
 def _page(request: HttpRequest, place: Place, form: CreateForm, error: BackupError | None = None) -> HttpResponse:

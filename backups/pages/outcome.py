@@ -9,8 +9,7 @@ from django.http import HttpRequest, HttpResponseRedirect
 
 from backups.journal import Journal, journal_find
 from backups.kinds import kind_word
-from backups.links import progress_link
-from backups.pages.acts import asker
+from backups.pages.acts import own_progress
 from backups.pages.place import Place
 
 __all__ = ["ended_within", "outcome_answered"]
@@ -39,7 +38,7 @@ def outcome_answered(request: HttpRequest, journal: Journal, *, place: Place, ba
     """
     ended = ended_within(journal, PATIENCE)
     if ended is None:
-        return HttpResponseRedirect(progress_link(journal.id, may_cancel=True, account=asker(request), place=place.name))
+        return HttpResponseRedirect(own_progress(request, journal.id, place))
     if ended.status == "done":
         messages.success(request, done)
     else:

@@ -19,10 +19,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from backups.conf import conf
 from backups.exceptions import BackupError
 from backups.journal import Journal, journal_find, journal_load_all
-from backups.links import progress_link
 from backups.models import Backup
 from backups.origin import signature_said
-from backups.pages.acts import act_record, asker
+from backups.pages.acts import act_record, asker, own_progress
 from backups.pages.allowed import confirmation_name, is_confirmation, restore_only
 from backups.pages.ask import task_request
 from backups.pages.confirm import password_asked
@@ -72,7 +71,7 @@ def restore(request: HttpRequest, *, archive: str, place: Place) -> HttpResponse
         except BackupError as refusal:
             error = refusal
         else:
-            return HttpResponseRedirect(progress_link(journal.id, may_cancel=True, account=asker(request), place=place.name))
+            return HttpResponseRedirect(own_progress(request, journal.id, place))
     context = {
         "title": "Restore from this archive",
         "backup": backup,
@@ -127,12 +126,12 @@ def preview(request: HttpRequest, *, operation: str, place: Place) -> HttpRespon
     if journal is None or journal.kind != "preview":
         raise Http404
     if not journal.is_finished:
-        return HttpResponseRedirect(progress_link(journal.id, may_cancel=True, account=asker(request), place=place.name))
+        return HttpResponseRedirect(own_progress(request, journal.id, place))
     if journal.status != "done":
         return _failed(request, journal, place)
     begun = _begun_from(journal)
     if begun is not None and not begun.is_finished:
-        return HttpResponseRedirect(progress_link(begun.id, may_cancel=True, account=asker(request), place=place.name))
+        return HttpResponseRedirect(own_progress(request, begun.id, place))
     report = journal.report
     name, choices = confirmation_name(request), _choices(report)
     form = RestoreForm(
@@ -184,7 +183,7 @@ def _begin(request: HttpRequest, journal: Journal, form: RestoreForm, place: Pla
     act_record(request, "restore", archive=journal.archive, detail=f"uploads {uploads}, preview {journal.short_id}{consent}")
     arguments = {"uploads": uploads, "trust_unsigned": trust, "previewed": journal.id}
     begun = task_request("restore", archive=journal.archive, arguments=arguments, requested_by=asker(request))
-    return HttpResponseRedirect(progress_link(begun.id, may_cancel=True, account=asker(request), place=place.name))
+    return HttpResponseRedirect(own_progress(request, begun.id, place))
 
 
 def _choices(report: dict[str, Any]) -> list[str]:

@@ -11,8 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from backups.exceptions import BackupError
 from backups.journal import Journal, journal_load_all
-from backups.links import progress_link
-from backups.pages.acts import act_record, asker
+from backups.pages.acts import act_record, asker, own_progress
 from backups.pages.allowed import confirmation_name, is_confirmation, undo_only
 from backups.pages.ask import task_request
 from backups.pages.confirm import password_asked
@@ -47,7 +46,7 @@ def undo(request: HttpRequest, *, place: Place) -> HttpResponse:
         nothing = {"title": "There is nothing to undo", "choose": choose}
         return render(request, "backups/undo_none.html", {**place.context(request), **nothing}, status=404)
     if (under_way := _under_way(kept)) is not None:
-        return HttpResponseRedirect(progress_link(under_way.id, may_cancel=True, account=asker(request), place=place.name))
+        return HttpResponseRedirect(own_progress(request, under_way.id, place))
     name, typed = confirmation_name(request), request.POST.get("site_name", "")
     error, fault = None, ""
     if request.method == "POST":
@@ -102,4 +101,4 @@ def _begin(request: HttpRequest, kept: Journal, place: Place) -> HttpResponse:
         return asks
     act_record(request, "undo", archive=kept.archive, operation=kept.id, detail=f"{kept.kind} {kept.short_id}")
     begun = task_request("undo", arguments={"undoes": kept.id}, requested_by=asker(request))
-    return HttpResponseRedirect(progress_link(begun.id, may_cancel=True, account=asker(request), place=place.name))
+    return HttpResponseRedirect(own_progress(request, begun.id, place))

@@ -27,8 +27,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from backups.conf import conf
 from backups.exceptions import BackupError, PreflightRefused
-from backups.links import progress_link
-from backups.pages.acts import act_record, asker
+from backups.pages.acts import act_record, asker, own_progress
 from backups.pages.ask import task_request
 from backups.pages.place import Place, may, page_path
 from backups.preflight import size_human
@@ -198,7 +197,7 @@ def _shown(request: HttpRequest, upload: Upload, place: Place) -> dict[str, Any]
         "touched_at": upload.touched_at,
         "touched": "just now" if is_fresh else f"{timesince(upload.touched_at)} ago",
         "is_whole": upload.is_whole,
-        "progress": progress_link(operation, may_cancel=True, account=asker(request), place=place.name) if operation else "",
+        "progress": own_progress(request, operation, place) if operation else "",
         "finish": place.url("upload-finish", upload.id),
         "discard": place.url("upload-discard", upload.id),
     }
@@ -322,7 +321,7 @@ def finish(request: HttpRequest, upload_id: str, *, place: Place) -> HttpRespons
         return HttpResponse("sha256 has 64 hex digits.\n", status=400, content_type="text/plain")
     try:
         if operation := upload_taken_by(upload):
-            where = progress_link(operation, may_cancel=True, account=asker(request), place=place.name)
+            where = own_progress(request, operation, place)
         else:
             act_record(request, "upload", detail=upload.name)
             where = _asked(request, place, {"upload": upload.id, "sha256": sha256})
@@ -368,7 +367,7 @@ def _discarded(request: HttpRequest, upload: Upload) -> None:
 def _asked(request: HttpRequest, place: Place, arguments: dict[str, str]) -> str:
     """Ask the workers, and return where to see how it goes. Raises BackupError."""
     journal = task_request("upload", arguments=arguments, requested_by=asker(request))
-    return progress_link(journal.id, may_cancel=True, account=asker(request), place=place.name)
+    return own_progress(request, journal.id, place)
 
 
 def _own(request: HttpRequest, upload_id: str) -> Upload:
