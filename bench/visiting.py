@@ -6,15 +6,11 @@ in again. They only read. At the end what they saw is in OUT as the JSON of :cla
 
 from __future__ import annotations
 
-import json
 import random
-import signal
 import sys
-import threading
-from dataclasses import asdict
 from pathlib import Path
 
-from backups.tests.visitors import Record, Visitor
+from backups.tests.visitors import Visitor, visit
 
 # Short lists: what a long one costs by itself would be measured otherwise.
 PAGES = ("/admin/clients/client/", "/admin/tracking/project/", "/admin/tracking/task/")
@@ -37,19 +33,8 @@ class Onlooker(Visitor):
 
 def main(port: int, out: Path, count: int) -> None:
     """Be the visitors until SIGTERM."""
-    stopped = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
-    record = Record()
-    visitors = [Onlooker(port, number, record, random.Random(number), stopped) for number in range(count)]  # noqa: S311 - which page next
-    for visitor in visitors:
-        visitor.start()
-    while not stopped.is_set() and not all(visitor.is_in for visitor in visitors):
-        stopped.wait(0.02)
-    print("ready", flush=True)
-    stopped.wait()
-    for visitor in visitors:
-        visitor.join()
-    out.write_text(json.dumps(asdict(record.close())))
+    # S311: which page comes next is no secret.
+    visit(out, lambda record, stopped: [Onlooker(port, number, record, random.Random(number), stopped) for number in range(count)])  # noqa: S311
 
 
 if __name__ == "__main__":

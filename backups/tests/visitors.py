@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -29,7 +29,7 @@ from backups.tests.load import ROWS
 from backups.tests.standing import at_work
 from backups.tests.web import WebServer
 
-__all__ = ["Seen", "visitors_at_work"]
+__all__ = ["Record", "Seen", "Visitor", "visit", "visitors_at_work"]
 
 # Seconds: a person's pause between two clicks (many people make a short one), and the longest wait for an answer.
 THINKING = 0.02
@@ -323,12 +323,12 @@ def visitors_at_work(server: WebServer, folder: Path, *, seed: int = 1) -> Itera
     out.unlink()
 
 
-def main(port: int, out: Path, seed: int) -> None:
-    """Be the visitors until SIGTERM."""
+def visit(out: Path, visitors_of: Callable[[Record, threading.Event], Sequence[Visitor]]) -> None:
+    """Let the visitors go about until SIGTERM, and say "ready" when all are logged in; what they saw is in ``out`` then."""
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     record = Record()
-    visitors = [Visitor(port, number, record, random.Random(f"{seed} {number}"), stopped) for number in range(VISITORS)]
+    visitors = visitors_of(record, stopped)
     for visitor in visitors:
         visitor.start()
     while not stopped.is_set() and not all(visitor.is_in for visitor in visitors):
@@ -338,6 +338,14 @@ def main(port: int, out: Path, seed: int) -> None:
     for visitor in visitors:
         visitor.join()
     out.write_text(json.dumps(asdict(record.close())))
+
+
+def main(port: int, out: Path, seed: int) -> None:
+    """Be the visitors until SIGTERM."""
+    visit(
+        out,
+        lambda record, stopped: [Visitor(port, number, record, random.Random(f"{seed} {number}"), stopped) for number in range(VISITORS)],
+    )
 
 
 if __name__ == "__main__":
