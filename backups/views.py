@@ -45,12 +45,12 @@ View = Callable[..., HttpResponse]
 PROXY_HEADERS = ("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Forwarded", "Via")
 
 
-# --- for monitors -----------------------------------------------------------------------------------------------------
-
-
 def address_of(request: HttpRequest) -> str:
     """The address that a request came from, for the audit file; empty where it has none (a socket)."""
     return conf.client_address(request) if conf.client_address else str(request.META.get("REMOTE_ADDR", ""))
+
+
+# --- for monitors -----------------------------------------------------------------------------------------------------
 
 
 @require_safe
