@@ -1,14 +1,13 @@
-"""``{% load signatures %}``, then ``{{ signature|signature_said }}``: who vouches for an archive, for people; and why it was made."""
+"""``{% load origin %}``, then ``{{ backup|why_said }}``: why an archive was made, for people."""
 
 from __future__ import annotations
 
 from django.template import Library
 
 from backups.models import Backup
-from backups.origin import signature_said, why_made
+from backups.origin import why_made
 
 register = Library()
-register.filter("signature_said", signature_said)
 
 
 @register.filter
