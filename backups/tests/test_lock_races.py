@@ -55,7 +55,7 @@ class Rivals:
 @pytest.fixture
 def rivals(site: Site) -> Iterator[Rivals]:
     populate(site)
-    left, right = WarmSite.of(site), WarmSite.of(site)
+    left, right = WarmSite.apart(site), WarmSite.apart(site)
     archive = left.manage("backup_create").stdout.strip()
     right.manage("backup_list")
     yield Rivals(left, right, archive)

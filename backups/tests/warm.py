@@ -41,7 +41,12 @@ class WarmSite(Site):
 
     @classmethod
     def of(cls, site: Site) -> Self:
-        """The same site, warm. Closing either ends both."""
+        """The same site, warm: itself, where it is that already. Closing either ends both."""
+        return site if isinstance(site, cls) else cls.apart(site)
+
+    @classmethod
+    def apart(cls, site: Site) -> Self:
+        """The same site with a warm process of its own, for commands beside each other."""
         return cls(**{item.name: getattr(site, item.name) for item in fields(Site)})
 
     def manage(
