@@ -8,6 +8,7 @@ was made in. The last line on stdout is the outcome as JSON; exit 0 when the dat
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -107,6 +108,8 @@ def main(argv: list[str]) -> int:
         print("usage: python -m backups.shadow NAME [--lenient]", file=sys.stderr)
         return 2
 
+    # As in manage.py: what is imported stays, and need not be looked through for garbage.
+    gc.set_threshold(50_000)
     import django
     from django.conf import settings
 
@@ -127,6 +130,7 @@ def main(argv: list[str]) -> int:
         print(f"{type(error).__name__}: {reason_of(error)}", file=sys.stderr)
         return 1
     print(json.dumps(outcome))
+    gc.freeze()
     return 0
 
 
