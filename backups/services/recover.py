@@ -30,6 +30,9 @@ from backups.watch import cancel_sweep
 
 __all__ = ["Recovered", "Settled", "backup_recover", "interrupted", "recover_interrupted"]
 
+# A busy database server takes a moment to see that a process was killed, and holds its lock until then.
+SESSION_ENDS_SECONDS = 2.0
+
 
 @dataclass(frozen=True)
 class Settled:
@@ -69,7 +72,7 @@ def backup_recover(*, wait: float = 0, progress: Progress | None = None) -> Reco
             sweep_leftovers(engine)
             _open_for_ended()
         return Recovered()
-    with lock_taken(engine, "recover", wait=wait):
+    with lock_taken(engine, "recover", wait=max(wait, SESSION_ENDS_SECONDS)):
         recovered = recover_interrupted(engine=engine, progress=progress)
     if recovered.unsettled:
         raise RestoreNotUndone(recovered.unsettled)
