@@ -5,8 +5,8 @@ one as hostile input. The bytes themselves are described in :mod:`backups.archiv
 """
 
 from backups.archive_layout import ARCHIVE_NAME, BATCH, archive_name, check_member_name
-from backups.archive_reader import ArchiveReader
+from backups.archive_reader import ArchiveReader, Part
 from backups.archive_spool import MemberSpool
 from backups.archive_writer import ArchiveWriter
 
-__all__ = ["ARCHIVE_NAME", "BATCH", "ArchiveReader", "ArchiveWriter", "MemberSpool", "archive_name", "check_member_name"]
+__all__ = ["ARCHIVE_NAME", "BATCH", "ArchiveReader", "ArchiveWriter", "MemberSpool", "Part", "archive_name", "check_member_name"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from array import array
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Literal, Self
 
 from isal import isal_zlib
 
@@ -35,9 +35,11 @@ from backups.conf import conf
 from backups.exceptions import ArchiveRejected, ArchiveTooLarge
 from backups.manifest import Manifest, Signature, manifest_from_json, signature_state
 from backups.members import Members, in_order
-from backups.pace import Pace, Step, Stopped
+from backups.pace import Pace, beside
 
-__all__ = ["ArchiveReader"]
+__all__ = ["ArchiveReader", "Part"]
+
+Part = Literal["all", "uploads", "rest"]
 
 # One read of the source in a sequential pass. Larger ones are no faster (the S3 reader has windows of its own) and cost their size.
 READ_BYTES = BATCH
@@ -132,46 +134,46 @@ class ArchiveReader:
         """Read and prove every member, writing nothing. ``on_bytes`` is told the plain bytes, up to ``total_bytes`` in all."""
         self.extract(database_to=None, uploads_to=None, on_bytes=on_bytes)
 
-    def extract(self, *, database_to: Path | None, uploads_to: Path | None, on_bytes: Callable[[int], object]) -> None:
+    def extract(
+        self,
+        *,
+        database_to: Path | None,
+        uploads_to: Path | None,
+        on_bytes: Callable[[int], object],
+        part: Part = "all",
+        on_upload: Callable[[int], object] | None = None,
+    ) -> None:
         """Prove every member in one pass over the file, and write those that have a destination; ``on_bytes`` may be told by two threads.
 
-        ``database_to`` is the dump's new file (0600; its folder is made 0700 if missing), on the disk when this returns.
-        ``uploads_to`` is a folder, made if missing, below which the uploads are written (0644 and 0755, less the umask; not
-        synced). No file is overwritten and no link followed. On failure what was written stays: the caller discards it.
+        ``database_to`` is the dump's new file (0600; its folder is made 0700 if missing), ``uploads_to`` a folder, made if missing,
+        below which the uploads are written (0644 and 0755, less the umask). Nothing is synced, no file is overwritten and no link
+        followed. On failure what was written stays: the caller discards it. With ``part`` the uploads alone are proven and written, or
+        the rest alone. ``on_upload`` is handed the descriptor of each upload that is written and proven.
 
         Raises :class:`~backups.exceptions.ArchiveRejected`; OSError where the destination fails (disk full, file exists).
         """
         with self._named():
+            if part != "all":
+                for places in self._runs(of_uploads=part == "uploads"):
+                    self._extract(places, database_to, uploads_to, on_bytes, on_upload)
+                return
             first, second = self._halves()
             if not second:
-                self._extract(first, database_to, uploads_to, on_bytes)
+                self._extract(first, database_to, uploads_to, on_bytes, on_upload)
                 return
-            stopped = threading.Event()
-
-            def told(count: int) -> None:
-                if stopped.is_set():
-                    raise Stopped
-                on_bytes(count)
-
-            def extract_second() -> None:
-                try:
-                    self._extract(second, database_to, uploads_to, told)
-                except BaseException:
-                    stopped.set()
-                    raise
-
             # At full speed even for a gentle operation: the thread that makes it hands its priority on.
-            beside = Step(Pace(), extract_second, name="backups-archive")
-            try:
-                beside.start()
-                self._extract(first, database_to, uploads_to, told)
-                beside.result()
-            except BaseException as error:
-                stopped.set()
-                beside.abandon()
-                if isinstance(error, Stopped):
-                    beside.result()
-                raise
+            pace = Pace()
+            told = pace.counted(on_bytes)
+            with beside(pace, lambda: self._extract(second, database_to, uploads_to, told, on_upload), name="backups-archive"):
+                self._extract(first, database_to, uploads_to, told, on_upload)
+
+    def _runs(self, *, of_uploads: bool) -> Iterator[range]:
+        """The places of the uploads, or of all other members, as they follow one another."""
+        end = 0
+        for is_upload, run in groupby(self._entries, key=lambda entry: entry.name.startswith(UPLOADS)):
+            start, end = end, end + sum(1 for _ in run)
+            if is_upload == of_uploads:
+                yield range(start, end)
 
     def _halves(self) -> tuple[range, range]:
         """The places of the members, cut where half of the work is done, for two threads; all in the first where that is not worth it."""
@@ -185,7 +187,14 @@ class ArchiveReader:
                 return everything[:place], everything[place:]
         return everything, everything[:0]
 
-    def _extract(self, places: range, database_to: Path | None, uploads_to: Path | None, on_bytes: Callable[[int], object]) -> None:
+    def _extract(
+        self,
+        places: range,
+        database_to: Path | None,
+        uploads_to: Path | None,
+        on_bytes: Callable[[int], object],
+        on_upload: Callable[[int], object] | None,
+    ) -> None:
         """Prove and write members that follow one another."""
         with Tree(uploads_to) as tree:
             stream = _Forward(self._source, self._entries[places[0]].offset, self._entries[places[-1]].end)
@@ -196,21 +205,20 @@ class ArchiveReader:
                         if descriptor is not None:
                             write_sparsely(descriptor, piece)
                         on_bytes(len(piece))
+                    if on_upload is not None and descriptor is not None and entry.name.startswith(UPLOADS):
+                        on_upload(descriptor)
 
     @contextmanager
     def _destination(self, entry: Entry, database_to: Path | None, tree: Tree) -> Iterator[int | None]:
-        """A new file for the member, or None where it goes nowhere; the dump's is on the disk afterwards."""
+        """A new file for the member, or None where it goes nowhere."""
         descriptor = None
-        is_database = entry.name == self.manifest.database.member
-        if is_database and database_to is not None:
+        if database_to is not None and entry.name == self.manifest.database.member:
             database_to.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(database_to, NEW_FILE, 0o600)
         elif entry.name.startswith(UPLOADS):
             descriptor = tree.create(entry.name.removeprefix(UPLOADS))
         try:
             yield descriptor
-            if is_database and descriptor is not None:
-                os.fsync(descriptor)
         finally:
             if descriptor is not None:
                 os.close(descriptor)

@@ -35,6 +35,7 @@ from backups.archive_layout import (
     end_records,
 )
 from backups.archive_spool import LEVEL, Buffer, MemberSpool, Tally
+from backups.durable import write_back_begin
 from backups.exceptions import ArchiveRejected, PreflightRefused
 from backups.manifest import Manifest, manifest_from_json, manifest_pieces, sign
 from backups.members import Member, Members, by_path
@@ -52,6 +53,8 @@ INCOMPRESSIBLE = re.compile(
 )
 # Bytes copied in the kernel at once: the time until a signal is noticed.
 COPY_BYTES = 64 * 1024 * 1024
+# So many bytes are handed to the disk at once, while the next are made. The fsync at the end then waits for the last of them only.
+WRITE_BACK_BYTES = 32 * 1024 * 1024
 # From this size on a member's local header has ZIP64 fields; deflate can make data larger by less than what is left to 4 GiB.
 LARGE_FROM = LIMIT_32 - 64 * 1024 * 1024
 
@@ -70,7 +73,7 @@ class ArchiveWriter:
         self._dos_time, self._dos_date = dos_moment(created_at)
         # The central directory as it will be written: objects would take four times the memory.
         self._directory = bytearray()
-        self._count = self._offset = 0
+        self._count = self._offset = self._handed_over = 0
         # The places of the members that came in the order in which uploads are listed, and the names of all others.
         self._rising = array("Q")
         self._others: set[str] = set()
@@ -262,7 +265,7 @@ class ArchiveWriter:
                 if not count:
                     raise OSError(errno.EIO, f"The file ends {size - done} bytes early", str(source))
                 done += count
-                self._offset += count
+                self._advance(count)
                 on_bytes(count)
 
     def _copy_some(self, source: int, position: int, size: int) -> int:
@@ -282,7 +285,13 @@ class ArchiveWriter:
 
     def _write(self, data: Buffer) -> None:
         self._write_at(data, self._offset)
-        self._offset += len(data)
+        self._advance(len(data))
+
+    def _advance(self, count: int) -> None:
+        self._offset += count
+        if self._offset - self._handed_over >= WRITE_BACK_BYTES:
+            write_back_begin(self._open, self._handed_over, self._offset - self._handed_over)
+            self._handed_over = self._offset
 
     def _write_at(self, data: Buffer, offset: int) -> None:
         view = memoryview(data)

@@ -8,19 +8,20 @@ runs in a thread made for it, which ends with it, and the thread that waits for 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from backups.conf import conf
+from backups.durable import libc
 from backups.interrupts import uninterrupted
 
-__all__ = ["LIMITED_SECONDS", "Pace", "Step", "Stopped", "pace_for"]
+__all__ = ["LIMITED_SECONDS", "Pace", "Step", "Stopped", "beside", "pace_for"]
 
 T = TypeVar("T")
 
@@ -175,6 +176,34 @@ class Step(Generic[T]):
             self._ended.set()
 
 
+@contextmanager
+def beside(pace: Pace, work: Callable[[], object], *, name: str) -> Iterator[None]:
+    """Let ``work`` go on in a thread of its own during the block, and wait for it at the end.
+
+    Where one of the two fails ``pace`` is stopped, so that the other ends at its next piece too, and the first error is raised.
+    """
+
+    def stopping() -> None:
+        try:
+            work()
+        except BaseException:
+            pace.stop()
+            raise
+
+    step = Step(pace, stopping, name=name)
+    try:
+        step.start()
+        yield
+        step.wait()
+    except BaseException as error:
+        pace.stop()
+        step.abandon()
+        if isinstance(error, Stopped):
+            step.result()
+        raise
+    step.result()
+
+
 def pace_for(*, gentle: bool) -> Pace:
     """The pace of an operation that begins now."""
     return Pace(gentle=gentle, rate=conf.gentle_rate * MEGABYTE if gentle else 0)
@@ -189,7 +218,7 @@ def _lower_priority() -> None:
     if calls is None:
         return
     number_set, number_get = calls
-    syscall = ctypes.CDLL(None, use_errno=True).syscall
+    syscall = libc().syscall
     # Whoever has put the whole site into the idle class wants it so. By itself the best-effort class is right: an idle backup on a busy
     # disk would hold its lock and its snapshot for as long as the others please.
     if syscall(number_get, _IOPRIO_WHO_PROCESS, 0) >> _IOPRIO_CLASS_SHIFT != _IDLE:

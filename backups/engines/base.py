@@ -103,6 +103,8 @@ class Engine(ABC):
 
     vendor: str
     member: str
+    # Whether loading a dump takes so long that uploads of its size are unpacked meanwhile.
+    loads_slowly: bool = False
 
     # --- the lock -----------------------------------------------------------------------------------------------
 
@@ -170,8 +172,10 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def build_shadow(self, journal: Journal, dump: Path, plan: Plan, progress: Progress) -> str:
+    def build_shadow(self, journal: Journal, dump: Path, plan: Plan, progress: Progress, pace: Pace) -> str:
         """Load ``dump`` into a new shadow and return its name (for :meth:`rows` and ``python -m backups.shadow``).
+
+        Ends soon after ``pace`` is stopped, by raising :class:`~backups.pace.Stopped`, where loading may take long.
 
         The shadow MUST be unreadable for others and MUST be recorded in the journal before it exists.
         """

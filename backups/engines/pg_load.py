@@ -18,6 +18,7 @@ from backups.engines.pg_toc import Contents, Entry, grants, write_list
 from backups.engines.pg_tools import Tools, load_command, psql_command, script_command
 from backups.engines.process import PIPE_BYTES, Child, child, child_output
 from backups.exceptions import RestoreFailed
+from backups.pace import Pace
 from backups.progress import Progress
 
 __all__ = ["SizeWatch", "granting", "listed", "load_shadow", "run_grants", "script_pieces"]
@@ -66,36 +67,41 @@ def load_shadow(
     server_major: int,
     jobs: int,
     operation: str,
+    pace: Pace,
 ) -> list[str]:
     """Load everything but grants into the empty ``shadow``, then the grants one by one; return warnings.
 
-    Raises :class:`~backups.exceptions.RestoreFailed` with the tool's first error.
+    Raises :class:`~backups.exceptions.RestoreFailed` with the tool's first error, :class:`~backups.pace.Stopped` soon after ``pace``
+    was stopped.
     """
     with server.connection(shadow, operation=operation) as connection:
         present = set(present_extensions(connection))
     with listed(dump, contents.loaded(extensions_present=present, schemas_present=set())) as entries:
         if tools.major > server_major:
-            _load_by_script(server, tools, dump, entries, shadow, server_major=server_major, operation=operation)
+            _load_by_script(server, tools, dump, entries, shadow, server_major=server_major, operation=operation, pace=pace)
         else:
             args, env = load_command(tools, server, dump, entries, database=shadow, operation=operation, jobs=jobs)
             with child(args, env, operation=operation, secrets=server.secrets) as running:
-                if running.wait() != 0:
+                if running.wait(pace.check) != 0:
                     raise RestoreFailed(running.failure())
     with server.connection(shadow, operation=operation) as connection:
         return run_grants(connection, *granting(tools, dump, contents, operation=operation))
 
 
-def _load_by_script(server: Server, tools: Tools, dump: Path, contents: Path, shadow: str, *, server_major: int, operation: str) -> None:
+def _load_by_script(
+    server: Server, tools: Tools, dump: Path, contents: Path, shadow: str, *, server_major: int, operation: str, pace: Pace
+) -> None:
     """Load through ``psql``, one statement after the other. Half a script leaves half a shadow, which is thrown away."""
     args, env = psql_command(tools, server, ["-"], database=shadow, operation=operation, single_transaction=False)
     with child(args, env, operation=operation, stdin=subprocess.PIPE, secrets=server.secrets) as running:
         try:
             for piece in script_pieces(tools, dump, contents, server_major=server_major, operation=operation):
+                pace.check()
                 _write_whole(running, piece)
             running.stdin.close()
         except BrokenPipeError:
             raise RestoreFailed(running.failure()) from None
-        if running.wait() != 0:
+        if running.wait(pace.check) != 0:
             raise RestoreFailed(running.failure())
 
 

@@ -68,6 +68,7 @@ class PostgresEngine(Engine):
 
     vendor = "postgresql"
     member = MEMBER
+    loads_slowly = True
 
     def __init__(self, alias: str = DEFAULT_DB_ALIAS) -> None:
         """``alias`` is the live database's in ``DATABASES``."""
@@ -208,7 +209,7 @@ class PostgresEngine(Engine):
 
     # --- restore: the shadow ------------------------------------------------------------------------------------
 
-    def build_shadow(self, journal: Journal, dump: Path, plan: Plan, progress: Progress) -> str:
+    def build_shadow(self, journal: Journal, dump: Path, plan: Plan, progress: Progress, pace: Pace) -> str:
         """Create the shadow and load it; ``progress`` advances by the dump's bytes, in proportion to the shadow's size on disk."""
         name = sibling_name(self._server.live, "shadow", journal.short_id)
         with failing_as(RestoreFailed, self._server), self._maintenance() as connection:
@@ -226,7 +227,9 @@ class PostgresEngine(Engine):
             contents = contents_read(tools, dump, operation=self._operation)
             expected = self._dump_info.size if self._dump_info else 0
             with SizeWatch(self._server, name, expected=expected, total=dump.stat().st_size, operation=journal.id, progress=progress):
-                warnings = load_shadow(self._server, tools, dump, contents, name, server_major=major, jobs=plan.jobs, operation=journal.id)
+                warnings = load_shadow(
+                    self._server, tools, dump, contents, name, server_major=major, jobs=plan.jobs, operation=journal.id, pace=pace
+                )
         for warning in warnings:
             progress.warn(warning)
         return name

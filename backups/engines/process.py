@@ -12,7 +12,6 @@ A ``psql`` left alone commits after its parent's death (measured), therefore eve
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import re
@@ -27,6 +26,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, NoReturn
 
+from backups.durable import libc
 from backups.exceptions import BackupError, RestoreNotUndone
 
 __all__ = ["OPERATION_VARIABLE", "Child", "child", "child_output", "end_children", "first_error"]
@@ -41,10 +41,12 @@ LAST_LINES = 50
 LINE_LENGTH = 2000
 # Seconds after SIGKILL: only a process stuck in the kernel (a dead disk) takes longer.
 END_SECONDS = 30.0
+# Seconds between two checks of whether to go on waiting for a program.
+CHECK_SECONDS = 0.2
 
 _PR_SET_PDEATHSIG = 1
 # Looked up here, before any fork: between fork and exec nothing may be imported, loaded or locked.
-_prctl = getattr(ctypes.CDLL(None), "prctl", None)
+_prctl = getattr(libc(), "prctl", None)
 
 _ERROR_LINE = re.compile(r"\b(?:error|fatal|panic):", re.IGNORECASE)
 _PASSWORD = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)|(://[^:/@\s]*:)[^@\s]*(?=@)", re.IGNORECASE)
@@ -125,8 +127,15 @@ class Child:
         """Whether the program has not ended."""
         return self._popen.poll() is None
 
-    def wait(self) -> int:
-        """Wait for the end of the program and of its stderr; return its exit code (negative: a signal's number)."""
+    def wait(self, check: Callable[[], object] | None = None) -> int:
+        """Wait for the end of the program and of its stderr; return its exit code (negative: a signal's number).
+
+        ``check`` is called again and again meanwhile; what it raises ends the waiting.
+        """
+        while check is not None and self.is_running:
+            check()
+            with suppress(subprocess.TimeoutExpired):
+                self._popen.wait(CHECK_SECONDS)
         code = self._popen.wait()
         self._reader.join(timeout=5)
         return code

@@ -167,7 +167,7 @@ class SqliteEngine(Engine):
                 for row in connection.execute(f"SELECT {as_text} FROM {quoted(table)}"):  # noqa: S608  (quoted)
                     yield dict(zip(columns, row, strict=True))
 
-    def build_shadow(self, journal: Journal, dump: Path, plan: Plan, progress: Progress) -> str:
+    def build_shadow(self, journal: Journal, dump: Path, plan: Plan, progress: Progress, pace: Pace) -> str:
         """Move ``dump`` beside the live file (0600), give it the live one's page size, and prove it."""
         shadow = self._beside("shadow", journal)
         journal.database.update(strategy="swap", shadow=str(shadow), adopted=False)

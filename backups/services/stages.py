@@ -15,7 +15,7 @@ from backups.gate import gate_stage
 from backups.interrupts import too_late
 from backups.journal import Journal
 from backups.progress import Progress
-from backups.uploads import uploads_foresee, uploads_merge, uploads_staging, uploads_top_up
+from backups.uploads import uploads_foresee, uploads_merge, uploads_staging, uploads_sync, uploads_top_up
 
 __all__ = [
     "PREVIEW",
@@ -99,15 +99,20 @@ def uploads_staged(journal: Journal, engine: Engine, progress: Progress, uploads
     A second quick pass after the drain takes in what transactions that were still open have uploaded.
     """
     root = None if uploads == "skip" else Path(journal.uploads["root"])
-    if root and uploads == "merge":
+    if root:
         enter(journal, progress, "uploads")
-        conflicts = uploads_merge(root, uploads_staging(root, journal.id), progress.advance).conflicts
+        if uploads == "merge":
+            conflicts = uploads_merge(root, uploads_staging(root, journal.id), progress.advance).conflicts
+        uploads_sync(uploads_staging(root, journal.id))
     enter(journal, progress, "drain")
     left = engine.drain(conf.drain_seconds)
     if left:
         progress.warn(f"{left} transactions did not end within {conf.drain_seconds} seconds.")
     if root and uploads == "merge":
-        conflicts += uploads_top_up(root, uploads_staging(root, journal.id), progress.advance).conflicts
+        added = uploads_top_up(root, uploads_staging(root, journal.id), progress.advance)
+        if added.linked or added.copied:
+            uploads_sync(uploads_staging(root, journal.id))
+        conflicts += added.conflicts
         if conflicts:
             progress.warn(f"A file and a folder cannot have one name; the archive's wins, and the live one goes: {_named(conflicts)}.")
     if root:

@@ -438,7 +438,7 @@ def build(engine: Engine, journal: Journal, path: Path, info: DatabaseInfo) -> s
     """Plan, inspect and build, as the restore does; the lock is held by the caller."""
     plan: Plan = engine.plan_restore(info, dump_size=path.stat().st_size)
     engine.inspect_dump(path, plan)
-    return engine.build_shadow(journal, path, plan, Progress())
+    return engine.build_shadow(journal, path, plan, Progress(), Pace())
 
 
 def restore(database: ScratchDatabase, path: Path, info: DatabaseInfo) -> tuple[dict[str, int], dict[str, object]]:

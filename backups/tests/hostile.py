@@ -27,7 +27,7 @@ from typing import Any
 from backups.archive import ArchiveWriter
 from backups.manifest import DatabaseInfo, Manifest, UploadsInfo, sign
 
-__all__ = ["HOSTILE", "Case", "Forgery", "Piece", "make_archive", "zip_of"]
+__all__ = ["HOSTILE", "Case", "Forgery", "Piece", "damaged_in", "make_archive", "zip_of"]
 
 LOCAL = struct.Struct("<4sHHHHHLLLHH")
 CENTRAL = struct.Struct("<4sHHHHHHLLLHHHHHLL")
@@ -77,6 +77,16 @@ def deflate(data: bytes) -> bytes:
     """A whole raw deflate stream."""
     deflater = zlib.compressobj(6, zlib.DEFLATED, -15)
     return deflater.compress(data) + deflater.flush()
+
+
+def damaged_in(archive: Path, member: str) -> bytes:
+    """A good archive with one bit of one member's bytes changed, in their middle."""
+    with zipfile.ZipFile(archive) as opened:
+        found = opened.getinfo(member)
+    data = bytearray(archive.read_bytes())
+    *_, name, extra = LOCAL.unpack_from(data, found.header_offset)
+    data[found.header_offset + LOCAL.size + name + extra + found.compress_size // 2] ^= 1
+    return bytes(data)
 
 
 @dataclass

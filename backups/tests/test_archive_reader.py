@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from backups.archive import BATCH, ArchiveReader, check_member_name
+from backups.archive import BATCH, ArchiveReader, Part, check_member_name
 from backups.exceptions import ArchiveRejected
-from backups.tests.hostile import HOSTILE, Forgery, Piece, deflate, make_archive, zip_of
+from backups.tests.hostile import HOSTILE, Forgery, Piece, damaged_in, deflate, make_archive, zip_of
 
 UPLOADS = {
     "logo.png": b"\x89PNG" + bytes(range(256)),
@@ -307,6 +307,41 @@ def test_only_what_has_a_destination_is_written_and_all_is_proven(good: Path, tm
     damaged = HOSTILE["content_exchanged"].build(Forgery.of(good))
     with ArchiveReader(io.BytesIO(damaged), name="x") as reader, pytest.raises(ArchiveRejected, match="SHA-256"):
         reader.extract(database_to=tmp_path / "three", uploads_to=None, on_bytes=counts.append)
+
+
+@pytest.mark.parametrize("is_mixed", [False, True])
+def test_uploads_and_the_rest_are_proven_and_written_apart(good: Path, tmp_path: Path, *, is_mixed: bool) -> None:
+    forgery = Forgery.of(good)
+    everything = forgery.pieces + forgery.made_pieces()
+    if is_mixed:
+        # As another program may write them: uploads first, last and in between.
+        everything.sort(key=lambda piece: piece.name[::-1])
+    sizes = {}
+    with ArchiveReader(io.BytesIO(zip_of(everything)), name="x") as reader:
+        parts: tuple[Part, ...] = ("rest", "uploads")
+        for part in parts:
+            counts: list[int] = []
+            uploaded: list[int] = []
+            reader.extract(
+                database_to=tmp_path / part / "dump",
+                uploads_to=tmp_path / part / "uploads",
+                on_bytes=counts.append,
+                part=part,
+                on_upload=uploaded.append,
+            )
+            sizes[part] = sum(counts)
+            assert len(uploaded) == (len(UPLOADS) if part == "uploads" else 0)
+        assert sizes == {"uploads": sum(map(len, UPLOADS.values())), "rest": reader.total_bytes - sum(map(len, UPLOADS.values()))}
+    assert files_below(tmp_path / "rest") == {"dump": DATABASE}
+    assert files_below(tmp_path / "uploads") == {f"uploads/{name}": content for name, content in UPLOADS.items()}
+
+
+@pytest.mark.parametrize(("part", "other", "damaged"), [("uploads", "rest", "uploads/logo.png"), ("rest", "uploads", "db.sqlite")])
+def test_each_part_is_refused_where_it_is_damaged(good: Path, tmp_path: Path, part: Part, other: Part, damaged: str) -> None:
+    with ArchiveReader(io.BytesIO(damaged_in(good, damaged)), name="x") as reader:
+        reader.extract(database_to=None, uploads_to=tmp_path / "good", on_bytes=lambda count: None, part=other)
+        with pytest.raises(ArchiveRejected, match=damaged):
+            reader.extract(database_to=None, uploads_to=tmp_path / "bad", on_bytes=lambda count: None, part=part)
 
 
 def test_link_in_the_destination_is_not_followed(good: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from backups.archive import ArchiveReader
 from backups.manifest import DatabaseInfo
-from backups.tests.hostile import HOSTILE, Forgery, Piece, make_archive
+from backups.tests.hostile import HOSTILE, Forgery, Piece, damaged_in, make_archive
 from backups.tests.refusals import Watched, watched_site
 from backups.tests.servers import PgCluster
 from backups.tests.site import SiteTemplates
@@ -109,6 +109,19 @@ def test_hostile_archive_is_refused_by_the_command(watched: Watched, tmp_path: P
 @pytest.mark.parametrize("case", sorted(set(HOSTILE) - set(NAMED)))
 def test_every_other_hostile_archive_is_refused_by_the_command(watched: Watched, tmp_path: Path, case: str) -> None:
     hostile_refused(watched, tmp_path, case)
+
+
+def test_upload_that_is_damaged_is_found_before_the_swap_also_while_the_dump_is_loaded(watched: Watched, tmp_path: Path) -> None:
+    upload = max(watched.archived_uploads, key=lambda name: len(watched.archived_uploads[name]))
+    bad = tmp_path / "bad.zip"
+    bad.write_bytes(damaged_in(watched.archive, f"uploads/{upload}"))
+    ended = watched.site.manage("backup_restore", bad, "--no-input", "--json", check=False)
+    assert ended.returncode == 5, ended
+    events = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert f"uploads/{upload}" in events[-1]["message"]
+    stages = [event["stage"] for event in events if event["event"] == "stage"]
+    assert stages[-1] in (("shadow", "rows") if watched.site.cluster else ("extract",))
+    watched.assert_untouched()
 
 
 def test_hostile_archive_in_the_store_is_listed_as_broken_and_fails_verify(watched: Watched) -> None:

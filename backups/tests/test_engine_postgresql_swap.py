@@ -18,6 +18,7 @@ from backups.engines.pg_database import sibling_name
 from backups.engines.pg_server import application_name
 from backups.exceptions import BackupError, OperationLocked, PreflightRefused, RestoreFailed, RestoreNotUndone
 from backups.journal import Journal
+from backups.pace import Pace
 from backups.progress import Progress
 from backups.tests.contracts import (
     CHANGES,
@@ -182,12 +183,12 @@ def test_the_tablespace_stays_or_is_named(scratch: ScratchPostgres, tmp_path: Pa
     engine, journal, progress = scratch.engine(), new_journal("restore"), Progress()
     with engine.lock(journal.id):
         plan = engine.plan_restore(dump[1])
-        name = engine.build_shadow(journal, dump[0], plan, progress)
+        name = engine.build_shadow(journal, dump[0], plan, progress, Pace())
         assert [warning for warning in progress.warnings if "tablespace fast" in warning]
         engine.discard_shadow(journal)
         pg.execute(f"GRANT CREATE ON TABLESPACE fast TO {scratch.user}")
         journal = new_journal("restore")
-        name = engine.build_shadow(journal, dump[0], plan, Progress())
+        name = engine.build_shadow(journal, dump[0], plan, Progress(), Pace())
         with closing(pg.connect()) as connection:
             facts = database_facts(connection, name=name)
         assert facts is not None and facts.tablespace == "fast"
@@ -258,7 +259,7 @@ def test_grants_are_restored_and_those_of_absent_roles_are_reported(scratch: Scr
     engine, journal, progress = scratch.engine(), new_journal("restore"), Progress()
     try:
         with engine.lock(journal.id):
-            name = engine.build_shadow(journal, path, engine.plan_restore(info), progress)
+            name = engine.build_shadow(journal, path, engine.plan_restore(info), progress, Pace())
             assert engine.rows(name) == ROWS_OF_CONTENT
             granted = engine.select(
                 "SELECT privilege_type FROM information_schema.role_table_grants WHERE grantee = %s ORDER BY 1", ('Odd; "one"',), name=name
@@ -640,7 +641,7 @@ def test_progress_ends_at_the_size_of_the_dump(scratch: ScratchPostgres, tmp_pat
     progress.stage("shadow", total=path.stat().st_size)
     engine, journal = scratch.engine(), new_journal("restore")
     with engine.lock(journal.id):
-        engine.build_shadow(journal, path, engine.plan_restore(info), progress)
+        engine.build_shadow(journal, path, engine.plan_restore(info), progress, Pace())
         engine.discard_shadow(journal)
     assert events[-1] == path.stat().st_size
 

@@ -421,7 +421,7 @@ def test_a_newer_client_alone_dumps_and_restores_an_older_server(
     engine, journal = scratch.engine(), new_journal("restore")
     with engine.lock(journal.id):
         with pytest.raises(BackupError):
-            engine.build_shadow(journal, dump[0], engine.plan_restore(dump[1]), Progress())
+            engine.build_shadow(journal, dump[0], engine.plan_restore(dump[1]), Progress(), Pace())
         engine.discard_shadow(journal)
 
 

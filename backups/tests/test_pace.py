@@ -17,7 +17,7 @@ import pytest
 from backups.engines.process import child_output
 from backups.exceptions import Interrupted
 from backups.interrupts import interruptible, uninterrupted
-from backups.pace import LIMITED_SECONDS, Pace, Step, Stopped
+from backups.pace import LIMITED_SECONDS, Pace, Step, Stopped, beside
 
 MB = 1_000_000
 # What gentle work has, where these tests themselves have been made nice.
@@ -181,6 +181,54 @@ def test_a_wait_ends_when_the_operation_is_ended() -> None:
     pace.stop()
     with pytest.raises(Stopped):
         step.result()
+
+
+def test_work_beside_a_block_is_waited_for() -> None:
+    begun, done = threading.Event(), list[str]()
+
+    def work() -> None:
+        begun.wait()
+        done.append("work")
+
+    with beside(Pace(), work, name="test"):
+        done.append("block")
+        begun.set()
+    assert done == ["block", "work"]
+
+
+def test_work_that_fails_ends_the_block_beside_it_and_its_error_is_told() -> None:
+    pace = Pace()
+    with pytest.raises(FileNotFoundError, match="nowhere"), beside(pace, lambda: Path("/nowhere").read_bytes(), name="test"):
+        while True:
+            pace.check()
+
+
+def test_work_that_fails_after_the_block_is_told_too() -> None:
+    block_ended = threading.Event()
+
+    def work() -> None:
+        block_ended.wait()
+        raise FileNotFoundError("late")
+
+    with pytest.raises(FileNotFoundError, match="late"), beside(Pace(), work, name="test"):
+        block_ended.set()
+
+
+def test_block_that_fails_ends_the_work_beside_it_and_its_error_is_told() -> None:
+    pace, begun, ended = Pace(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        try:
+            while True:
+                begun.set()
+                pace.check()
+        finally:
+            ended.set()
+
+    with pytest.raises(ZeroDivisionError), beside(pace, work, name="test"):
+        begun.wait()
+        print(1 / 0)
+    assert ended.is_set()
 
 
 def test_a_signal_ends_gentle_work_before_it_goes_on() -> None:

@@ -1,8 +1,8 @@
 """``MEDIA_ROOT`` as one tree of files: listed for an archive, staged beside the live one, switched by names, and undone.
 
 In the order of a restore: :func:`uploads_plan` (into the journal), :func:`uploads_staging`, the archive's files into ``new/``,
-:func:`uploads_ready`, for mode ``merge`` :func:`uploads_merge` and :func:`uploads_top_up`, then :func:`uploads_foresee`
-(and the journal's save) and :func:`uploads_switch`.
+:func:`uploads_ready`, for mode ``merge`` :func:`uploads_merge` and :func:`uploads_top_up`, then
+:func:`uploads_sync`, :func:`uploads_foresee` (and the journal's save) and :func:`uploads_switch`.
 :func:`uploads_settle` finishes or undoes that after a crash at any instant. What was displaced stays in the staging folder:
 :func:`uploads_kept` describes it and :func:`uploads_adopt_kept` makes it the staged tree of an undo.
 """
@@ -15,6 +15,7 @@ from backups.uploads.staging import (
     uploads_plan,
     uploads_ready,
     uploads_staging,
+    uploads_sync,
     uploads_top_up,
 )
 from backups.uploads.switch import uploads_foresee, uploads_settle, uploads_switch, uploads_unswitch
@@ -41,6 +42,7 @@ __all__ = [
     "uploads_staging",
     "uploads_sweep",
     "uploads_switch",
+    "uploads_sync",
     "uploads_top_up",
     "uploads_unswitch",
 ]

@@ -18,9 +18,9 @@ from typing import Any
 
 from django.core.files.storage import FileSystemStorage, storages
 
+from backups.durable import sync_file_system
 from backups.exceptions import PreflightRefused
 from backups.files import sync_folder
-from backups.uploads.durable import sync_file_system
 from backups.uploads.tree import BLOCK, STAGING_PREFIX, OnBytes, folder_entries, printable
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "uploads_merge",
     "uploads_plan",
     "uploads_ready",
+    "uploads_sync",
     "uploads_staging",
     "uploads_top_up",
 ]
@@ -109,7 +110,7 @@ def _mounts_inside(root: Path) -> list[str]:
 
 
 def uploads_ready(root: Path, staging: Path) -> None:
-    """Give what was extracted to ``new`` the modes and the owner that an upload would have, and make it durable.
+    """Give what was extracted to ``new`` the modes and the owner that an upload would have.
 
     Files get ``FILE_UPLOAD_PERMISSIONS``, else what the umask leaves; folders the mode and owner of the live folder of the same
     path, else ``FILE_UPLOAD_DIRECTORY_PERMISSIONS``, else the umask. The owner is that of MEDIA_ROOT, as far as we may.
@@ -136,7 +137,6 @@ def uploads_ready(root: Path, staging: Path) -> None:
                 _set(staging / "new" / path, stat.S_IMODE(live.st_mode), live)
             else:
                 _set(staging / "new" / path, folder_mode, owner)
-    sync_file_system(staging)
 
 
 def _umask(folder: Path) -> int:
@@ -177,18 +177,18 @@ def uploads_merge(root: Path, staging: Path, on_bytes: OnBytes) -> Added:
     mark = staging / _MERGE_MARK
     mark.touch()
     os.utime(mark)
-    added = add_missing(root, staging / "new", on_bytes)
-    sync_file_system(staging)
-    return added
+    return add_missing(root, staging / "new", on_bytes)
 
 
 def uploads_top_up(root: Path, staging: Path, on_bytes: OnBytes) -> Added:
     """Add what appeared, or was replaced, in the live tree since :func:`uploads_merge`; quick, for right before the switch."""
     mark = (staging / _MERGE_MARK).stat().st_mtime_ns
-    added = add_missing(root, staging / "new", on_bytes, newer_than=mark)
-    if added.linked or added.copied:
-        sync_file_system(staging)
-    return added
+    return add_missing(root, staging / "new", on_bytes, newer_than=mark)
+
+
+def uploads_sync(staging: Path) -> None:
+    """Make the staged tree durable: nothing of it may be lost once it is live. Raises OSError where the disk fails."""
+    sync_file_system(staging)
 
 
 def add_missing(source: Path, target: Path, on_bytes: OnBytes, *, newer_than: int | None = None) -> Added:

@@ -32,8 +32,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+from backups.durable import libc
 from backups.files import sync_folder
-from backups.uploads.durable import libc
 from backups.uploads.staging import add_missing
 from backups.uploads.tree import folder_entries, printable, uploads_list
 
