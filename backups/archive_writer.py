@@ -62,7 +62,7 @@ LARGE_FROM = LIMIT_32 - 64 * 1024 * 1024
 class ArchiveWriter:
     """Writes one archive to ``path``, which must not exist (its folder must): mode 0600.
 
-    ``created_at`` (aware) becomes the time of every member. A context manager: a block that ends without :meth:`finish`
+    ``created_at`` (aware) becomes the time of every member. A context manager: a block that ends without :meth:`sync`
     removes the file. When adding a member fails, the archive is cut back to where that member began, and can go on.
     Members are written in the order in which they are added. Raises OSError where the disk is full.
     """
@@ -136,7 +136,12 @@ class ArchiveWriter:
         spool.discard()
 
     def finish(self, manifest: Manifest) -> None:
-        """Write manifest, signature, checksums and central directory; return when the file's content is on the disk.
+        """:meth:`end`, then :meth:`sync`."""
+        self.end(manifest)
+        self.sync()
+
+    def end(self, manifest: Manifest) -> None:
+        """Write manifest, signature, checksums and central directory; the archive is whole then, but not durable. Forgets ``members``.
 
         Raises ValueError where the manifest does not describe the members that were added or could not be read back.
         """
@@ -162,6 +167,11 @@ class ArchiveWriter:
         self._write(self._directory)
         self._write(end_records(self._count, start, self._offset - start))
         os.ftruncate(self._open, self._offset)
+        # While it is read back, that takes as much memory again.
+        self.members, self._directory, self._rising, self._others = Members(), bytearray(), array("Q"), set()
+
+    def sync(self) -> None:
+        """Return when the ended archive is on the disk; from then on it stays. May be called by another thread."""
         os.fsync(self._open)
         descriptor, self._descriptor = self._open, None
         os.close(descriptor)

@@ -30,7 +30,7 @@ from backups.instructions import restore_instructions
 from backups.interrupts import too_late, uninterrupted
 from backups.journal import Journal
 from backups.manifest import Manifest, UploadsInfo
-from backups.pace import LIMITED_SECONDS, Pace, Step, pace_for
+from backups.pace import LIMITED_SECONDS, Pace, Step, beside, pace_for
 from backups.preflight import preflight_create
 from backups.progress import Progress
 from backups.services.partials import partials_remove
@@ -84,11 +84,13 @@ def archive_make(
     journal.enter("dump")
     try:
         with _clean_folder(folder, journal):
-            manifest = _write(
-                partial, journal, engine, progress, pace, created_at, archive_id, trigger=trigger, note=note, pin=pin, uploads=uploads
-            )
-            journal.enter("verify")
-            _verify(partial, progress, pace)
+            with ArchiveWriter(partial, created_at=created_at) as writer:
+                manifest = _write(
+                    writer, journal, engine, progress, pace, created_at, archive_id, trigger=trigger, note=note, pin=pin, uploads=uploads
+                )
+                journal.enter("verify")
+                with beside(pace, writer.sync, name="backups-sync"):
+                    _verify(partial, progress, pace)
             journal.enter("store")
             size = partial.stat().st_size
             progress.stage("store", total=store.bytes_to_move(size) if store else None)
@@ -125,7 +127,7 @@ def _clean_folder(folder: Path, journal: Journal) -> Iterator[None]:
 
 
 def _write(
-    partial: Path,
+    writer: ArchiveWriter,
     journal: Journal,
     engine: Engine,
     progress: Progress,
@@ -140,12 +142,12 @@ def _write(
 ) -> Manifest:
     """Dump and uploads at the same time: the uploads go straight into the archive, the dump follows from its spool."""
     root = uploads_root() if uploads else None
-    scratch = partial.with_name(f"{journal.short_id}_copy.partial")
+    scratch = writer.path.with_name(f"{journal.short_id}_copy.partial")
     private_folder(scratch)
     progress.stage("dump")
-    with ArchiveWriter(partial, created_at=created_at) as writer, engine.snapshot(journal, scratch, pace) as snapshot:
+    with engine.snapshot(journal, scratch, pace) as snapshot:
         info = snapshot.database
-        spool = MemberSpool(partial.with_name(f"{journal.short_id}_dump.partial"), compress=not snapshot.is_compressed)
+        spool = MemberSpool(writer.path.with_name(f"{journal.short_id}_dump.partial"), compress=not snapshot.is_compressed)
         on_bytes = pace.counted(progress.advance)
         dump = Step(pace, lambda: _dump(snapshot, spool, on_bytes), name="backups-dump")
         try:
@@ -176,7 +178,7 @@ def _write(
             uploads=UploadsInfo(root is not None, count, written, missing),
             members=writer.members,
         )
-        writer.finish(manifest)
+        writer.end(manifest)
     if missing:
         progress.warn(f"{len(missing)} files that rows name do not exist in the uploads, first {printable(missing[0])}.")
     # Nobody asks for single members any more, and reading the archive back takes as much memory again.
