@@ -21,6 +21,9 @@ __all__ = [
     "sibling_name",
 ]
 
+# Seconds in which sessions on a database that is to be dropped must have ended.
+DROP_SECONDS = 5.0
+
 # Bytes of a name that the server keeps; it cuts longer ones without a word.
 NAME_BYTES = 63
 
@@ -94,7 +97,13 @@ def open_for_owner(connection: Connection, database: DatabaseFacts) -> None:
 
 def drop_database(connection: Connection, database: DatabaseFacts) -> None:
     """Drop a database with its sessions."""
-    execute(connection, sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database.name)))
+    drop = sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(database.name))
+    try:
+        execute(connection, drop + sql.SQL(" WITH (FORCE)"))
+    except psycopg2.errors.InsufficientPrivilege:
+        # Autovacuum may be at work in it, and is nobody's to end; without FORCE the server ends it by itself, and no other session.
+        end_sessions(connection, lambda: sessions_of(connection, database.oid), seconds=DROP_SECONDS)
+        execute(connection, drop)
 
 
 # --- access and settings ----------------------------------------------------------------------------------------------
