@@ -200,8 +200,8 @@ def extract(
     journal: Journal, reader: ArchiveReader, progress: Progress, staging: Path, uploads: str, *, part: Literal["all", "rest"] = "all"
 ) -> Path:
     """Verify the archive while it is extracted; from here on only the staged bytes are used. ``rest`` leaves the uploads for later."""
-    later = reader.manifest.uploads.bytes if part == "rest" else 0
-    enter(journal, progress, "extract", total=reader.total_bytes - later)
+    left_for_later = reader.manifest.uploads.bytes if part == "rest" else 0
+    enter(journal, progress, "extract", total=reader.total_bytes - left_for_later)
     dump = staging / reader.manifest.database.member
     uploads_to = None
     if uploads != "skip":

@@ -101,23 +101,24 @@ def uploads_staged(journal: Journal, engine: Engine, progress: Progress, uploads
     root = None if uploads == "skip" else Path(journal.uploads["root"])
     if root:
         enter(journal, progress, "uploads")
+        staging = uploads_staging(root, journal.id)
         if uploads == "merge":
-            conflicts = uploads_merge(root, uploads_staging(root, journal.id), progress.advance).conflicts
-        uploads_sync(uploads_staging(root, journal.id))
+            conflicts = uploads_merge(root, staging, progress.advance).conflicts
+        uploads_sync(staging)
     enter(journal, progress, "drain")
     left = engine.drain(conf.drain_seconds)
     if left:
         progress.warn(f"{left} transactions did not end within {conf.drain_seconds} seconds.")
     if root and uploads == "merge":
-        added = uploads_top_up(root, uploads_staging(root, journal.id), progress.advance)
+        added = uploads_top_up(root, staging, progress.advance)
         if added.linked or added.copied:
-            uploads_sync(uploads_staging(root, journal.id))
+            uploads_sync(staging)
         conflicts += added.conflicts
         if conflicts:
             progress.warn(f"A file and a folder cannot have one name; the archive's wins, and the live one goes: {_named(conflicts)}.")
     if root:
         # The next stage saves it with the journal, so that the switch itself need not wait for that.
-        uploads_foresee(root, uploads_staging(root, journal.id), journal.uploads)
+        uploads_foresee(root, staging, journal.uploads)
     return root
 
 
