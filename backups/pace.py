@@ -36,6 +36,8 @@ LIMITED_SECONDS = 4 * 3600.0
 # and with Python's lock in hand the threads that wait for a wish to cancel would wait as well.
 NICENESS = 10
 LOWEST_NICE = 19
+# Seconds after which a signal is noticed at the latest.
+SIGNAL_SECONDS = 0.5
 _IOPRIO_WHO_PROCESS = 1
 _IOPRIO_CLASS_SHIFT = 13
 _BEST_EFFORT, _IDLE = 2, 3
@@ -137,24 +139,30 @@ class Step(Generic[T]):
         self._pace, self._work = pace, work
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._is_begun = False
-        # And not Thread.join(): interrupted by a signal, it takes the thread for ended (Python 3.11, gh-90882).
-        self._ended = threading.Event()
+        # Held until the work has ended. And not Thread.join(): interrupted by a signal, it takes the thread for ended (Python 3.11,
+        # gh-90882); and not an Event: a signal between two of its own steps leaves it locked for ever.
+        self._at_work = threading.Lock()
+        self._is_over = False
         self._results: list[T] = []
         self._error: BaseException | None = None
 
     def start(self) -> None:
         """Begin."""
         with uninterrupted():
+            self._at_work.acquire()
             self._thread.start()
             self._is_begun = True
 
     def wait(self) -> None:
         """Wait for the end, whatever it is; a signal ends the waiting, and the step goes on."""
-        self._ended.wait()
+        while not self._is_over:
+            # In pieces: a signal that arrives in the instant before a wait for a lock does not end it.
+            if self._at_work.acquire(timeout=SIGNAL_SECONDS):
+                self._at_work.release()
 
     def result(self) -> T:
         """Wait for the end; what the work returned, or the error that it raised."""
-        self._ended.wait()
+        self.wait()
         if self._error is not None:
             raise self._error
         return self._results[0]
@@ -163,7 +171,7 @@ class Step(Generic[T]):
         """Wait for the end of a step that was stopped, or was never begun; what comes of it is of no use any more."""
         if self._is_begun:
             with uninterrupted(swallow=True):
-                self._ended.wait()
+                self.wait()
 
     def _run(self) -> None:
         try:
@@ -173,7 +181,8 @@ class Step(Generic[T]):
         except BaseException as error:  # noqa: BLE001 - raised again by result(), in the thread that waits
             self._error = error
         finally:
-            self._ended.set()
+            self._is_over = True
+            self._at_work.release()
 
 
 @contextmanager

@@ -67,8 +67,8 @@ def backup_recover(*, wait: float = 0, progress: Progress | None = None) -> Reco
     progress = progress or Progress()
     engine = engine_for()
     if not interrupted():
-        # Files that a dead operation left after its end: nobody waits for them, so neither does this.
-        with suppress(OperationLocked, PreflightRefused), engine.lock("recover"):
+        # Files that a dead operation left after its end: whatever has begun since need not be waited for, only the session of the dead.
+        with suppress(OperationLocked, PreflightRefused), engine.lock("recover", wait=SESSION_ENDS_SECONDS):
             sweep_leftovers(engine)
             _open_for_ended()
         return Recovered()

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -245,6 +246,26 @@ def test_a_signal_ends_gentle_work_before_it_goes_on() -> None:
     with pytest.raises(Interrupted), interruptible():
         pace.run(work)
     assert ended.is_set()
+
+
+def test_a_signal_that_comes_right_before_the_wait_ends_it_too() -> None:
+    """As where it finds the main thread between its last look at signals and the wait for a lock: nothing wakes that then."""
+    pace = Pace(gentle=True, rate=MB)
+
+    def work() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGTERM)
+        while True:
+            pace.moved(1000 * MB)
+
+    # Held back from the main thread, it is taken by the other one, and the main one only finds its mark.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        with pytest.raises(Interrupted), interruptible():
+            pace.run(work)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 
 
 def test_a_signal_that_comes_while_a_step_ends_does_not_leave_it_behind() -> None:
