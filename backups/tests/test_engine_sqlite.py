@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,6 +23,7 @@ import pytest
 from django.db import connections
 from pytest_django import Settings
 
+from backups.engines import sqlite_file
 from backups.engines.base import Plan
 from backups.engines.sqlite import SqliteEngine
 from backups.engines.sqlite_aside import aside_put
@@ -515,6 +517,49 @@ def test_a_writer_that_stays_ends_the_swap_within_bounds(
         engine.discard_shadow(journal)
     assert filled.query(NAMES) == NAMES_AFTER_CHANGES
     assert filled.leftovers() == []
+
+
+@pytest.fixture
+def long_wal(filled: SqliteScratch, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connection]:
+    """A connection to a database with a WAL of more than ten of the pieces in which it is shortened."""
+    monkeypatch.setattr(sqlite_file, "WAL_PIECE", 100_000)
+    monkeypatch.setattr(sqlite_file, "CHECKPOINT_SECONDS", 0.2)
+    with closing(filled.connect()) as connection:
+        connection.execute("PRAGMA wal_autocheckpoint=0")
+        connection.execute("PRAGMA user_version=7")
+        connection.execute("CREATE TABLE long AS SELECT zeroblob(1100000) AS content")
+        yield connection
+
+
+def wal_sizes_during_checkpoint(database: SqliteScratch, connection: sqlite3.Connection) -> list[int]:
+    """The sizes of the WAL before each statement of a checkpoint, and after it."""
+    wal, sizes = Path(f"{database.path}-wal"), list[int]()
+    connection.set_trace_callback(lambda _: sizes.append(wal.stat().st_size))
+    checkpoint(connection)
+    return [*sizes, wal.stat().st_size]
+
+
+def test_a_long_wal_is_shortened_in_pieces_and_nothing_in_the_database_changes(filled: SqliteScratch, long_wal: sqlite3.Connection) -> None:
+    before = list(long_wal.iterdump())
+    sizes = wal_sizes_during_checkpoint(filled, long_wal)
+    assert sizes[0] > 1_000_000
+    assert sizes[-1] == 0
+    # A piece is cut to a whole frame.
+    assert max(earlier - later for earlier, later in pairwise(sizes)) <= 100_000
+    assert list(long_wal.iterdump()) == before
+    assert long_wal.execute("PRAGMA user_version").fetchone() == (7,)
+
+
+def test_a_long_wal_that_somebody_reads_is_left_as_it_is(filled: SqliteScratch, long_wal: sqlite3.Connection) -> None:
+    with closing(filled.connect()) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT length(content) FROM long").fetchone() == (1100000,)
+        long_wal.execute("INSERT INTO long VALUES (zeroblob(50000))")
+        sizes = wal_sizes_during_checkpoint(filled, long_wal)
+        assert sizes[-1] >= sizes[0]
+        assert reader.execute("SELECT length(content) FROM long").fetchall() == [(1100000,)]
+    assert wal_sizes_during_checkpoint(filled, long_wal)[-1] == 0
+    assert filled.query("SELECT length(content) FROM long ORDER BY 1") == [(50000,), (1100000,)]
 
 
 @pytest.mark.parametrize("wal_bytes", [200_000, 2_000_000])
