@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import FloatField, Func
+from django.db.models import BigIntegerField, DateTimeField, F, FloatField, Func, Value
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Cast, Coalesce, Greatest
 from django.db.models.sql.compiler import SQLCompiler
 
-__all__ = ["SecondsBetween", "rounded_seconds"]
+__all__ = ["SecondsBetween", "WholeSecond", "rounded_seconds", "whole_second", "worked_seconds"]
 
 
 class SecondsBetween(Func):
@@ -34,6 +37,37 @@ class SecondsBetween(Func):
         start_sql, start_params = compiler.compile(start)
         end_sql, end_params = compiler.compile(end)
         return template % (end_sql, start_sql), [*end_params, *start_params]
+
+
+class WholeSecond(Func):
+    """``WholeSecond("moment")``: the point in time without its fraction of a second, on both engines."""
+
+    arity = 1
+    output_field = DateTimeField()
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
+        """Django writes "2025-03-03 09:00:00", and a fraction behind it; SQLite itself would round that to a thousandth."""
+        return self.as_sql(compiler, connection, template="substr(%(expressions)s, 1, 19)")
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
+        """``date_trunc`` cuts."""
+        return self.as_sql(compiler, connection, template="date_trunc('second', %(expressions)s)")
+
+
+def whole_second(moment: datetime) -> datetime:
+    """Return ``moment`` without its fraction of a second: :class:`WholeSecond` in Python."""
+    return moment.replace(microsecond=0)
+
+
+def worked_seconds(now: datetime) -> Combinable:
+    """Seconds of a time entry, without the break; of one that runs up to ``now`` (aware), and never below zero.
+
+    A whole number, exact on both engines. Start and end count without their fractions of a second, so that entries which
+    follow on each other add up to the time from the first start to the last end.
+    """
+    end = Coalesce(F("ended_at"), Value(now, output_field=DateTimeField()))
+    span = Cast(SecondsBetween(WholeSecond("started_at"), WholeSecond(end)), BigIntegerField())
+    return Greatest(span - F("break_seconds"), Value(0), output_field=BigIntegerField())
 
 
 def rounded_seconds(seconds: int, *, minutes: int, direction: str) -> int:

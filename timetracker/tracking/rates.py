@@ -1,15 +1,18 @@
-"""What an hour costs."""
+"""What an hour costs: of one person on one project, and in SQL of any number of entries."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
+
+from django.db.models import Case, F, FilteredRelation, Q, QuerySet, When
+from django.db.models.functions import Coalesce
 
 from timetracker.accounts.models import User
-from timetracker.tracking.models import Project, ProjectRate
+from timetracker.tracking.models import Project, ProjectRate, TimeEntry
 
-__all__ = ["Rate", "rate_for"]
+__all__ = ["Rate", "rate_for", "with_rates"]
 
 
 @dataclass(frozen=True)
@@ -42,3 +45,23 @@ def rate_for(*, user: User, project: Project) -> Rate | None:
     if user.hourly_rate is not None:
         return Rate(user.hourly_rate, user.currency, "user")
     return None
+
+
+def with_rates(entries: QuerySet[TimeEntry]) -> QuerySet[Any]:
+    """Add ``is_billable``, ``rate`` and ``rate_currency`` to each entry: what :func:`rate_for` says of its person and project.
+
+    An entry is billable if it says so and its project is; both others are null where it is not, or nobody has set a rate.
+    """
+    # At most one row: a person has one rate on a project.
+    agreed = FilteredRelation("project__rates", condition=Q(project__rates__user=F("user")))
+    rates = ("agreed_rate__hourly_rate", "project__hourly_rate", "project__client__default_rate", "user__hourly_rate")
+    *of_client, of_user = (Q(**{f"{rate}__isnull": False}) for rate in rates)
+    billable = Q(billable=True, project__billable=True)
+    return entries.annotate(agreed_rate=agreed).annotate(
+        is_billable=Case(When(billable, then=True), default=False),
+        rate=Case(When(billable, then=Coalesce(*rates))),
+        rate_currency=Case(
+            When(billable & (of_client[0] | of_client[1] | of_client[2]), then="project__client__currency"),
+            When(billable & of_user, then="user__currency"),
+        ),
+    )
