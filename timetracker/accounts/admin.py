@@ -21,7 +21,7 @@ class UserAdmin(DjangoUserAdmin):
     readonly_fields = ("last_login", "date_joined", "created_at", "updated_at")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
-        ("Person", {"fields": ("full_name", "email", "time_zone")}),
+        ("Person", {"fields": ("full_name", "email", "time_zone", "weekly_hours")}),
         ("Rate", {"fields": ("hourly_rate", "currency")}),
         ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
         ("Dates", {"fields": ("last_login", "date_joined", "created_at", "updated_at")}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.auth.models import AbstractUser
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
@@ -15,7 +15,7 @@ __all__ = ["User"]
 
 
 class User(Timestamped, AbstractUser):
-    """A person who logs in with a username. What she may do comes from her groups (migration 0002 makes three)."""
+    """A person who logs in with a username. What she may do comes from her groups (:mod:`timetracker.accounts.roles`)."""
 
     first_name = None  # type: ignore[assignment]
     last_name = None  # type: ignore[assignment]
@@ -32,6 +32,14 @@ class User(Timestamped, AbstractUser):
         help_text="Used where neither the project nor the client has a rate.",
     )
     currency = models.CharField(max_length=3, default="EUR", validators=[validate_currency], help_text="Currency of the hourly rate.")
+    weekly_hours = models.DecimalField(
+        max_digits=5,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(168)],
+        help_text="Hours a week that are agreed; empty: none.",
+    )
 
     class Meta(AbstractUser.Meta):
         constraints = [
@@ -41,6 +49,11 @@ class User(Timestamped, AbstractUser):
                 violation_error_message="An hourly rate is not below zero.",
             ),
             currency_constraint("accounts_user_currency_code"),
+            models.CheckConstraint(
+                name="accounts_user_week_has_168_hours",
+                condition=Q(weekly_hours__isnull=True) | Q(weekly_hours__gte=0, weekly_hours__lte=168),
+                violation_error_message="A week has between 0 and 168 hours.",
+            ),
         ]
 
     def __str__(self) -> str:
