@@ -11,6 +11,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from timetracker.accounts.roles import MONEY
+from timetracker.admin_sight import SightAdmin
 from timetracker.billing.models import Expense, Invoice, InvoiceItem, Payment
 from timetracker.billing.numbering import invoice_number_take
 
@@ -31,9 +33,10 @@ class PaymentInline(admin.TabularInline):
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(admin.ModelAdmin):
+class InvoiceAdmin(SightAdmin):
     """Invoices with lines and payments; the number is given on the first save."""
 
+    sight = MONEY
     list_display = ("number", "client", "status", "issued_on", "due_on", "currency", "total", "balance", "overdue")
     list_filter = ("status", "issued_on", "due_on", "currency")
     list_select_related = ("client",)
@@ -61,9 +64,10 @@ class InvoiceAdmin(admin.ModelAdmin):
 
 
 @admin.register(Payment)
-class PaymentAdmin(admin.ModelAdmin):
+class PaymentAdmin(SightAdmin):
     """Payments of all invoices."""
 
+    sight = MONEY
     list_display = ("paid_on", "invoice", "amount", "currency", "method", "reference")
     list_filter = ("method", "paid_on")
     list_select_related = ("invoice",)
@@ -79,9 +83,10 @@ class PaymentAdmin(admin.ModelAdmin):
 
 
 @admin.register(Expense)
-class ExpenseAdmin(admin.ModelAdmin):
+class ExpenseAdmin(SightAdmin):
     """Expenses with their receipts."""
 
+    sight = MONEY
     list_display = ("spent_on", "user", "project", "category", "description", "amount", "currency", "billable", "receipt")
     list_filter = ("category", "billable", "spent_on", "currency")
     list_select_related = ("user", "project")

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from django.contrib import admin
 
+from timetracker.accounts.roles import MONEY
+from timetracker.admin_sight import SightAdmin
 from timetracker.clients.models import Client, Document
 
 
 @admin.register(Client)
-class ClientAdmin(admin.ModelAdmin):
+class ClientAdmin(SightAdmin):
     """Clients with what their portal shows."""
 
+    sight = MONEY
     list_display = ("name", "contact_name", "email", "currency", "default_rate", "active", "portal_enabled")
     list_filter = ("active", "portal_enabled", "currency")
     search_fields = ("name", "contact_name", "email")

@@ -10,6 +10,8 @@ from datetime import timedelta
 from django.contrib import admin
 from django.http import HttpRequest
 
+from timetracker.accounts.roles import ALL_ENTRIES, MONEY
+from timetracker.admin_sight import SightAdmin
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
 
 
@@ -22,9 +24,10 @@ class ProjectRateInline(admin.TabularInline):
 
 
 @admin.register(Project)
-class ProjectAdmin(admin.ModelAdmin):
+class ProjectAdmin(SightAdmin):
     """Projects with the rates of single people."""
 
+    sight = MONEY
     list_display = ("code", "name", "client", "status", "billable", "hourly_rate", "budget_hours")
     list_filter = ("status", "billable")
     list_select_related = ("client",)
@@ -48,13 +51,14 @@ class TaskAdmin(admin.ModelAdmin):
 
 
 @admin.register(TimeEntry)
-class TimeEntryAdmin(admin.ModelAdmin):
+class TimeEntryAdmin(SightAdmin):
     """Time entries.
 
     No ``date_hierarchy``: it sorts the distinct dates of all rows on each page. No filter by project or invoice: it
     would list them all. Search is by exact username and project code, which the indexes answer; notes have none.
     """
 
+    sight = ALL_ENTRIES
     list_display = ("started_at", "ended_at", "user", "project", "task", "worked_time", "billable", "source", "invoice_item")
     list_filter = (
         "started_at",

@@ -170,6 +170,8 @@ class TimeEntry(Timestamped):
     class Meta:
         ordering = ["-started_at", "-id"]
         verbose_name_plural = "time entries"
+        # Without them a person sees her own entries, and no amounts anywhere.
+        permissions = [("view_all_entries", "Can view the time entries of everybody"), ("view_money", "Can view rates and amounts")]
         indexes = [
             models.Index(fields=["user", "started_at"], name="tracking_entry_user_start"),
             models.Index(fields=["project", "started_at"], name="tracking_entry_project_start"),

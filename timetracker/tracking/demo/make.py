@@ -184,8 +184,8 @@ def _refuse(taken: set[str], what: str) -> None:
 
 def _join_roles(agency: Agency) -> None:
     """Put the first two people into the roles that lead and bill, the others into that of members, where the roles exist."""
-    roles = {group.name: group for group in Group.objects.filter(name__in=["Project lead", "Accountant", "Member"])}
-    names = ["Project lead", "Accountant"] + ["Member"] * (len(agency.users) - 2)
+    roles = {group.name: group for group in Group.objects.filter(name__in=["Manager", "Bookkeeper", "Member"])}
+    names = ["Manager", "Bookkeeper"] + ["Member"] * (len(agency.users) - 2)
     membership = User.groups.through
     membership.objects.bulk_create(
         membership(user_id=user.id, group_id=roles[name].id) for user, name in zip(agency.users, names, strict=True) if name in roles

@@ -1,0 +1,42 @@
+"""What the admin shows of the domain: whole tables with their amounts, and so not to everybody who may work on single rows."""
+
+# Django's admin classes take no type arguments at run time.
+# mypy: disable-error-code="type-arg"
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+__all__ = ["SightAdmin"]
+
+
+class SightAdmin(admin.ModelAdmin):
+    """An admin for those alone who have the permission :attr:`sight` besides Django's own for the model."""
+
+    sight: str
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Whether the index shows it."""
+        return self._sees(request) and super().has_module_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether she may see rows, here and where another form offers them for choice."""
+        return self._sees(request) and super().has_view_permission(request, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Whether she may add rows."""
+        return self._sees(request) and super().has_add_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether she may change rows."""
+        return self._sees(request) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whether she may delete rows."""
+        return self._sees(request) and super().has_delete_permission(request, obj)
+
+    def _sees(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm(self.sight))
