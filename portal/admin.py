@@ -15,8 +15,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
-from portal.invitations import invitation_link, invitation_send, site_address
+from portal.invitations import invitation_link, invitation_send
 from portal.models import ClientPerson
+from timetracker.accounts.links import site_address
 from timetracker.accounts.models import User
 from timetracker.siteconf.models import SiteSettings
 from timetracker.time_zones import validate_time_zone

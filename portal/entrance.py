@@ -18,7 +18,8 @@ from django.views.decorators.http import require_safe
 
 from portal.access import client_page
 from portal.forms import ForgottenForm, LoginForm
-from portal.invitations import INVITATION_TOKENS, may_be_invited, site_address
+from portal.invitations import INVITATION_TOKENS, may_be_invited
+from timetracker.accounts.links import site_address
 from timetracker.accounts.models import User
 from timetracker.siteconf.models import SiteSettings
 

@@ -5,28 +5,23 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from datetime import datetime, time
 from typing import Any, cast
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordResetForm
-from django.core.cache import caches
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from portal.figures import projects_of
+from timetracker.accounts.links import is_first_mail
 from timetracker.accounts.models import User
 from timetracker.clients.models import Client
 from timetracker.tracking.models import Project, TimeEntry
 
 __all__ = ["ForgottenForm", "LoginForm", "TimeFilter"]
-
-logger = logging.getLogger(__name__)
-
-SECONDS_BETWEEN_MAILS = 300
 
 
 class LoginForm(AuthenticationForm):
@@ -39,7 +34,7 @@ class LoginForm(AuthenticationForm):
         self.fields["username"].widget = forms.EmailInput(attrs={"autofocus": True, "autocomplete": "username", "maxlength": 150})
         self.error_messages = self.error_messages | {
             "invalid_login": "This e-mail address and this password do not go together. Mind capital letters in the password.",
-            "team": "This is the clients' entrance. The team logs in to the administration.",
+            "team": "This is the clients' entrance. The team has one of its own: /login/.",
         }
 
     def clean_username(self) -> str:
@@ -66,16 +61,7 @@ class ForgottenForm(PasswordResetForm):
         found = User.objects.filter(
             email__iexact=email, is_active=True, is_staff=False, is_superuser=False, client_person__invited_at__isnull=False
         )
-        return [user for user in found if _is_first_mail(user)]
-
-
-def _is_first_mail(user: User) -> bool:
-    """Whether no link was sent to her in the last minutes: nobody fills a stranger's mailbox by this form."""
-    try:
-        return caches["logins"].add(f"portal.forgotten.{user.pk}", True, timeout=SECONDS_BETWEEN_MAILS)
-    except Exception as error:  # each cache backend has errors of its own
-        logger.warning("Mails of links are not throttled, the cache cannot be written: %s", error)
-        return True
+        return [user for user in found if is_first_mail(user, kind="portal.forgotten")]
 
 
 class TimeFilter(forms.Form):

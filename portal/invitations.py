@@ -6,10 +6,8 @@ so that setting a password or logging in ends it, and so does a restore that bri
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.mail import send_mail
-from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils import timezone
@@ -19,7 +17,7 @@ from django.utils.http import urlsafe_base64_encode
 from portal.models import ClientPerson
 from timetracker.siteconf.models import SiteSettings
 
-__all__ = ["INVITATION_TOKENS", "invitation_link", "invitation_send", "may_be_invited", "site_address"]
+__all__ = ["INVITATION_TOKENS", "invitation_link", "invitation_send", "may_be_invited"]
 
 
 class _InvitationTokens(PasswordResetTokenGenerator):
@@ -29,11 +27,6 @@ class _InvitationTokens(PasswordResetTokenGenerator):
 
 
 INVITATION_TOKENS = _InvitationTokens()
-
-
-def site_address(request: HttpRequest) -> str:
-    """Return the scheme and host that links in mails begin with: ``SITE_URL``, else what the browser asked for."""
-    return settings.SITE_URL or request.build_absolute_uri("/").rstrip("/")
 
 
 def may_be_invited(person: ClientPerson) -> bool:
