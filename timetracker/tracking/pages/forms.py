@@ -1,0 +1,151 @@
+"""Forms of the pages about time."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator
+
+from timetracker.accounts.models import User
+from timetracker.tracking.days import local_datetime, today_in
+from timetracker.tracking.hours_text import Hours, read_hours
+from timetracker.tracking.models import TimeEntry
+from timetracker.tracking.pages.work import Work, WorkField, work_key
+
+__all__ = ["EntryForm", "MomentForm", "StartForm"]
+
+# Which field of the form a fault of the model's belongs to.
+_FIELD_OF = {"started_at": "time", "ended_at": "time", "break_seconds": "break_minutes", "project": "work", "task": "work"}
+
+
+class StartForm(forms.Form):
+    """What to work on. Without a time the timer starts; with one that time is booked on the day, and ends now if it has no clock times."""
+
+    work = WorkField()
+    notes = forms.CharField(required=False, max_length=2000)
+    time = forms.CharField(required=False, max_length=40)
+
+    def __init__(self, *args: Any, user: User, zone: ZoneInfo, now: datetime, **kwargs: Any) -> None:
+        """Begin with her latest work, if nothing else is given."""
+        super().__init__(*args, **kwargs)
+        self.user, self.zone, self.now = user, zone, now
+        if not self.is_bound:
+            latest = TimeEntry.objects.filter(user=user).order_by("-started_at", "-id").first()
+            if latest is not None:
+                self.initial = {"work": work_key(latest.project_id, latest.task_id), "notes": latest.notes}
+
+    @property
+    def chosen(self) -> str:
+        """The key of the work that the select shows."""
+        return str(self["work"].value() or "")
+
+    def clean_time(self) -> Hours | None:
+        """Read it, for today."""
+        text = str(self.cleaned_data["time"]).strip()
+        return read_hours(text, day=today_in(self.zone, self.now), zone=self.zone) if text else None
+
+    def clean(self) -> dict[str, Any]:
+        """With a time, make the entry of it (:attr:`entry`); refuse what the model refuses."""
+        asked = super().clean() or self.cleaned_data
+        self.entry: TimeEntry | None = None
+        work, hours = asked.get("work"), asked.get("time")
+        if work is not None and hours is not None:
+            ended_at = hours.ended_at or self.now.replace(microsecond=0)
+            started_at = hours.started_at or ended_at - timedelta(seconds=hours.seconds)
+            self.entry = TimeEntry(
+                user=self.user,
+                project=work.project,
+                task=work.task,
+                notes=asked.get("notes", ""),
+                started_at=started_at,
+                ended_at=ended_at,
+                billable=work.project.billable,
+                source=TimeEntry.Source.MANUAL,
+            )
+            _check(self, self.entry)
+        return asked
+
+
+class MomentForm(forms.Form):
+    """A point in time on a local clock: when the timer began, or when work ended."""
+
+    day = forms.DateField(widget=forms.DateInput(attrs={"type": "date"}))
+    time = forms.TimeField(widget=forms.TimeInput(attrs={"type": "time"}))
+
+    def __init__(self, *args: Any, zone: ZoneInfo, **kwargs: Any) -> None:
+        """In this time zone."""
+        super().__init__(*args, **kwargs)
+        self.zone = zone
+
+    def moment(self) -> datetime:
+        """The point in time, aware; of a valid form."""
+        return local_datetime(self.cleaned_data["day"], self.cleaned_data["time"], self.zone)
+
+
+class EntryForm(forms.Form):
+    """An entry that has ended; a running one is the timer's. Clock times that nobody touches stay as they are, to the second."""
+
+    work = WorkField()
+    time = forms.CharField(max_length=40)
+    break_minutes = forms.IntegerField(min_value=0, required=False, validators=[MaxValueValidator(100_000)])
+    notes = forms.CharField(required=False, max_length=20_000)
+    tags = forms.CharField(required=False, max_length=200)
+    billable = forms.BooleanField(required=False)
+
+    def __init__(self, *args: Any, entry: TimeEntry, zone: ZoneInfo, **kwargs: Any) -> None:
+        """Begin with what the entry is."""
+        began, ended = entry.started_at.astimezone(zone), (entry.ended_at or entry.started_at).astimezone(zone)
+        kwargs["initial"] = {
+            "work": work_key(entry.project_id, entry.task_id),
+            "time": f"{began:%H:%M}–{ended:%H:%M}",
+            "break_minutes": entry.break_seconds // 60,
+            "notes": entry.notes,
+            "tags": entry.tags,
+            "billable": entry.billable,
+        }
+        super().__init__(*args, **kwargs)
+        self.fields["work"] = WorkField(keep=entry)
+        self.entry, self.zone, self.day = entry, zone, began.date()
+
+    @property
+    def chosen(self) -> str:
+        """The key of the work that the select shows."""
+        return str(self["work"].value() or "")
+
+    def clean_time(self) -> Hours | None:
+        """Read it where it was changed, for the day on which the entry begins."""
+        if "time" not in self.changed_data:
+            return None
+        return read_hours(self.cleaned_data["time"], day=self.day, zone=self.zone)
+
+    def clean(self) -> dict[str, Any]:
+        """Bring the entry into the state that is asked for; refuse what the model refuses."""
+        asked = super().clean() or self.cleaned_data
+        if self.errors:
+            return asked
+        entry, work = self.entry, cast(Work, asked["work"])
+        entry.project, entry.task = work.project, work.task
+        entry.notes, entry.tags, entry.billable = asked["notes"], asked["tags"], asked["billable"]
+        if "break_minutes" in self.changed_data:
+            entry.break_seconds = 60 * (asked["break_minutes"] or 0)
+        hours = asked["time"]
+        if hours is not None:
+            # A length is what was worked, so the break comes on top.
+            entry.started_at = hours.started_at or entry.started_at
+            entry.ended_at = hours.ended_at or entry.started_at + timedelta(seconds=hours.seconds + entry.break_seconds)
+        _check(self, entry)
+        return asked
+
+
+def _check(form: forms.Form, entry: TimeEntry) -> None:
+    """Let the model judge, and put each fault beside the field that it belongs to."""
+    try:
+        entry.full_clean()
+    except ValidationError as error:
+        for name, faults in error.error_dict.items():
+            field = _FIELD_OF.get(name, name)
+            form.add_error(field if field in form.fields else None, [fault for each in faults for fault in each.messages])

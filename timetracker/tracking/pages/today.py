@@ -1,0 +1,242 @@
+"""Today: the timer, the day's entries, and the week against its target.
+
+Each form posts and leads back here; htmx gets the parts of the page instead. A time entry is always one's own here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from backups.gate import gate_read
+from timetracker.accounts.access import TeamRequest, team_page
+from timetracker.tracking.days import zone_of
+from timetracker.tracking.hours_text import hours_said
+from timetracker.tracking.models import TimeEntry
+from timetracker.tracking.pages.day_sheet import DaySheet, day_sheet
+from timetracker.tracking.pages.forms import EntryForm, MomentForm, StartForm
+from timetracker.tracking.pages.work import work_groups, work_options
+from timetracker.tracking.timer import TimerRefused, running_for, timer_discard, timer_shift, timer_start, timer_stop
+from timetracker.tracking.visibility import entries_to_change_by
+
+__all__ = ["again", "clock", "delete", "discard", "entry", "shift", "start", "stop", "today"]
+
+
+@require_safe
+@team_page()
+def today(request: TeamRequest) -> HttpResponse:
+    """The page; ``?edit=ID`` opens one of the day's entries."""
+    return _page(request, edit=_number(request.GET.get("edit")))
+
+
+@require_safe
+@team_page()
+def clock(request: TeamRequest) -> JsonResponse:
+    """The server's time in milliseconds, and which timer runs. During a restore the timer is not looked for."""
+    answer: dict[str, int | None] = {"now": int(timezone.now().timestamp() * 1000)}
+    if not gate_read().operation:
+        running = running_for(request.user)
+        answer["running"] = running.pk if running else None
+    return JsonResponse(answer)
+
+
+# --- the timer --------------------------------------------------------------------------------------------------------
+
+
+@require_POST
+@team_page("tracking.add_timeentry")
+def start(request: TeamRequest) -> HttpResponse:
+    """Start the timer; what runs ends. With a time, book that instead."""
+    now = timezone.now()
+    form = StartForm(request.POST, user=request.user, zone=zone_of(request.user), now=now)
+    if not form.is_valid():
+        return _page(request, form=form)
+    work = form.cleaned_data["work"]
+    if form.entry is not None:
+        form.entry.save()
+        messages.success(request, f"{hours_said(int(form.entry.worked.total_seconds()))} booked on {work}.")
+        return _done(request)
+    before = running_for(request.user)
+    try:
+        timer_start(request.user, project=work.project, task=work.task, notes=form.cleaned_data["notes"])
+    except TimerRefused as error:
+        form.add_error(None, error)
+        return _page(request, form=form)
+    if before is not None:
+        messages.success(request, f"Switched from {before.project} to {work}.")
+    return _done(request)
+
+
+@require_POST
+@team_page()
+def stop(request: TeamRequest) -> HttpResponse:
+    """Stop the timer that the page has shown, now or at the time that is given."""
+    ended_at = None
+    if "day" in request.POST:
+        form = MomentForm(request.POST, zone=zone_of(request.user))
+        if not form.is_valid():
+            return _page(request, ending=form)
+        ended_at = form.moment()
+
+    def change(entry_id: int) -> None:
+        stopped = timer_stop(request.user, entry_id=entry_id, ended_at=ended_at)
+        if stopped is None:
+            messages.info(request, "No timer runs: it was stopped elsewhere.")
+        else:
+            messages.success(request, f"Stopped after {hours_said(int(stopped.worked.total_seconds()))}.")
+
+    return _change_timer(request, change)
+
+
+@require_POST
+@team_page()
+def discard(request: TeamRequest) -> HttpResponse:
+    """Throw away the timer that the page has shown."""
+
+    def change(entry_id: int) -> None:
+        timer_discard(request.user, entry_id=entry_id)
+        messages.success(request, "The timer was discarded; its time is not kept.")
+
+    return _change_timer(request, change)
+
+
+@require_POST
+@team_page()
+def shift(request: TeamRequest) -> HttpResponse:
+    """Set when the timer that the page has shown began."""
+    form = MomentForm(request.POST, zone=zone_of(request.user))
+    if not form.is_valid():
+        return _page(request, shifting=form)
+
+    def change(entry_id: int) -> None:
+        timer_shift(request.user, entry_id=entry_id, started_at=form.moment())
+        messages.success(request, f"The timer counts from {form.cleaned_data['time']:%H:%M}.")
+
+    return _change_timer(request, change)
+
+
+def _change_timer(request: TeamRequest, change: Callable[[int], None]) -> HttpResponse:
+    """Change the timer whose id was posted; a refusal is said, and the page shows what is."""
+    entry_id = _number(request.POST.get("entry"))
+    if entry_id is None:
+        raise Http404("No timer is named.")
+    try:
+        change(entry_id)
+    except TimerRefused as error:
+        for sentence in error.messages:
+            messages.error(request, sentence)
+    return _done(request)
+
+
+# --- entries ----------------------------------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@team_page("tracking.change_timeentry")
+def entry(request: TeamRequest, pk: int) -> HttpResponse:
+    """Change an entry."""
+    if request.method != "POST":
+        return redirect(f"{reverse('staff:today')}?edit={pk}")
+    with transaction.atomic():
+        found = _own(request, pk)
+        form = EntryForm(request.POST, entry=found, zone=zone_of(request.user))
+        if form.is_valid():
+            found.save()
+            return _done(request, focus=pk)
+    return _page(request, editing=form)
+
+
+@require_POST
+@team_page("tracking.delete_timeentry")
+def delete(request: TeamRequest, pk: int) -> HttpResponse:
+    """Delete an entry."""
+    with transaction.atomic():
+        found = _own(request, pk)
+        worked = hours_said(int(found.worked.total_seconds()))
+        found.delete()
+    messages.success(request, f"{worked} on {found.project} deleted.")
+    return _done(request)
+
+
+@require_POST
+@team_page("tracking.add_timeentry")
+def again(request: TeamRequest, pk: int) -> HttpResponse:
+    """Start the timer on what an entry was about."""
+    found = TimeEntry.objects.select_related("project", "task").filter(user=request.user, pk=pk).first()
+    if found is None:
+        raise Http404("No entry of hers.")
+    try:
+        timer_start(request.user, project=found.project, task=found.task, notes=found.notes, tags=found.tags)
+    except TimerRefused as error:
+        for sentence in error.messages:
+            messages.error(request, sentence)
+    return _done(request)
+
+
+def _own(request: TeamRequest, pk: int) -> TimeEntry:
+    """Her own entry, locked until the transaction ends. Raises Http404 for others, for what runs, and for what is billed."""
+    found = entries_to_change_by(request.user).filter(user=request.user, pk=pk).select_for_update().first()
+    if found is None:
+        raise Http404("No entry of hers that may be changed: it runs, is on an invoice, is gone, or is somebody else's.")
+    return found
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+def _done(request: TeamRequest, *, focus: int | None = None) -> HttpResponse:
+    """Show the page as it is now."""
+    return _page(request, focus=focus) if request.htmx else redirect("staff:today")
+
+
+def _page(
+    request: TeamRequest,
+    *,
+    form: StartForm | None = None,
+    editing: EntryForm | None = None,
+    shifting: MomentForm | None = None,
+    ending: MomentForm | None = None,
+    edit: int | None = None,
+    focus: int | None = None,
+) -> HttpResponse:
+    """The page or, for htmx, its parts; forms are those that were refused, ``edit`` is the entry to open, ``focus`` where to go on."""
+    now = timezone.now()
+    sheet = day_sheet(request.user, now)
+    if editing is None and edit is not None:
+        rows = {row.entry.pk for row in sheet.rows}
+        found = entries_to_change_by(request.user).filter(user=request.user, pk=edit).select_related("project", "task").first()
+        editing = EntryForm(entry=found, zone=sheet.zone) if found is not None and edit in rows else None
+    form = form or StartForm(user=request.user, zone=sheet.zone, now=now)
+    groups = work_groups(request.user)
+    context: dict[str, Any] = {
+        "active": "today",
+        "sheet": sheet,
+        "form": form,
+        "options": work_options(groups, form.chosen),
+        "shifting": shifting or _moment_of(sheet),
+        "is_shifting": shifting is not None,
+        "ending": ending or MomentForm(zone=sheet.zone),
+        "focus": focus,
+    }
+    if editing is not None:
+        groups = work_groups(request.user, keep=editing.entry)
+        context |= {"editing": editing, "editing_id": editing.entry.pk, "editing_options": work_options(groups, editing.chosen)}
+    return render(request, "staff/today_parts.html" if request.htmx else "staff/today.html", context)
+
+
+def _moment_of(sheet: DaySheet) -> MomentForm:
+    """The form for the start of the running timer."""
+    began = sheet.running.started_at.astimezone(sheet.zone) if sheet.running else sheet.now
+    return MomentForm(zone=sheet.zone, initial={"day": began.date(), "time": began.time().replace(second=0, microsecond=0)})
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 18 else None

@@ -1,0 +1,117 @@
+"""What one works on: a project, or a task of it, as one choice in a form.
+
+A choice is written ``12`` (a project's id) or ``12-34`` (with a task's). One field does without a second one that hangs on the
+first, so it works without JavaScript and takes one key to reach.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from timetracker.accounts.models import User
+from timetracker.tracking.models import Project, Task, TimeEntry
+
+__all__ = ["Work", "WorkField", "WorkGroup", "work_groups", "work_key", "work_options"]
+
+# How many of her latest pieces of work stand at the top, and how many entries are looked through for them.
+LATEST, LOOKED_THROUGH = 5, 60
+_KEY = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?")
+
+
+@dataclass(frozen=True)
+class Work:
+    """A project and, where it is one, its task."""
+
+    project: Project
+    task: Task | None = None
+
+    @property
+    def key(self) -> str:
+        """How a form writes it."""
+        return work_key(self.project.pk, self.task.pk if self.task else None)
+
+    def __str__(self) -> str:
+        return f"{self.project}: {self.task}" if self.task else str(self.project)
+
+
+@dataclass
+class WorkGroup:
+    """Choices under one heading: ``label`` and (key, words) of each."""
+
+    label: str
+    choices: list[tuple[str, str]]
+
+
+def work_key(project_id: int, task_id: int | None) -> str:
+    """Write a choice as a form does."""
+    return f"{project_id}-{task_id}" if task_id else str(project_id)
+
+
+def work_groups(user: User, *, keep: TimeEntry | None = None) -> list[WorkGroup]:
+    """Return all that takes new time: her latest work first, then by client. Three queries.
+
+    ``keep`` is an entry whose own work is offered too, whatever has become of it.
+    """
+    tasks: dict[int, list[Task]] = {}
+    for task in Task.objects.filter(project__status=Project.Status.ACTIVE).exclude(status=Task.Status.DONE).order_by("project_id", "id"):
+        tasks.setdefault(task.project_id, []).append(task)
+    projects = Project.objects.filter(status=Project.Status.ACTIVE).select_related("client").order_by("client__name", "code")
+    groups: list[WorkGroup] = []
+    words: dict[str, str] = {}
+    for project in projects:
+        if not groups or groups[-1].label != project.client.name:
+            groups.append(WorkGroup(project.client.name, []))
+        for work in (Work(project), *(Work(project, task) for task in tasks.get(project.pk, []))):
+            words[work.key] = str(work)
+            groups[-1].choices.append((work.key, str(work)))
+    latest = TimeEntry.objects.filter(user=user).order_by("-started_at").values_list("project_id", "task_id")[:LOOKED_THROUGH]
+    keys = [key for key in dict.fromkeys(work_key(*pair) for pair in latest) if key in words][:LATEST]
+    if keys:
+        groups.insert(0, WorkGroup("Lately", [(key, words[key]) for key in keys]))
+    if keep is not None and (own := Work(keep.project, keep.task)).key not in words:
+        groups.insert(0, WorkGroup("As it is", [(own.key, str(own))]))
+    return groups
+
+
+def work_options(groups: list[WorkGroup], chosen: str) -> list[tuple[str, list[tuple[str, str, bool]]]]:
+    """Return what a select shows: per group its label and (key, words, whether it is selected), ``chosen`` once at most."""
+    options, is_open = [], True
+    for group in groups:
+        rows = []
+        for key, words in group.choices:
+            is_selected = is_open and key == chosen
+            is_open = is_open and not is_selected
+            rows.append((key, words, is_selected))
+        options.append((group.label, rows))
+    return options
+
+
+class WorkField(forms.CharField):
+    """A choice of :func:`work_groups`, cleaned to a :class:`Work`; the template writes the choices itself.
+
+    ``keep`` is an entry whose own work is accepted whatever has become of it.
+    """
+
+    def __init__(self, *, keep: TimeEntry | None = None) -> None:
+        """Ask for one."""
+        super().__init__(label="Project or task", error_messages={"required": "Choose what you work on."})
+        self.keep = keep
+
+    def clean(self, value: object) -> Work:  # type: ignore[override]
+        """Return the work; refuse what takes no time (any more)."""
+        matched = _KEY.fullmatch(super().clean(value))
+        if matched is None:
+            raise ValidationError("Choose a project or a task from the list.", code="unknown")
+        project_id, task_id = int(matched[1]), int(matched[2]) if matched[2] else None
+        if self.keep is not None and (project_id, task_id) == (self.keep.project_id, self.keep.task_id):
+            return Work(self.keep.project, self.keep.task)
+        project = Project.objects.select_related("client").filter(pk=project_id, status=Project.Status.ACTIVE).first()
+        task = Task.objects.filter(pk=task_id, project=project_id).first() if task_id else None
+        if project is None or (task_id and task is None):
+            reason = "This takes no time any more: the project is not active, or the task is gone. Choose another."
+            raise ValidationError(reason, code="gone")
+        return Work(project, task)
