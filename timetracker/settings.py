@@ -136,6 +136,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "backups.context_processors.gate",
                 "portal.context_processors.current_client",
+                "timetracker.staff_frame.staff_frame",
             ],
         },
     },
@@ -194,8 +195,8 @@ if not REDIS_URL:
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-LOGIN_URL = "portal:login"
-LOGIN_REDIRECT_URL = "portal:dashboard"
+LOGIN_URL = "staff:login"
+LOGIN_REDIRECT_URL = "staff:today"
 # Seconds that a link to a new password and an invitation are good for.
 PASSWORD_RESET_TIMEOUT = 86400
 PASSWORD_HASHERS = [

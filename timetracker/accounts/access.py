@@ -17,6 +17,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from timetracker.accounts.models import User
+from timetracker.tracking.days import zone_of
 
 __all__ = ["TeamRequest", "team_page"]
 
@@ -46,7 +47,7 @@ def team_page(permission: str = "") -> Callable[[Callable[..., HttpResponseBase]
                 return HttpResponseClientRedirect(portal) if request.htmx else redirect(portal)
             if permission and not request.user.has_perm(permission):
                 raise PermissionDenied(f"{request.user.get_username()} lacks {permission}.")
-            with timezone.override(request.user.time_zone):
+            with timezone.override(zone_of(request.user)):
                 return view(request, *args, **kwargs)
 
         return page

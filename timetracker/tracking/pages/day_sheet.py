@@ -1,32 +1,28 @@
-"""What Today shows of a person's time: the timer, the entries of the day, and the sums of the week."""
+"""What Today shows of a person's time: the timer, the entries of the day, and the sums of the week.
+
+As in all sums (:mod:`timetracker.tracking.sums`) an entry counts whole, on the day on which it starts.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Q
+from django.db.models import QuerySet
 
 from timetracker.accounts.models import User
-from timetracker.tracking.days import day_bounds, split_by_day, today_in, week_of, zone_of
+from timetracker.tracking.days import today_in, week_of, zone_of
+from timetracker.tracking.durations import worked_seconds
 from timetracker.tracking.models import TimeEntry
+from timetracker.tracking.sums import starting_on
 
-__all__ = ["LONGEST", "DaySheet", "DaySum", "Row", "day_sheet", "forgotten_since"]
+__all__ = ["LONGEST", "DaySheet", "DaySum", "day_sheet", "forgotten_because"]
 
 # A timer that has run for longer was probably forgotten.
 LONGEST = timedelta(hours=10)
-
-
-@dataclass(frozen=True)
-class Row:
-    """An entry that has ended: the seconds worked, those of them on the day that is shown, and whether it began before."""
-
-    entry: TimeEntry
-    seconds: int
-    seconds_here: int
-    began_before: bool
 
 
 @dataclass(frozen=True)
@@ -41,15 +37,15 @@ class DaySum:
 class DaySheet:
     """The time of one person around ``day``, in her time zone; seconds are whole, a running timer counts up to ``now``.
 
+    ``entries`` are those of the day that have ended, the latest first, each with ``worked_seconds``; so has ``running``.
     ``target`` is what is agreed for the week, in seconds; None where nothing is.
     """
 
     now: datetime
     zone: ZoneInfo
     day: date
-    running: TimeEntry | None
-    running_seconds: int
-    rows: list[Row]
+    running: Any
+    entries: list[Any]
     week: list[DaySum]
     target: int | None
 
@@ -69,86 +65,69 @@ class DaySheet:
         return None if self.target is None else self.target - self.week_seconds
 
     @property
+    def over(self) -> int:
+        """What was worked beyond the target, in seconds."""
+        return max(0, -(self.left or 0))
+
+    @property
     def percent(self) -> int:
         """How much of the target is worked, at most 100."""
         return min(100, 100 * self.week_seconds // self.target) if self.target else 100
 
     @property
     def now_ms(self) -> int:
-        """``now`` as milliseconds since 1970, for the clock in the page."""
-        return _milliseconds(self.now)
+        """``now`` in milliseconds since 1970, for the clock in the page."""
+        return int(self.now.timestamp() * 1000)
 
     @property
-    def running_since(self) -> int | None:
-        """From when on the running seconds count, for the clock in the page: breaks are left out."""
-        return None if self.running is None else _milliseconds(self.running.started_at) + 1000 * self.running.break_seconds
+    def counts_on_week(self) -> bool:
+        """Whether the running timer counts in this week's sum."""
+        return self.running is not None and self._day_of(self.running) in {each.day for each in self.week}
+
+    @property
+    def counts_on_day(self) -> bool:
+        """Whether the running timer counts in this day's sum."""
+        return self.running is not None and self._day_of(self.running) == self.day
 
     @property
     def forgotten(self) -> str:
         """Why the running timer looks forgotten; empty where it does not."""
-        return forgotten_since(self.running, self.now, self.zone) if self.running else ""
+        return forgotten_because(self.running, self.now, self.zone) if self.running else ""
+
+    def _day_of(self, entry: TimeEntry) -> date:
+        return entry.started_at.astimezone(self.zone).date()
 
 
 def day_sheet(user: User, now: datetime) -> DaySheet:
-    """Read it; ``now`` is aware. One query."""
+    """Read it; ``now`` is aware. Two queries."""
     zone = zone_of(user)
     day = today_in(zone, now)
     days = week_of(day)
-    begin, end = day_bounds(days[0], zone)[0], day_bounds(days[-1], zone)[1]
-    entries = (
-        TimeEntry.objects.filter(Q(ended_at__gt=begin) | Q(ended_at=None), user=user, started_at__lt=end)
-        .select_related("project__client", "task")
-        .order_by("-started_at", "-id")
+    own: QuerySet[Any] = (
+        TimeEntry.objects.filter(user=user).select_related("project__client", "task").annotate(worked_seconds=worked_seconds(now))
     )
-    sums = dict.fromkeys(days, timedelta())
-    running, rows = None, []
-    for entry in entries:
-        entry.user = user
-        parts = dict(_worked_by_day(entry, now, zone))
-        for part_day, part in parts.items():
-            if part_day in sums:
-                sums[part_day] += part
-        if entry.is_running:
-            running = entry
-        elif day in parts:
-            began_before = entry.started_at.astimezone(zone).date() < day
-            rows.append(Row(entry, _seconds(sum(parts.values(), timedelta())), _seconds(parts[day]), began_before))
+    sums: Counter[date] = Counter()
+    running, entries = own.filter(ended_at=None).first(), []
+    for entry in starting_on(own, days[0], days[-1], zone=zone).order_by("-started_at", "-id"):
+        began = entry.started_at.astimezone(zone).date()
+        sums[began] += entry.worked_seconds
+        if began == day and not entry.is_running:
+            entries.append(entry)
     return DaySheet(
         now=now,
         zone=zone,
         day=day,
         running=running,
-        running_seconds=_seconds(max(now - running.started_at - timedelta(seconds=running.break_seconds), timedelta())) if running else 0,
-        rows=rows,
-        week=[DaySum(each, _seconds(worked)) for each, worked in sums.items()],
+        entries=entries,
+        week=[DaySum(each, sums[each]) for each in days],
         target=None if user.weekly_hours is None else int(user.weekly_hours * 3600),
     )
 
 
-def forgotten_since(running: TimeEntry, now: datetime, zone: ZoneInfo) -> str:
+def forgotten_because(running: TimeEntry, now: datetime, zone: ZoneInfo) -> str:
     """Say why a running timer looks forgotten: it runs since before midnight, or for very long. Empty where it does not."""
     if running.started_at.astimezone(zone).date() < now.astimezone(zone).date():
         return "It has been running since before midnight."
     if now - running.started_at > LONGEST:
         return f"It has been running for more than {LONGEST // timedelta(hours=1)} hours."
     return ""
-
-
-def _worked_by_day(entry: TimeEntry, now: datetime, zone: ZoneInfo) -> Iterator[tuple[date, timedelta]]:
-    """The time worked per local day; the break is taken off from the beginning on."""
-    ended_at = entry.ended_at or now
-    if ended_at <= entry.started_at:
-        return
-    rest = timedelta(seconds=entry.break_seconds)
-    for day, part in split_by_day(entry.started_at, ended_at, zone):
-        taken = min(part, rest)
-        rest -= taken
-        yield day, part - taken
-
-
-def _seconds(worked: timedelta) -> int:
-    return worked // timedelta(seconds=1)
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from django import forms
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.validators import MaxValueValidator
 
 from timetracker.accounts.models import User
-from timetracker.tracking.days import local_datetime, today_in
+from timetracker.tracking.days import local_datetime, today_in, zone_of
+from timetracker.tracking.entries import entry_save
 from timetracker.tracking.hours_text import Hours, read_hours
 from timetracker.tracking.models import TimeEntry
 from timetracker.tracking.pages.work import Work, WorkField, work_key
@@ -30,11 +31,12 @@ class StartForm(forms.Form):
     time = forms.CharField(required=False, max_length=40)
 
     def __init__(self, *args: Any, user: User, zone: ZoneInfo, now: datetime, **kwargs: Any) -> None:
-        """Begin with her latest work, if nothing else is given."""
+        """Begin with her latest work that has ended."""
         super().__init__(*args, **kwargs)
         self.user, self.zone, self.now = user, zone, now
         if not self.is_bound:
-            latest = TimeEntry.objects.filter(user=user).order_by("-started_at", "-id").first()
+            # Not what runs: while it does, this leads back to what came before.
+            latest = TimeEntry.objects.filter(user=user, ended_at__isnull=False).order_by("-started_at", "-id").first()
             if latest is not None:
                 self.initial = {"work": work_key(latest.project_id, latest.task_id), "notes": latest.notes}
 
@@ -49,7 +51,7 @@ class StartForm(forms.Form):
         return read_hours(text, day=today_in(self.zone, self.now), zone=self.zone) if text else None
 
     def clean(self) -> dict[str, Any]:
-        """With a time, make the entry of it (:attr:`entry`); refuse what the model refuses."""
+        """With a time, make the entry of it (:attr:`entry`); nothing is written."""
         asked = super().clean() or self.cleaned_data
         self.entry: TimeEntry | None = None
         work, hours = asked.get("work"), asked.get("time")
@@ -66,8 +68,11 @@ class StartForm(forms.Form):
                 billable=work.project.billable,
                 source=TimeEntry.Source.MANUAL,
             )
-            _check(self, self.entry)
         return asked
+
+    def save(self) -> TimeEntry | None:
+        """Write the entry that was asked for, if one was; None where it was refused, and the form says why."""
+        return _save(self, self.entry, self.user) if self.entry is not None else None
 
 
 class MomentForm(forms.Form):
@@ -80,6 +85,18 @@ class MomentForm(forms.Form):
         """In this time zone."""
         super().__init__(*args, **kwargs)
         self.zone = zone
+
+    @property
+    def day_shown(self) -> str:
+        """What the field for the day holds: what was typed, or a date as browsers write it."""
+        value = self["day"].value()
+        return f"{value:%Y-%m-%d}" if isinstance(value, date) else value or ""
+
+    @property
+    def time_shown(self) -> str:
+        """The same for the time."""
+        value = self["time"].value()
+        return f"{value:%H:%M}" if isinstance(value, time) else value or ""
 
     def moment(self) -> datetime:
         """The point in time, aware; of a valid form."""
@@ -96,8 +113,9 @@ class EntryForm(forms.Form):
     tags = forms.CharField(required=False, max_length=200)
     billable = forms.BooleanField(required=False)
 
-    def __init__(self, *args: Any, entry: TimeEntry, zone: ZoneInfo, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, entry: TimeEntry, user: User, **kwargs: Any) -> None:
         """Begin with what the entry is."""
+        zone = zone_of(user)
         began, ended = entry.started_at.astimezone(zone), (entry.ended_at or entry.started_at).astimezone(zone)
         kwargs["initial"] = {
             "work": work_key(entry.project_id, entry.task_id),
@@ -109,7 +127,7 @@ class EntryForm(forms.Form):
         }
         super().__init__(*args, **kwargs)
         self.fields["work"] = WorkField(keep=entry)
-        self.entry, self.zone, self.day = entry, zone, began.date()
+        self.entry, self.user, self.zone, self.day = entry, user, zone, began.date()
 
     @property
     def chosen(self) -> str:
@@ -123,7 +141,7 @@ class EntryForm(forms.Form):
         return read_hours(self.cleaned_data["time"], day=self.day, zone=self.zone)
 
     def clean(self) -> dict[str, Any]:
-        """Bring the entry into the state that is asked for; refuse what the model refuses."""
+        """Bring the entry into the state that is asked for; nothing is written."""
         asked = super().clean() or self.cleaned_data
         if self.errors:
             return asked
@@ -137,15 +155,22 @@ class EntryForm(forms.Form):
             # A length is what was worked, so the break comes on top.
             entry.started_at = hours.started_at or entry.started_at
             entry.ended_at = hours.ended_at or entry.started_at + timedelta(seconds=hours.seconds + entry.break_seconds)
-        _check(self, entry)
         return asked
 
+    def save(self) -> TimeEntry | None:
+        """Write the entry; None where it was refused, and the form says why."""
+        return _save(self, self.entry, self.user)
 
-def _check(form: forms.Form, entry: TimeEntry) -> None:
-    """Let the model judge, and put each fault beside the field that it belongs to."""
+
+def _save(form: forms.Form, entry: TimeEntry, user: User) -> TimeEntry | None:
+    """Write ``entry`` in the name of ``user``, or put each fault beside the field that it belongs to."""
     try:
-        entry.full_clean()
+        return entry_save(entry, user=user)
     except ValidationError as error:
-        for name, faults in error.error_dict.items():
+        # A refusal as a whole has no fields.
+        faults = error.message_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.messages}
+        for name, sentences in faults.items():
             field = _FIELD_OF.get(name, name)
-            form.add_error(field if field in form.fields else None, [fault for each in faults for fault in each.messages])
+            for sentence in sentences:
+                form.add_error(field if field in form.fields else None, sentence)
+        return None

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
-from django.db import transaction
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -19,13 +19,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from backups.gate import gate_read
 from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.tracking.days import zone_of
+from timetracker.tracking.entries import EntryRefused, entry_delete, entry_refusal, overlap_warning
 from timetracker.tracking.hours_text import hours_said
 from timetracker.tracking.models import TimeEntry
 from timetracker.tracking.pages.day_sheet import DaySheet, day_sheet
 from timetracker.tracking.pages.forms import EntryForm, MomentForm, StartForm
 from timetracker.tracking.pages.work import work_groups, work_options
 from timetracker.tracking.timer import TimerRefused, running_for, timer_discard, timer_shift, timer_start, timer_stop
-from timetracker.tracking.visibility import entries_to_change_by
 
 __all__ = ["again", "clock", "delete", "discard", "entry", "shift", "start", "stop", "today"]
 
@@ -61,8 +61,10 @@ def start(request: TeamRequest) -> HttpResponse:
         return _page(request, form=form)
     work = form.cleaned_data["work"]
     if form.entry is not None:
-        form.entry.save()
-        messages.success(request, f"{hours_said(int(form.entry.worked.total_seconds()))} booked on {work}.")
+        booked = form.save()
+        if booked is None:
+            return _page(request, form=form)
+        _say(request, f"{_worked(booked)} booked on {work}.", overlap_warning(booked))
         return _done(request)
     before = running_for(request.user)
     try:
@@ -91,7 +93,7 @@ def stop(request: TeamRequest) -> HttpResponse:
         if stopped is None:
             messages.info(request, "No timer runs: it was stopped elsewhere.")
         else:
-            messages.success(request, f"Stopped after {hours_said(int(stopped.worked.total_seconds()))}.")
+            _say(request, f"Stopped after {_worked(stopped)}.", overlap_warning(stopped))
 
     return _change_timer(request, change)
 
@@ -131,8 +133,7 @@ def _change_timer(request: TeamRequest, change: Callable[[int], None]) -> HttpRe
     try:
         change(entry_id)
     except TimerRefused as error:
-        for sentence in error.messages:
-            messages.error(request, sentence)
+        _refuse(request, error)
     return _done(request)
 
 
@@ -145,24 +146,25 @@ def entry(request: TeamRequest, pk: int) -> HttpResponse:
     """Change an entry."""
     if request.method != "POST":
         return redirect(f"{reverse('staff:today')}?edit={pk}")
-    with transaction.atomic():
-        found = _own(request, pk)
-        form = EntryForm(request.POST, entry=found, zone=zone_of(request.user))
-        if form.is_valid():
-            found.save()
-            return _done(request, focus=pk)
-    return _page(request, editing=form)
+    form = EntryForm(request.POST, entry=_own(request, pk), user=request.user)
+    saved = form.save() if form.is_valid() else None
+    if saved is None:
+        return _page(request, editing=form)
+    _say(request, "Saved.", overlap_warning(saved))
+    return _done(request, focus=pk)
 
 
 @require_POST
 @team_page("tracking.delete_timeentry")
 def delete(request: TeamRequest, pk: int) -> HttpResponse:
     """Delete an entry."""
-    with transaction.atomic():
-        found = _own(request, pk)
-        worked = hours_said(int(found.worked.total_seconds()))
-        found.delete()
-    messages.success(request, f"{worked} on {found.project} deleted.")
+    found = _own(request, pk)
+    try:
+        entry_delete(found, user=request.user)
+    except EntryRefused as error:
+        _refuse(request, error)
+    else:
+        messages.success(request, f"{_worked(found)} on {found.project} deleted.")
     return _done(request)
 
 
@@ -170,23 +172,18 @@ def delete(request: TeamRequest, pk: int) -> HttpResponse:
 @team_page("tracking.add_timeentry")
 def again(request: TeamRequest, pk: int) -> HttpResponse:
     """Start the timer on what an entry was about."""
-    found = TimeEntry.objects.select_related("project", "task").filter(user=request.user, pk=pk).first()
-    if found is None:
-        raise Http404("No entry of hers.")
+    found = _own(request, pk)
     try:
         timer_start(request.user, project=found.project, task=found.task, notes=found.notes, tags=found.tags)
     except TimerRefused as error:
-        for sentence in error.messages:
-            messages.error(request, sentence)
+        _refuse(request, error)
     return _done(request)
 
 
 def _own(request: TeamRequest, pk: int) -> TimeEntry:
-    """Her own entry, locked until the transaction ends. Raises Http404 for others, for what runs, and for what is billed."""
-    found = entries_to_change_by(request.user).filter(user=request.user, pk=pk).select_for_update().first()
-    if found is None:
-        raise Http404("No entry of hers that may be changed: it runs, is on an invoice, is gone, or is somebody else's.")
-    return found
+    """Her own entry that has ended. Raises Http404 for others; what else is in the way, saving says."""
+    entries = TimeEntry.objects.select_related("project__client", "task", "invoice_item__invoice")
+    return get_object_or_404(entries, user=request.user, pk=pk, ended_at__isnull=False)
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -211,9 +208,9 @@ def _page(
     now = timezone.now()
     sheet = day_sheet(request.user, now)
     if editing is None and edit is not None:
-        rows = {row.entry.pk for row in sheet.rows}
-        found = entries_to_change_by(request.user).filter(user=request.user, pk=edit).select_related("project", "task").first()
-        editing = EntryForm(entry=found, zone=sheet.zone) if found is not None and edit in rows else None
+        found = next((each for each in sheet.entries if each.pk == edit), None)
+        if found is not None and not entry_refusal(found, request.user):
+            editing = EntryForm(entry=found, user=request.user)
     form = form or StartForm(user=request.user, zone=sheet.zone, now=now)
     groups = work_groups(request.user)
     context: dict[str, Any] = {
@@ -223,8 +220,9 @@ def _page(
         "options": work_options(groups, form.chosen),
         "shifting": shifting or _moment_of(sheet),
         "is_shifting": shifting is not None,
-        "ending": ending or MomentForm(zone=sheet.zone),
+        "ending": ending or _moment_of(sheet, with_time=False),
         "focus": focus,
+        "is_part": bool(request.htmx),
     }
     if editing is not None:
         groups = work_groups(request.user, keep=editing.entry)
@@ -232,10 +230,26 @@ def _page(
     return render(request, "staff/today_parts.html" if request.htmx else "staff/today.html", context)
 
 
-def _moment_of(sheet: DaySheet) -> MomentForm:
-    """The form for the start of the running timer."""
-    began = sheet.running.started_at.astimezone(sheet.zone) if sheet.running else sheet.now
-    return MomentForm(zone=sheet.zone, initial={"day": began.date(), "time": began.time().replace(second=0, microsecond=0)})
+def _say(request: TeamRequest, sentence: str, warning: str) -> None:
+    """Say what was done, and what it brought about."""
+    messages.success(request, sentence)
+    if warning:
+        messages.warning(request, warning)
+
+
+def _refuse(request: TeamRequest, error: ValidationError) -> None:
+    for sentence in error.messages:
+        messages.error(request, sentence)
+
+
+def _worked(entry: TimeEntry) -> str:
+    return hours_said(int(entry.worked.total_seconds()))
+
+
+def _moment_of(sheet: DaySheet, *, with_time: bool = True) -> MomentForm:
+    """A form that begins with the start of the running timer: its day, and its time unless somebody has to say one."""
+    began = (sheet.running.started_at if sheet.running else sheet.now).astimezone(sheet.zone)
+    return MomentForm(zone=sheet.zone, initial={"day": began.date(), "time": began.time() if with_time else None})
 
 
 def _number(text: str | None) -> int | None:
