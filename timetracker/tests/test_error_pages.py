@@ -26,7 +26,7 @@ PAGES = {
     404: "There is no such page",
     500: "Something went wrong here",
 }
-LOGINS = ("/admin/login/", "/portal/login/")
+LOGINS = ("/login/", "/admin/login/", "/portal/login/")
 # Of a session that there is none of, which has to be looked up all the same.
 COOKIE = {"Cookie": f"sessionid={'0' * 32}"}
 ERRORS: dict[str, Exception] = {
