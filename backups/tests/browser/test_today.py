@@ -185,7 +185,7 @@ def test_today_has_no_serious_barrier_and_fits_a_phone(site: SiteProcesses, arri
         person.resize(WIDE)
 
     look("empty")
-    page.get_by_label("Time", exact=False).first.fill("0-0:45")
+    page.locator("#start-time").fill("0-0:45")
     choose(person)
     page.locator("#start").get_by_role("button").click()
     expect(page.locator(".row-sum")).to_have_text("0:45")

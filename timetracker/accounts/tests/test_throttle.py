@@ -1,4 +1,4 @@
-"""The throttle of logins: the portal's and the admin's, counted in a cache and never in the database."""
+"""The throttle of logins: the team's, the portal's and the admin's, counted in a cache and never in the database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from timetracker.accounts.throttle import ThrottleHandler, client_address
 
 PASSWORD = "correct horse battery"
 LIMIT = site_settings.AXES_FAILURE_LIMIT
-LOGINS = ["portal:login", "admin:login"]
+LOGINS = ["portal:login", "admin:login", "staff:login"]
 
 pytestmark = pytest.mark.django_db
 
@@ -56,10 +56,10 @@ def test_ten_wrong_passwords_and_the_right_one_has_to_wait_too(boss: User, page:
     assert b"For the next 15 minutes" in locked.content and "no-store" in locked.headers["Cache-Control"]
 
 
-def test_both_logins_count_together(boss: User) -> None:
+def test_all_logins_count_together(boss: User) -> None:
     for number in range(LIMIT):
-        try_login("wrong", page=LOGINS[number % 2])
-    assert [try_login(PASSWORD, page=page).status_code for page in LOGINS] == [429, 429]
+        try_login("wrong", page=LOGINS[number % len(LOGINS)])
+    assert [try_login(PASSWORD, page=page).status_code for page in LOGINS] == [429] * len(LOGINS)
 
 
 def test_a_login_that_has_to_wait_takes_no_query(boss: User) -> None:

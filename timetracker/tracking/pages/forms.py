@@ -27,7 +27,7 @@ class StartForm(forms.Form):
     """What to work on. Without a time the timer starts; with one that time is booked on the day, and ends now if it has no clock times."""
 
     work = WorkField()
-    notes = forms.CharField(required=False, max_length=2000)
+    notes = forms.CharField(required=False, max_length=20_000)
     time = forms.CharField(required=False, max_length=40)
 
     def __init__(self, *args: Any, user: User, zone: ZoneInfo, now: datetime, **kwargs: Any) -> None:
@@ -126,7 +126,8 @@ class EntryForm(forms.Form):
             "billable": entry.billable,
         }
         super().__init__(*args, **kwargs)
-        self.fields["work"] = WorkField(keep=entry)
+        self.kept = Work(entry.project, entry.task)
+        self.fields["work"] = WorkField(keep=self.kept)
         self.entry, self.user, self.zone, self.day = entry, user, zone, began.date()
 
     @property

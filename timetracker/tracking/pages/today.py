@@ -70,7 +70,7 @@ def start(request: TeamRequest) -> HttpResponse:
     try:
         timer_start(request.user, project=work.project, task=work.task, notes=form.cleaned_data["notes"])
     except TimerRefused as error:
-        form.add_error(None, error)
+        form.add_error(None, ValidationError(error.messages))
         return _page(request, form=form)
     if before is not None:
         messages.success(request, f"Switched from {before.project} to {work}.")
@@ -225,7 +225,7 @@ def _page(
         "is_part": bool(request.htmx),
     }
     if editing is not None:
-        groups = work_groups(request.user, keep=editing.entry)
+        groups = work_groups(request.user, keep=editing.kept)
         context |= {"editing": editing, "editing_id": editing.entry.pk, "editing_options": work_options(groups, editing.chosen)}
     return render(request, "staff/today_parts.html" if request.htmx else "staff/today.html", context)
 

@@ -51,10 +51,10 @@ def work_key(project_id: int, task_id: int | None) -> str:
     return f"{project_id}-{task_id}" if task_id else str(project_id)
 
 
-def work_groups(user: User, *, keep: TimeEntry | None = None) -> list[WorkGroup]:
+def work_groups(user: User, *, keep: Work | None = None) -> list[WorkGroup]:
     """Return all that takes new time: her latest work first, then by client. Three queries.
 
-    ``keep`` is an entry whose own work is offered too, whatever has become of it.
+    ``keep`` is offered too, whatever has become of it.
     """
     tasks: dict[int, list[Task]] = {}
     for task in Task.objects.filter(project__status=Project.Status.ACTIVE).exclude(status=Task.Status.DONE).order_by("project_id", "id"):
@@ -72,8 +72,8 @@ def work_groups(user: User, *, keep: TimeEntry | None = None) -> list[WorkGroup]
     keys = [key for key in dict.fromkeys(work_key(*pair) for pair in latest) if key in words][:LATEST]
     if keys:
         groups.insert(0, WorkGroup("Lately", [(key, words[key]) for key in keys]))
-    if keep is not None and (own := Work(keep.project, keep.task)).key not in words:
-        groups.insert(0, WorkGroup("As it is", [(own.key, str(own))]))
+    if keep is not None and keep.key not in words:
+        groups.insert(0, WorkGroup("As it is", [(keep.key, str(keep))]))
     return groups
 
 
@@ -93,10 +93,10 @@ def work_options(groups: list[WorkGroup], chosen: str) -> list[tuple[str, list[t
 class WorkField(forms.CharField):
     """A choice of :func:`work_groups`, cleaned to a :class:`Work`; the template writes the choices itself.
 
-    ``keep`` is an entry whose own work is accepted whatever has become of it.
+    ``keep`` is accepted whatever has become of it.
     """
 
-    def __init__(self, *, keep: TimeEntry | None = None) -> None:
+    def __init__(self, *, keep: Work | None = None) -> None:
         """Ask for one."""
         super().__init__(label="Project or task", error_messages={"required": "Choose what you work on."})
         self.keep = keep
@@ -106,9 +106,9 @@ class WorkField(forms.CharField):
         matched = _KEY.fullmatch(super().clean(value))
         if matched is None:
             raise ValidationError("Choose a project or a task from the list.", code="unknown")
+        if self.keep is not None and matched[0] == self.keep.key:
+            return self.keep
         project_id, task_id = int(matched[1]), int(matched[2]) if matched[2] else None
-        if self.keep is not None and (project_id, task_id) == (self.keep.project_id, self.keep.task_id):
-            return Work(self.keep.project, self.keep.task)
         project = Project.objects.select_related("client").filter(pk=project_id, status=Project.Status.ACTIVE).first()
         task = Task.objects.filter(pk=task_id, project=project_id).first() if task_id else None
         if project is None or (task_id and task is None):

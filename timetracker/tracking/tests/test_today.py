@@ -229,7 +229,7 @@ def test_a_length_is_booked_up_to_now(browser: Browser, project: Project) -> Non
         ({"work": ""}, "Choose what you work on."),
         ({"work": "0"}, "takes no time any more"),
         ({"work": "1-x"}, "Choose a project or a task from the list."),
-        ({"notes": "x" * 2001}, "at most 2000 characters"),
+        ({"notes": "x" * 20_001}, "at most 20000 characters"),
         ({"time": "0"}, "The end must be after the start."),
     ],
 )
