@@ -107,7 +107,7 @@ def day_sheet(user: User, now: datetime) -> DaySheet:
         TimeEntry.objects.filter(user=user).select_related("project__client", "task").annotate(worked_seconds=worked_seconds(now))
     )
     sums: Counter[date] = Counter()
-    running, entries = own.filter(ended_at=None).first(), []
+    entries: list[Any] = []
     for entry in starting_on(own, days[0], days[-1], zone=zone).order_by("-started_at", "-id"):
         began = entry.started_at.astimezone(zone).date()
         sums[began] += entry.worked_seconds
@@ -117,7 +117,7 @@ def day_sheet(user: User, now: datetime) -> DaySheet:
         now=now,
         zone=zone,
         day=day,
-        running=running,
+        running=own.filter(ended_at=None).first(),
         entries=entries,
         week=[DaySum(each, sums[each]) for each in days],
         target=None if user.weekly_hours is None else int(user.weekly_hours * 3600),

@@ -79,7 +79,8 @@ def work_groups(user: User, *, keep: Work | None = None) -> list[WorkGroup]:
 
 def work_options(groups: list[WorkGroup], chosen: str) -> list[tuple[str, list[tuple[str, str, bool]]]]:
     """Return what a select shows: per group its label and (key, words, whether it is selected), ``chosen`` once at most."""
-    options, is_open = [], True
+    options: list[tuple[str, list[tuple[str, str, bool]]]] = []
+    is_open = True
     for group in groups:
         rows = []
         for key, words in group.choices:
@@ -101,7 +102,7 @@ class WorkField(forms.CharField):
         super().__init__(label="Project or task", error_messages={"required": "Choose what you work on."})
         self.keep = keep
 
-    def clean(self, value: object) -> Work:  # type: ignore[override]
+    def clean(self, value: object) -> Work:
         """Return the work; refuse what takes no time (any more)."""
         matched = _KEY.fullmatch(super().clean(value))
         if matched is None:
