@@ -155,6 +155,43 @@
     asked = null;
   });
 
+  // --- what was typed before a login ---------------------------------------------------------------------------------------
+
+  // A restore ends all sessions. A form that meets the login then is filled in again behind it, in this tab and for the same person.
+  const KEPT = "timetracker.typed";
+  const isKept = (field) => field.name && !["hidden", "password", "file", "submit"].includes(field.type);
+
+  addEventListener("htmx:beforeOnLoad", (event) => {
+    const form = event.detail.elt;
+    if (!event.detail.xhr.getResponseHeader("HX-Redirect") || form.tagName !== "FORM") return;
+    const fields = [...form.elements].filter(isKept).map((field) => [field.name, field.type === "checkbox" ? field.checked : field.value]);
+    try {
+      if (fields.length) sessionStorage.setItem(KEPT, JSON.stringify({ user: keys?.dataset.user, action: form.getAttribute("action"), fields }));
+    } catch {
+      // The browser keeps nothing.
+    }
+  });
+
+  function fillAgain() {
+    let kept;
+    try {
+      kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+      sessionStorage.removeItem(KEPT);
+    } catch {
+      return;
+    }
+    const form = kept && keys?.dataset.user === kept.user && document.querySelector(`form[action="${CSS.escape(kept.action)}"]`);
+    if (!form) return;
+    for (const [name, value] of kept.fields) {
+      const field = form.elements.namedItem(name);
+      if (!field) continue;
+      if (field.type === "checkbox") field.checked = value;
+      else field.value = value;
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+    say("You had been logged out, so this was not saved. It is filled in again: look, and send it once more.", "warning");
+  }
+
   // --- one field that says what the button does ----------------------------------------------------------------------------
 
   addEventListener("input", (event) => {
@@ -241,6 +278,7 @@
 
   learnFromPage();
   tick();
+  fillAgain();
   setInterval(ask, ASK);
   document.addEventListener("visibilitychange", ask);
   // A page that the browser kept and shows again holds an old time.

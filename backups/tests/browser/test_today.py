@@ -153,6 +153,25 @@ def test_what_was_typed_outlasts_a_restore(site: SiteProcesses, arrives: Arrives
     assert running(site) == ["a long sentence"]
 
 
+def test_what_was_typed_outlasts_the_login_that_a_restore_asks_for(site: SiteProcesses, arrives: Arrives) -> None:
+    person = comes(arrives, site)
+    choose(person, 2)
+    work = person.page.locator("#start-work").input_value()
+    notes = person.page.get_by_label("Note")
+    notes.fill('a "long" sentence')
+    site.site.execute("DELETE FROM django_session")
+    notes.press("Enter")
+    person.page.wait_for_url("**/login/**")
+    assert running(site) == []
+    person.give_name(ADMIN)
+    expect(person.page.get_by_text("It is filled in again")).to_be_visible()
+    expect(notes).to_have_value('a "long" sentence')
+    expect(person.page.locator("#start-work")).to_have_value(work)
+    notes.press("Enter")
+    expect(timer_of(person)).to_be_visible()
+    assert running(site) == ['a "long" sentence']
+
+
 def test_a_day_without_javascript(site: SiteProcesses, arrives: Arrives) -> None:
     person = comes(arrives, site, javascript=False)
     page = person.page
