@@ -69,7 +69,7 @@ class BudgetUse:
         return self.budget_seconds is not None and self.seconds > self.budget_seconds
 
 
-def starting_on(entries: QuerySet[TimeEntry], first: date, last: date, *, zone: ZoneInfo) -> QuerySet[TimeEntry]:
+def starting_on(entries: QuerySet[Any], first: date, last: date, *, zone: ZoneInfo) -> QuerySet[Any]:
     """Return those that start there from ``first`` to ``last``, both included."""
     return entries.filter(started_at__gte=day_bounds(first, zone)[0], started_at__lt=day_bounds(last, zone)[1])
 
@@ -79,10 +79,11 @@ def with_amounts(entries: QuerySet[TimeEntry], *, now: datetime | None = None) -
 
     An entry that runs counts up to ``now`` (aware; None: the clock's).
     """
-    return with_rates(entries).annotate(
+    found: QuerySet[Any] = with_rates(entries).annotate(
         worked_seconds=worked_seconds(now or timezone.now()),
         amount_cents=RoundedProduct("worked_seconds", "rate", factor="100", divisor=3600),
     )
+    return found
 
 
 def time_sums(

@@ -236,7 +236,8 @@ def test_a_length_is_booked_up_to_now(browser: Browser, project: Project) -> Non
 def test_what_cannot_be_booked_is_said_and_what_was_typed_stays(
     browser: Browser, project: Project, wrong: dict[str, str], said: str
 ) -> None:
-    page = post(browser, "start", **{"work": project.pk, "notes": "typed <words>", "time": "", **wrong})
+    typed: dict[str, Any] = {"work": project.pk, "notes": "typed <words>", "time": "", **wrong}
+    page = post(browser, "start", **typed)
     assert said in page and not TimeEntry.objects.exists()
     if "notes" not in wrong:
         assert 'value="typed &lt;words&gt;"' in page
