@@ -83,7 +83,9 @@ def rows(db: None) -> None:
     ]
     for project, person in product(projects, people):
         if random.random() < 0.3:
-            ProjectRate.objects.create(project=project, user=person, hourly_rate=random.choice([Decimal("0.07"), Decimal("123.45"), Decimal(0)]))
+            ProjectRate.objects.create(
+                project=project, user=person, hourly_rate=random.choice([Decimal("0.07"), Decimal("123.45"), Decimal(0)])
+            )
         Task.objects.create(project=project, name="Task")
     invoice = Invoice.objects.create(number="1", client=clients[0], issued_on=NOW.date(), due_on=NOW.date())
     item = InvoiceItem.objects.create(invoice=invoice, description="Work", unit_price=1)
