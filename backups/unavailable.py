@@ -79,6 +79,8 @@ def unavailable(request: WSGIRequest, gate: GateState) -> HttpResponse:
         response = HttpResponse(_rendered("backups/notice.html", context), status=503)
         response["HX-Retarget"] = "#gate-message"
         response["HX-Reswap"] = "innerHTML"
+        # Whatever part of its answer the form asked for.
+        response["HX-Reselect"] = "unset"
     else:
         template = "backups/read_only.html" if context["is_change"] else "backups/maintenance.html"
         response = HttpResponse(_rendered(template, context), status=503)

@@ -107,7 +107,7 @@ class Person:
 
     def _console(self, message: ConsoleMessage) -> None:
         # An answer that failed is heard as an answer, with its status; here it would be one more sentence about it.
-        is_answer = message.text.startswith("Failed to load resource: the server responded")
+        is_answer = message.text.startswith(("Failed to load resource: the server responded", "Response Status Error Code"))
         if message.type == "error" and not is_answer:
             self.faults.append(f"{message.location.get('url', '')}: {message.text}")
 
