@@ -100,9 +100,11 @@ def is_at_work(pid: str) -> bool:
 def test_interrupted_measurement_leaves_no_command_behind(tmp_path: Path) -> None:
     said = tmp_path / "pid"
     sleeper = f"import os, pathlib, time; pathlib.Path({str(said)!r}).write_text(str(os.getpid())); time.sleep(600)"
+    # Whatever started the tests may ignore Ctrl-C, as a shell does for what it runs in the background, and that is inherited.
     code = f"""
-import os, pathlib
+import os, pathlib, signal
 from bench.measure import commands_run
+signal.signal(signal.SIGINT, signal.default_int_handler)
 folder = pathlib.Path({str(tmp_path)!r})
 commands_run([{python(sleeper)!r}], env=dict(os.environ), folder=folder, log=folder / "log")
 """
