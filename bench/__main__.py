@@ -27,7 +27,7 @@ from bench.stand import PostgresStand, SqliteStand, Stand
 PAGE = BASE_DIR / "docs/admin/PERFORMANCE.md"
 PLOTS = BASE_DIR / "docs/images"
 KEYS = [kind.key for kind in (Ours, FlaskWay, Dbbackup, Pgclone, RawDump, UploadsRead, BareCheck, BareRestore)] + ["api"]
-SECTIONS = (*POSTGRES_SECTIONS, *SQLITE_SECTIONS)
+SECTIONS = tuple(dict.fromkeys((*POSTGRES_SECTIONS, *SQLITE_SECTIONS)))
 # Everything else is as the server has it by itself. Cleaning up by itself would begin in the middle of somebody's run.
 SERVER_OPTIONS = {"autovacuum": "off"}
 SHOWN_OPTIONS = ("shared_buffers", "maintenance_work_mem", "max_wal_size", "wal_compression", "synchronous_commit", "fsync", "autovacuum")

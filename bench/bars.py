@@ -90,6 +90,13 @@ def _temporary_dumps(results: Results, engine: str, entries: int) -> list[float]
     return [space / dump] if space is not None and dump else []
 
 
+def _slowest_page(results: Results, engine: str, entries: int) -> list[float]:
+    """Milliseconds of the slowest of the team's pages, in each round."""
+    pages = [name for name in results.contenders("team", engine, entries) if name.startswith("/")]
+    rounds = [results.values("team", engine, entries, page, "milliseconds") for page in pages]
+    return [max(page[turn] for page in rounds if turn in page) for turn in sorted({turn for page in rounds for turn in page})]
+
+
 def _both(first: float, second: float) -> dict[str, float]:
     return {"PostgreSQL 15": first, "PostgreSQL 17": second}
 
@@ -172,6 +179,9 @@ BARS = (
     Bar("SQLite: closed", "sqlite gap", "ms", {SQLITE: 100}, {SQLITE: 20}, _value("sqlite gap", "ours", "milliseconds closed")),
     Bar("start of `manage.py backup_list`", "start", "s", {POSTGRES: 0.6}, {}, _value("start", "backup_list", "seconds")),
     Bar("start of `manage.py backup_create --help`", "start", "s", {POSTGRES: 0.6}, {}, _value("start", "help", "seconds")),
+    Bar("the slowest of the team's pages", "team", "ms", {POSTGRES: 200, SQLITE: 200}, {}, _slowest_page),
+    Bar("start of the timer", "team", "ms", {POSTGRES: 50, SQLITE: 50}, {}, _value("team", "timer: start", "milliseconds")),
+    Bar("stop of the timer", "team", "ms", {POSTGRES: 50, SQLITE: 50}, {}, _value("team", "timer: stop", "milliseconds")),
 )
 
 

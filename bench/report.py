@@ -27,6 +27,7 @@ HEADINGS = {
     "sqlite create": "SQLite: create, the database alone",
     "sqlite gap": "SQLite: a client that reads during a restore",
     "start": "Start",
+    "team": "The team's pages and the timer",
 }
 # The value that is drawn, in seconds, and what it is.
 PLOTTED = {
@@ -133,14 +134,20 @@ def _section_table(results: Results, section: str, engine: str, entries: int) ->
         "Pages": lambda key: spread(key, "pages"),
         "Failed pages": lambda key: spread(key, "failed pages"),
         "Slowest page, ms": lambda key: spread(key, "slowest page seconds", 1000),
+        "Milliseconds": lambda key: spread(key, "milliseconds"),
         "Runs that failed": lambda key: _failures(results, section, engine, entries, key),
     }
-    contenders = sorted(results.contenders(section, engine, entries), key=list(TITLES).index)
+    contenders = sorted(results.contenders(section, engine, entries), key=_order)
     rows = [[column(contender) for column in columns.values()] for contender in contenders]
     # A column that says nothing here is for other sections.
     used = [number for number in range(len(columns)) if any(row[number] for row in rows)]
     head = [f"{_count(entries)} entries", *(list(columns)[number] for number in used)]
-    return _table(head, [[TITLES[key], *(row[number] for number in used)] for key, row in zip(contenders, rows, strict=True)])
+    return _table(head, [[TITLES.get(key, key), *(row[number] for number in used)] for key, row in zip(contenders, rows, strict=True)])
+
+
+def _order(contender: str) -> int:
+    """That of the contenders; what is none comes after them, as it was measured."""
+    return list(TITLES).index(contender) if contender in TITLES else len(TITLES)
 
 
 def _stages_table(results: Results, section: str, engine: str) -> list[str]:

@@ -35,11 +35,12 @@ from bench.measure import CommandFailed, Cost, Survey, commands_run
 from bench.reader import attempts_read
 from bench.results import SURVEY, Measured, Results
 from bench.stand import ARCHIVED, LATER, VISITORS, SqliteStand, Stand
+from bench.team import TeamVisit, busiest_person, pages_timed, timer_timed
 
 __all__ = ["POSTGRES_SECTIONS", "SQLITE_SECTIONS", "Rounds", "in_turn"]
 
-POSTGRES_SECTIONS = ("create", "restore", "gap", "pages", "start")
-SQLITE_SECTIONS = ("sqlite",)
+POSTGRES_SECTIONS = ("create", "restore", "gap", "pages", "start", "team")
+SQLITE_SECTIONS = ("sqlite", "team")
 # Seconds that a reader goes on after a restore has ended, so that its last gap is seen to end.
 AFTER_SECONDS = 0.5
 
@@ -80,6 +81,8 @@ class Rounds:
         if isinstance(self.stand, SqliteStand):
             if "sqlite" in chosen:
                 self._sqlite()
+            if "team" in chosen:
+                self._team()
             return
         if "create" in chosen:
             floors = self._chosen(RawDump(self.stand), UploadsRead(self.stand), BareCheck(self.stand))
@@ -94,6 +97,8 @@ class Rounds:
             self._pages()
         if "start" in chosen:
             self._start()
+        if "team" in chosen:
+            self._team()
 
     # --- who --------------------------------------------------------------------------------------------------------
 
@@ -225,6 +230,19 @@ class Rounds:
             for name in in_turn(list(commands), turn):
                 cost = commands_run([[*manage, *commands[name]]], env=self.stand.env(), folder=self.stand.site.data_dir, log=self._log)
                 self._note("start", name, turn, cost, None, {})
+
+    def _team(self) -> None:
+        """The team's pages, on a site where nothing else happens."""
+        self.stand.reset(ARCHIVED)
+        site = self.stand.site
+        site.manage("collectstatic", "--no-input", "--verbosity", "0")
+        username = busiest_person(site)
+        for turn in range(1, self.rounds + 1):
+            with WebServer(site).running() as server, TeamVisit.of(server.port, username) as visit:
+                for name, seconds in (*pages_timed(visit), *timer_timed(visit)):
+                    self._write(Measured("team", self.stand.engine, self.stand.entries, name, turn, {"milliseconds": 1000 * seconds}))
+                    told = f"{self.stand.engine}, {self.stand.entries} entries, round {turn} of {self.rounds}"
+                    print(f"team, {told}: {name} {1000 * seconds:.0f} ms", file=sys.stderr)
 
     def _note(self, section: str, contender: str, turn: int, cost: Cost, survey: Survey | None, values: dict[str, float]) -> None:
         """Write down what one run took."""
