@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from backups.engines.sqlite_file import SIDE_FILES, journal_mode, opened
@@ -36,7 +37,9 @@ def aside_put(journal: Journal, live: Path, aside: Path, page_size: int) -> None
         logger.warning("%s is no database; it is moved to %s.", live, aside)
     # What stands beside it first: an empty database must never find the WAL of another.
     for path in reversed(found):
-        path.rename(_aside_of(path, live, aside))
+        # SQLite removes what stands beside a file when the last process closes it, also in this moment.
+        with suppress(FileNotFoundError) if path != live else nullcontext():
+            path.rename(_aside_of(path, live, aside))
     sync_folder(live.parent)
     live.touch(mode=0o600)
     if aside.exists():

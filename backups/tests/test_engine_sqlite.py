@@ -812,6 +812,30 @@ def test_bringing_back_is_done_from_wherever_it_was_left(filled: SqliteScratch, 
     assert files_of(filled) == before
 
 
+def test_a_file_beside_a_broken_one_may_vanish_before_it_is_moved(filled: SqliteScratch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What SQLite does with the ``-shm`` when the last process closes the file."""
+    make_garbage_with_a_wal(filled)
+    shm = Path(f"{filled.path}-shm")
+    shm.write_bytes(b"the index of a WAL")
+    journal = new_journal("restore")
+    save = Journal.save
+
+    def save_then_lose(self: Journal) -> None:
+        save(self)
+        shm.unlink(missing_ok=True)
+
+    monkeypatch.setattr(Journal, "save", save_then_lose)
+    aside = filled.folder / "aside.sqlite3"
+    before = files_of(filled)
+    aside_put(journal, filled.path, aside, 4096)
+    assert f"{filled.path.name}-shm" in journal.database["aside"]["files"]
+    assert filled.engine().live_state().state == "empty"
+    engine = filled.engine()
+    with engine.lock("recover"):
+        assert engine.settle(journal_load(journal.path), "old") == {}
+    assert files_of(filled) == before
+
+
 def test_what_somebody_put_in_the_place_of_a_broken_file_is_not_removed(filled: SqliteScratch) -> None:
     make_garbage(filled)
     journal = new_journal("restore")
