@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from pathlib import PurePosixPath
-
 from django.core.paginator import Paginator
 from django.http import FileResponse, Http404, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -23,12 +20,11 @@ from portal.figures import (
     time_sums,
 )
 from portal.forms import TimeFilter
+from timetracker.attachments import attachment_answer
 from timetracker.siteconf.models import SiteSettings
 from timetracker.tracking.models import Project
 
 __all__ = ["account", "dashboard", "document", "documents", "invoice", "invoices", "projects", "time_entries"]
-
-logger = logging.getLogger(__name__)
 
 ROWS_PER_PAGE = 50
 
@@ -118,16 +114,9 @@ def documents(request: PortalRequest) -> HttpResponse:
 @require_safe
 @client_page("portal_shows_documents")
 def document(request: PortalRequest, pk: int) -> FileResponse:
-    """The file, to be saved and never shown within the site: anybody may have written it."""
+    """The file of a document that was released."""
     found = get_object_or_404(documents_of(request.client), pk=pk)
-    try:
-        content = found.file.open("rb")
-    except OSError as error:
-        logger.error("The file of document %s cannot be read: %s", found.pk, error)
-        raise Http404("The file is missing.") from error
-    response = FileResponse(content, as_attachment=True, filename=PurePosixPath(str(found.file)).name)
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
+    return attachment_answer(found.file)
 
 
 @require_safe

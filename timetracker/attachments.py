@@ -1,0 +1,138 @@
+"""Files that people attach to rows: which are taken, how one takes the place of another, and how they are handed out.
+
+They lie in the default storage, whichever that is: nothing here knows a path.
+"""
+
+# Django's form classes take no type arguments at run time.
+# mypy: disable-error-code="type-arg"
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any, cast
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.db import models, transaction
+from django.db.models.fields.files import FieldFile
+from django.http import FileResponse, Http404
+
+__all__ = ["PAPERS", "PICTURES", "AttachmentField", "attachment_answer", "attachment_followed"]
+
+logger = logging.getLogger(__name__)
+
+_MEGABYTE = 1024 * 1024
+# Bytes at the beginning that are looked at: PDF allows for so many before its mark (ISO 32000-1, annex H.3.4.1).
+_HEAD = 1024
+
+
+def _begins(*marks: bytes) -> Callable[[bytes], bool]:
+    return lambda head: head.startswith(marks)
+
+
+def _is_text(head: bytes) -> bool:
+    """Text of any encoding; in UTF-16, as spreadsheets write it, it begins with a byte order mark."""
+    return b"\0" not in head or head.startswith((b"\xff\xfe", b"\xfe\xff"))
+
+
+_ZIP = _begins(b"PK\x03\x04")
+# What a file begins with whose name ends so.
+_IS: dict[str, Callable[[bytes], bool]] = {
+    "pdf": lambda head: b"%PDF-" in head,
+    "png": _begins(b"\x89PNG\r\n\x1a\n"),
+    "jpg": _begins(b"\xff\xd8\xff"),
+    "jpeg": _begins(b"\xff\xd8\xff"),
+    "webp": lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP",
+    **dict.fromkeys(("docx", "xlsx", "pptx", "odt", "ods", "odp", "zip"), _ZIP),
+    **dict.fromkeys(("csv", "md", "txt"), _is_text),
+}
+PICTURES = ("pdf", "png", "jpg", "jpeg", "webp")
+PAPERS = tuple(_IS)
+
+
+class AttachmentField(forms.FileField):
+    """A file of one of these ``endings``, which is what its ending says, and of ``megabytes`` at most.
+
+    The file that is there is shown by the page, as a link that asks who opens it.
+    """
+
+    widget = forms.FileInput
+
+    def __init__(self, *, endings: Iterable[str], megabytes: int, **options: Any) -> None:
+        """Tell the browser what to offer, and people what is taken."""
+        self.endings, self.megabytes = tuple(endings), megabytes
+        options.setdefault("help_text", f"{_listed(self.endings)}; up to {megabytes} MB.")
+        super().__init__(widget=forms.FileInput(attrs={"accept": ",".join(f".{ending}" for ending in self.endings)}), **options)
+
+    def clean(self, data: Any, initial: Any = None) -> Any:
+        """Refuse what is not taken, of a file that was sent."""
+        found = super().clean(data, initial)
+        if isinstance(data, UploadedFile) and found is data:
+            self._check(data)
+        return found
+
+    def _check(self, upload: UploadedFile) -> None:
+        name = upload.name or ""
+        ending = PurePosixPath(name).suffix.removeprefix(".").lower()
+        if ending not in self.endings:
+            raise ValidationError(f"“{name}” is not taken. Choose one of these: {_listed(self.endings)}.", code="ending")
+        if (upload.size or 0) > self.megabytes * _MEGABYTE:
+            size = f"{(upload.size or 0) / _MEGABYTE:.1f}"
+            raise ValidationError(f"“{name}” has {size} MB, and {self.megabytes} is the most. Choose a smaller one.", code="size")
+        upload.seek(0)
+        head = upload.read(_HEAD)
+        upload.seek(0)
+        if not _IS[ending](head):
+            raise ValidationError(f"“{name}” is no {ending.upper()} file inside. Save it as one, and choose it again.", code="content")
+
+
+@contextmanager
+def attachment_followed(row: models.Model, field: str) -> Iterator[None]:
+    """Save or delete ``row`` within this block, in one transaction: its files follow it.
+
+    The file that it had before goes once that is committed, unless another row names it too; a new one goes if it is not.
+    """
+    stored = type(row)._default_manager.filter(pk=row.pk).values_list(field, flat=True).first() if row.pk else None
+    before = str(stored or "")
+    try:
+        with transaction.atomic():
+            yield
+            file: FieldFile = getattr(row, field)
+            if before and (row.pk is None or file.name != before):
+                transaction.on_commit(partial(_discard, type(row), field, before), robust=True)
+    except BaseException:
+        file = getattr(row, field)
+        # Until it is committed to the storage its name is what the browser sent.
+        if file and file._committed and file.name != before:
+            _discard(type(row), field, str(file.name))
+        raise
+
+
+def attachment_answer(file: FieldFile) -> FileResponse:
+    """Return the file, to be saved and never shown within the site: anybody may have written it. Raises Http404 where it is missing."""
+    try:
+        content = file.open("rb")
+    except OSError as error:
+        logger.error("The file of %s %s cannot be read: %s", file.instance._meta.verbose_name, file.instance.pk, error)
+        raise Http404("The file is missing.") from error
+    response = FileResponse(content, as_attachment=True, filename=PurePosixPath(str(file.name)).name)
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _discard(model: type[models.Model], field: str, name: str) -> None:
+    if model._default_manager.filter(**{field: name}).exists():
+        return
+    try:
+        cast(models.FileField, model._meta.get_field(field)).storage.delete(name)
+    except OSError as error:
+        logger.error("The file %s, which no row names any more, cannot be deleted: %s", name, error)
+
+
+def _listed(endings: Iterable[str]) -> str:
+    return ", ".join(ending.upper() for ending in endings if ending != "jpeg")
