@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, ExpressionWrapper, F, FloatField, Max, OuterRef, Q, QuerySet, Subquery, Sum
@@ -15,8 +14,8 @@ from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from timetracker.billing.models import Invoice, today
-from timetracker.billing.totals import InvoiceTotals, cents, with_totals
+from timetracker.billing.models import Invoice
+from timetracker.billing.totals import ISSUED, CurrencySums, InvoiceTotals, sums_by_currency, with_totals
 from timetracker.clients.models import Client, Document
 from timetracker.tracking.durations import SecondsBetween
 from timetracker.tracking.models import Project, TimeEntry
@@ -39,10 +38,6 @@ __all__ = [
     "time_sums",
 ]
 
-# An invoice that was cancelled may never have been sent, so it is not shown, like a draft.
-ISSUED = (Invoice.Status.SENT, Invoice.Status.PAID)
-
-
 @dataclass(frozen=True)
 class TimeSums:
     """Of a set of entries: how many, the seconds worked, and how many of those are billable and on no invoice yet."""
@@ -50,18 +45,6 @@ class TimeSums:
     count: int
     seconds: int
     unbilled_seconds: int
-
-
-@dataclass(frozen=True)
-class CurrencySums:
-    """All issued invoices in one currency: what was billed, what was paid, what is left of those not paid, and overdue of that."""
-
-    currency: str
-    count: int
-    billed: Decimal
-    paid: Decimal
-    open: Decimal
-    overdue: Decimal
 
 
 @dataclass(frozen=True)
@@ -125,23 +108,7 @@ def time_sums(entries: QuerySet[TimeEntry], *, since: datetime | None = None) ->
 
 def invoice_sums(client: Client) -> list[CurrencySums]:
     """Sum all issued invoices, currency by currency."""
-    is_open = Q(status=Invoice.Status.SENT)
-    rows = (
-        invoices_of(client)
-        .order_by("currency")
-        .values("currency")
-        .annotate(
-            count=Count("pk"),
-            billed=Sum("total_cents"),
-            received=Sum("paid_cents"),
-            left=Sum("balance_cents", filter=is_open),
-            late=Sum("balance_cents", filter=is_open & Q(due_on__lt=today())),
-        )
-        .values("currency", "count", "billed", "received", "left", "late")
-    )
-    return [
-        CurrencySums(row["currency"], row["count"], *(cents(row[name]) for name in ("billed", "received", "left", "late"))) for row in rows
-    ]
+    return sums_by_currency(Invoice.objects.filter(client=client))
 
 
 def navigation_counts(client: Client) -> NavigationCounts:

@@ -7,11 +7,13 @@ from pathlib import PurePosixPath
 
 from django import template
 
-from timetracker.billing import totals
+from timetracker.billing.templatetags.money import amount, of_cents
 
 __all__ = ["amount", "file_kind", "hours", "of_cents", "percent_of"]
 
 register = template.Library()
+register.filter(amount)
+register.filter(of_cents)
 
 
 @register.filter
@@ -19,18 +21,6 @@ def hours(seconds: float) -> str:
     """Return hours and minutes, rounded to the nearest minute: ``12:05``."""
     minutes = round(seconds / 60)
     return f"{minutes // 60:,}:{minutes % 60:02d}"
-
-
-@register.filter
-def amount(value: Decimal, currency: str) -> str:
-    """Return an amount with its currency, which no line break parts from it: ``1,234.50 EUR``."""
-    return f"{value:,.2f}\N{NO-BREAK SPACE}{currency}"
-
-
-@register.filter
-def of_cents(value: int | Decimal) -> Decimal:
-    """Return the amount of so many hundredths."""
-    return totals.cents(value)
 
 
 @register.filter

@@ -6,20 +6,24 @@ same rounding.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import BigIntegerField, F, Func, OuterRef, QuerySet, Subquery, Sum, Value
+from django.db.models import BigIntegerField, Count, F, Func, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 from django.db.models.sql.compiler import SQLCompiler
 
-from timetracker.billing.models import Invoice, InvoiceItem, Payment
+from timetracker.billing.models import Invoice, InvoiceItem, Payment, today
 
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
 
-__all__ = ["InvoiceTotals", "RoundedProduct", "cents", "with_totals"]
+__all__ = ["ISSUED", "CurrencySums", "InvoiceTotals", "RoundedProduct", "cents", "sums_by_currency", "with_totals"]
+
+# An invoice that was cancelled may never have been sent, so it counts no more than a draft.
+ISSUED = (Invoice.Status.SENT, Invoice.Status.PAID)
 
 
 class InvoiceTotals(TypedDict):
@@ -30,6 +34,18 @@ class InvoiceTotals(TypedDict):
     total_cents: int | Decimal
     paid_cents: int | Decimal
     balance_cents: int | Decimal
+
+
+@dataclass(frozen=True)
+class CurrencySums:
+    """All issued invoices in one currency: what was billed, what was paid, what is left of those not paid, and overdue of that."""
+
+    currency: str
+    count: int
+    billed: Decimal
+    paid: Decimal
+    open: Decimal
+    overdue: Decimal
 
 
 class RoundedProduct(Func):
@@ -81,6 +97,27 @@ def with_totals(invoices: QuerySet[Invoice]) -> QuerySet[WithAnnotations[Invoice
         .annotate(balance_cents=F("total_cents") - F("paid_cents"))
     )
     return found
+
+
+def sums_by_currency(invoices: QuerySet[Any]) -> list[CurrencySums]:
+    """Sum issued ``invoices``, currency by currency."""
+    is_open = Q(status=Invoice.Status.SENT)
+    rows = (
+        with_totals(invoices.filter(status__in=ISSUED))
+        .order_by("currency")
+        .values("currency")
+        .annotate(
+            count=Count("pk"),
+            billed=Sum("total_cents"),
+            received=Sum("paid_cents"),
+            left=Sum("balance_cents", filter=is_open),
+            late=Sum("balance_cents", filter=is_open & Q(due_on__lt=today())),
+        )
+        .values("currency", "count", "billed", "received", "left", "late")
+    )
+    return [
+        CurrencySums(row["currency"], row["count"], *(cents(row[name]) for name in ("billed", "received", "left", "late"))) for row in rows
+    ]
 
 
 def cents(value: int | Decimal | None) -> Decimal:
