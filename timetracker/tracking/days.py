@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from timetracker.accounts.models import User
 
-__all__ = ["day_bounds", "local_datetime", "split_by_day", "today_in", "utc_offsets", "week_of", "zone_of"]
+__all__ = ["day_bounds", "local_datetime", "month_of", "split_by_day", "today_in", "utc_offsets", "week_of", "zone_of"]
 
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
@@ -54,6 +54,12 @@ def week_of(day: date) -> list[date]:
     """Return the seven dates of the week that ``day`` is in, Monday first."""
     monday = day - timedelta(days=day.weekday())
     return [monday + timedelta(days=number) for number in range(7)]
+
+
+def month_of(day: date) -> tuple[date, date]:
+    """Return the first and the last date of the month that ``day`` is in."""
+    following = (day.replace(day=1) + timedelta(days=31)).replace(day=1)
+    return day.replace(day=1), following - _DAY
 
 
 def split_by_day(started_at: datetime, ended_at: datetime, zone: ZoneInfo) -> list[tuple[date, timedelta]]:
