@@ -56,9 +56,12 @@ def entry_refusal(entry: TimeEntry, user: User) -> str:
 def project_refusal(project: Project) -> str:
     """Say why ``project`` takes no new time, by its row in the database; empty: it does."""
     # It may have been closed since the page was loaded.
-    status = Project.objects.filter(pk=project.pk).values_list("status", flat=True).first()
-    if status == Project.Status.ACTIVE:
+    found = Project.objects.filter(pk=project.pk).values_list("status", "client__active", "client__name").first()
+    status, is_client_active, client = found or (None, True, "")
+    if status == Project.Status.ACTIVE and is_client_active:
         return ""
+    if not is_client_active:
+        return f"{project.code} takes no new time: its client, {client}, is archived. Choose another project, or have the client reopened."
     state = Project.Status(status).label.lower() if status else "deleted"
     return f"{project.code} is {state} and takes no new time. Choose an active project, or have this one opened again."
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 
 from timetracker.accounts.models import User
 from timetracker.tracking.models import Project, Task, TimeEntry
@@ -57,9 +58,9 @@ def work_groups(user: User, *, keep: Work | None = None) -> list[WorkGroup]:
     ``keep`` is offered too, whatever has become of it.
     """
     tasks: dict[int, list[Task]] = {}
-    for task in Task.objects.filter(project__status=Project.Status.ACTIVE).exclude(status=Task.Status.DONE).order_by("project_id", "id"):
+    for task in Task.objects.filter(project__in=_taking()).exclude(status=Task.Status.DONE).order_by("project_id", "id"):
         tasks.setdefault(task.project_id, []).append(task)
-    projects = Project.objects.filter(status=Project.Status.ACTIVE).select_related("client").order_by("client__name", "code")
+    projects = _taking().select_related("client").order_by("client__name", "code")
     groups: list[WorkGroup] = []
     words: dict[str, str] = {}
     for project in projects:
@@ -91,6 +92,11 @@ def work_options(groups: list[WorkGroup], chosen: str) -> list[tuple[str, list[t
     return options
 
 
+def _taking() -> QuerySet[Project]:
+    """Projects that take new time: neither they nor their clients are archived."""
+    return Project.objects.filter(status=Project.Status.ACTIVE, client__active=True)
+
+
 class WorkField(forms.CharField):
     """A choice of :func:`work_groups`, cleaned to a :class:`Work`; the template writes the choices itself.
 
@@ -110,7 +116,7 @@ class WorkField(forms.CharField):
         if self.keep is not None and matched[0] == self.keep.key:
             return self.keep
         project_id, task_id = int(matched[1]), int(matched[2]) if matched[2] else None
-        project = Project.objects.select_related("client").filter(pk=project_id, status=Project.Status.ACTIVE).first()
+        project = _taking().select_related("client").filter(pk=project_id).first()
         task = Task.objects.filter(pk=task_id, project=project_id).first() if task_id else None
         if project is None or (task_id and task is None):
             reason = "This takes no time any more: the project is not active, or the task is gone. Choose another."
