@@ -106,10 +106,10 @@ def attachment_followed(row: models.Model, field: str) -> Iterator[None]:
             if before and (row.pk is None or file.name != before):
                 transaction.on_commit(partial(_discard, type(row), field, before), robust=True)
     except BaseException:
-        file = getattr(row, field)
-        # Until it is committed to the storage its name is what the browser sent.
-        if file and file._committed and file.name != before:
-            _discard(type(row), field, str(file.name))
+        after: Any = getattr(row, field)
+        # Until it is in the storage its name is what the browser sent.
+        if after and after._committed and after.name != before:
+            _discard(type(row), field, after.name)
         raise
 
 

@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import IntegrityError, models, transaction
 from django.db.models import QuerySet
-from django.http import HttpResponseBase
+from django.http import HttpResponseBase, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -46,8 +46,8 @@ class CarefulForm(forms.ModelForm):
         asked = super().clean() or self.cleaned_data
         if self.instance.pk is not None and asked.get("as_of") != self._last_change():
             differing = [name for name in self.changed_data if name != "as_of" and not isinstance(self.fields[name], forms.FileField)]
-            self.data = self.data.copy()  # type: ignore[union-attr]  # a QueryDict
-            self.data[self.add_prefix("as_of")] = self._last_change()  # type: ignore[index]
+            self.data = cast(QueryDict, self.data).copy()
+            self.data[self.add_prefix("as_of")] = self._last_change()
             sentences = ["Somebody has changed this since you opened it, so nothing was saved. Yours is still here; save again to keep it."]
             sentences += [f"{self.fields[name].label}: now “{self._now(name)}”, unlike yours." for name in differing]
             self.add_error(None, ValidationError([ValidationError(sentence, code="changed") for sentence in sentences]))
@@ -62,7 +62,7 @@ class CarefulForm(forms.ModelForm):
         if isinstance(field, forms.BooleanField):
             return "yes" if value else "no"
         if isinstance(field, forms.ChoiceField):
-            for key, words in field.choices:
+            for key, words in cast(Iterable[tuple[Any, str]], field.choices):
                 if str(key) == str(value or ""):
                     return str(words)
         text = "nothing" if value in (None, "") else str(value)

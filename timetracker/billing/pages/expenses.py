@@ -117,7 +117,7 @@ def expense_delete(request: TeamRequest, pk: int) -> HttpResponse:
                 found.delete()
             messages.success(request, f"{found} is deleted.")
             return redirect("staff:expenses")
-    context = {"active": "expenses", "name": str(found), "kind": "expense with its receipt", "uses": [], "back": back, "instead": None}
+    context = {"active": "expenses", "name": str(found), "kind": "expense with its receipt", "back": back}
     return render(request, "staff/delete.html", context)
 
 

@@ -93,7 +93,8 @@ class ExpenseForm(CarefulForm):
         """Refuse what does not go together."""
         asked = super().clean() or self.cleaned_data
         if asked.get("billable") and "project" in asked and asked["project"] is None:
-            self.add_error("project", ValidationError("A billable expense needs a project. Choose one, or untick billable.", code="project"))
+            sentence = "A billable expense needs a project. Choose one, or untick billable."
+            self.add_error("project", ValidationError(sentence, code="project"))
         if asked.get("without_receipt") and "receipt" in asked:
             if "receipt" in self.changed_data:
                 sentence = "Either choose another receipt, or remove the one that is there."

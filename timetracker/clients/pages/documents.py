@@ -67,7 +67,7 @@ def document_delete(request: TeamRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(Document, pk=pk)
     back = _address(found.client_id)
     if request.method != "POST":
-        context = {"active": "clients", "name": str(found), "kind": "document with its file", "uses": [], "back": back, "instead": None}
+        context = {"active": "clients", "name": str(found), "kind": "document with its file", "back": back}
         return render(request, "staff/delete.html", context)
     with attachment_followed(found, "file"):
         found.delete()
