@@ -25,6 +25,10 @@ class ListFilter(forms.Form):
     )
     state = forms.ChoiceField(label="Show", required=False, choices=[("", "Active"), ("archived", "Archived"), ("all", "All")])
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Label fields as a row of them does."""
+        super().__init__(*args, label_suffix="", **kwargs)
+
     def wanted(self, name: str) -> Any:
         """What is asked for; None where it is not, or makes no sense, which the form says beside the field."""
         self.is_valid()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 
 from django.db.models import QuerySet
 
@@ -10,10 +13,10 @@ from timetracker.accounts.models import User
 from timetracker.accounts.roles import ALL_ENTRIES
 from timetracker.tracking.days import month_of, today_in, zone_of
 from timetracker.tracking.models import Project
-from timetracker.tracking.sums import BudgetUse, starting_on, time_sums
+from timetracker.tracking.sums import BudgetUse, TimeSums, starting_on, time_sums
 from timetracker.tracking.visibility import entries_seen_by
 
-__all__ = ["ProjectRow", "project_rows"]
+__all__ = ["ProjectRow", "project_rows", "together"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,25 @@ class ProjectRow:
     month_seconds: int
     seconds: int
     use: BudgetUse | None
+
+
+def together(parts: Iterable[TimeSums]) -> TimeSums:
+    """Return the sum of sums, which is that of all their entries; zeros where there are none."""
+    parts = list(parts)
+    amounts: dict[str, Decimal] = defaultdict(Decimal)
+    unbilled: dict[str, Decimal] = defaultdict(Decimal)
+    for part in parts:
+        for sums, found in ((amounts, part.amounts), (unbilled, part.unbilled_amounts)):
+            for currency, amount in found.items():
+                sums[currency] += amount
+    return TimeSums(
+        count=sum(part.count for part in parts),
+        seconds=sum(part.seconds for part in parts),
+        billable_seconds=sum(part.billable_seconds for part in parts),
+        unbilled_seconds=sum(part.unbilled_seconds for part in parts),
+        amounts=dict(sorted(amounts.items())),
+        unbilled_amounts=dict(sorted(unbilled.items())),
+    )
 
 
 def project_rows(projects: QuerySet[Project], user: User) -> list[ProjectRow]:

@@ -22,6 +22,7 @@ from timetracker.lists import asked_of, id_of, page_of
 from timetracker.tracking.days import month_of, today_in, zone_of
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
 from timetracker.tracking.pages.project_forms import ProjectFilter, ProjectForm, RateForm, TaskForm
+from timetracker.tracking.pages.project_sums import together
 from timetracker.tracking.sums import BudgetUse, starting_on, time_sums, time_total, with_amounts
 from timetracker.tracking.visibility import entries_seen_by
 
@@ -90,9 +91,10 @@ def project_page(
     found = get_object_or_404(Project.objects.select_related("client"), pk=pk)
     entries = entries_seen_by(user).filter(project=found)
     zone, money = zone_of(user), user.has_perm(MONEY)
-    total = time_total(entries)
+    # One look at all its time; the sums of tasks, and of what is on none, add up to the whole.
+    sums = time_sums(entries, "task")
+    total = together(sums.values())
     budget = None if found.budget_hours is None else int(found.budget_hours * 3600)
-    sums = time_sums(entries.filter(task__isnull=False), "task")
     rows = found.tasks.select_related("assignee").order_by("id")
     tasks = [(task, sums[(task.pk,)].seconds if (task.pk,) in sums else 0) for task in rows]
     latest = entries.filter(ended_at__isnull=False).select_related("user", "task")
