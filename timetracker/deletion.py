@@ -9,6 +9,7 @@ from django.db import transaction
 from django.db.models import CASCADE, ManyToOneRel, Model
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.text import get_text_list
 
 from timetracker.accounts.access import TeamRequest
 
@@ -61,5 +62,5 @@ def deletion_page(request: TeamRequest, row: Model, *, active: str, back: str, t
             return redirect(then)
     else:
         uses = uses_of(row)
-    context = {"active": active, "name": name, "kind": kind, "uses": uses, "back": back, "instead": instead}
+    context = {"active": active, "name": name, "kind": kind, "uses": get_text_list(uses, "and"), "back": back, "instead": instead}
     return render(request, "staff/delete.html", context, status=409 if request.method == "POST" else 200)

@@ -72,6 +72,7 @@ class ExpenseForm(CarefulForm):
         self.had_receipt = bool(expense.receipt)
         if expense.pk is None:
             expense.user = user
+            self.fields["description"].widget.attrs["autofocus"] = True
             self.initial |= {"spent_on": today_in(zone_of(user)), "currency": SiteSettings.load().currency, "user": user.pk} | (
                 kwargs.get("initial") or {}
             )

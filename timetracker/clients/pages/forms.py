@@ -64,6 +64,7 @@ class ClientForm(CarefulForm):
         if not user.has_perm(MONEY):
             del self.fields["currency"], self.fields["default_rate"]
         if self.instance.pk is None:
+            self.fields["name"].widget.attrs["autofocus"] = True
             self.initial["currency"] = self.instance.currency = SiteSettings.load().currency
 
     def clean_name(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from django import forms
 from django.db.models import Q
+from django.utils.text import get_text_list
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import MONEY, team
@@ -42,12 +43,14 @@ class ProjectForm(CarefulForm):
         super().__init__(*args, **kwargs)
         if not user.has_perm(MONEY):
             del self.fields["hourly_rate"]
+        if self.instance.pk is None:
+            self.fields["name" if self.initial.get("client") else "client"].widget.attrs["autofocus"] = True
         client = cast(forms.ModelChoiceField, self.fields["client"])
         client.queryset = Client.objects.filter(Q(active=True) | Q(pk=self.instance.client_id)).order_by("name")
         if self.instance.pk is not None and (uses := uses_of(self.instance)):
             # Its time would be another client's, at other rates, and in another portal.
             client.disabled = True
-            client.help_text = f"It has {' and '.join(uses)}, so it stays with this client."
+            client.help_text = f"It has {get_text_list(uses, 'and')}, so it stays with this client."
         is_archived = self.instance.status == Project.Status.CLOSED
         status = cast(forms.ChoiceField, self.fields["status"])
         status.choices = [
@@ -77,6 +80,7 @@ class TaskForm(forms.ModelForm):
         if brief:
             self.fields = {"name": self.fields["name"]}
             return
+        self.fields["name"].widget.attrs["autofocus"] = True
         people = team().filter(Q(is_active=True) | Q(pk=self.instance.assignee_id)).prefetch_related(None)
         cast(forms.ModelChoiceField, self.fields["assignee"]).queryset = people
 
