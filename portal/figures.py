@@ -38,6 +38,7 @@ __all__ = [
     "time_sums",
 ]
 
+
 @dataclass(frozen=True)
 class TimeSums:
     """Of a set of entries: how many, the seconds worked, and how many of those are billable and on no invoice yet."""

@@ -22,10 +22,12 @@ from django.db import models, transaction
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, Http404
 
-__all__ = ["PAPERS", "PICTURES", "AttachmentField", "attachment_answer", "attachment_followed"]
+__all__ = ["DOCUMENT_MEGABYTES", "PAPERS", "PICTURES", "RECEIPT_MEGABYTES", "AttachmentField", "attachment_answer", "attachment_followed"]
 
 logger = logging.getLogger(__name__)
 
+# The most that one file may have, in MiB.
+DOCUMENT_MEGABYTES, RECEIPT_MEGABYTES = 25, 10
 _MEGABYTE = 1024 * 1024
 # Bytes at the beginning that are looked at: PDF allows for so many before its mark (ISO 32000-1, annex H.3.4.1).
 _HEAD = 1024
@@ -64,10 +66,14 @@ class AttachmentField(forms.FileField):
     widget = forms.FileInput
 
     def __init__(self, *, endings: Iterable[str], megabytes: int, **options: Any) -> None:
-        """Tell the browser what to offer, and people what is taken."""
+        """Tell people what is taken."""
         self.endings, self.megabytes = tuple(endings), megabytes
         options.setdefault("help_text", f"{_listed(self.endings)}; up to {megabytes} MB.")
-        super().__init__(widget=forms.FileInput(attrs={"accept": ",".join(f".{ending}" for ending in self.endings)}), **options)
+        super().__init__(**options)
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        """Let the browser offer what is taken."""
+        return super().widget_attrs(widget) | {"accept": ",".join(f".{ending}" for ending in self.endings)}
 
     def clean(self, data: Any, initial: Any = None) -> Any:
         """Refuse what is not taken, of a file that was sent."""

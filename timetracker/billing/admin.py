@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
+from django.contrib.admin.widgets import AdminFileWidget
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from timetracker.accounts.roles import MONEY
 from timetracker.admin_sight import SightAdmin
+from timetracker.attachments import PICTURES, RECEIPT_MEGABYTES, AttachmentField
 from timetracker.billing.models import Expense, Invoice, InvoiceItem, Payment
 from timetracker.billing.numbering import invoice_number_take
 
@@ -82,11 +85,18 @@ class PaymentAdmin(SightAdmin):
         return payment.invoice.currency
 
 
+class ExpenseForm(forms.ModelForm):
+    """An expense, whose receipt is checked as on the team's pages."""
+
+    receipt = AttachmentField(endings=PICTURES, megabytes=RECEIPT_MEGABYTES, required=False, widget=AdminFileWidget)
+
+
 @admin.register(Expense)
 class ExpenseAdmin(SightAdmin):
-    """Expenses with their receipts."""
+    """Expenses with their receipts. What is on an invoice does not change."""
 
     sight = MONEY
+    form = ExpenseForm
     list_display = ("spent_on", "user", "project", "category", "description", "amount", "currency", "billable", "receipt")
     list_filter = ("category", "billable", "spent_on", "currency")
     list_select_related = ("user", "project")
@@ -94,3 +104,11 @@ class ExpenseAdmin(SightAdmin):
     autocomplete_fields = ("user", "project")
     readonly_fields = ("invoice_item", "created_at", "updated_at")
     show_full_result_count = False
+
+    def has_change_permission(self, request: HttpRequest, obj: Expense | None = None) -> bool:
+        """Show an expense that is on an invoice, and no more."""
+        return (obj is None or obj.invoice_item_id is None) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Expense | None = None) -> bool:
+        """Keep it, too."""
+        return (obj is None or obj.invoice_item_id is None) and super().has_delete_permission(request, obj)

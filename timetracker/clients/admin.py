@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+from django import forms
 from django.contrib import admin
+from django.contrib.admin.widgets import AdminFileWidget
 
 from timetracker.accounts.roles import MONEY
 from timetracker.admin_sight import SightAdmin
+from timetracker.attachments import DOCUMENT_MEGABYTES, PAPERS, AttachmentField
 from timetracker.clients.models import Client, Document
 
 
@@ -29,10 +32,17 @@ class ClientAdmin(SightAdmin):
     )
 
 
+class DocumentForm(forms.ModelForm):
+    """A document, whose file is checked as on the team's pages."""
+
+    file = AttachmentField(endings=PAPERS, megabytes=DOCUMENT_MEGABYTES, widget=AdminFileWidget)
+
+
 @admin.register(Document)
 class DocumentAdmin(admin.ModelAdmin):
     """Documents; whoever uploads one is recorded."""
 
+    form = DocumentForm
     list_display = ("title", "client", "file", "visible_to_client", "uploaded_by", "created_at")
     list_filter = ("visible_to_client", "created_at")
     list_select_related = ("client", "uploaded_by")

@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import MONEY, team
-from timetracker.attachments import PICTURES, AttachmentField, attachment_followed
+from timetracker.attachments import PICTURES, RECEIPT_MEGABYTES, AttachmentField, attachment_followed
 from timetracker.billing.models import Expense
 from timetracker.careful_forms import CarefulForm, CurrencyField, DayField
 from timetracker.clients.models import Client
@@ -22,9 +22,7 @@ from timetracker.siteconf.models import SiteSettings
 from timetracker.tracking.days import today_in, zone_of
 from timetracker.tracking.models import Project
 
-__all__ = ["RECEIPT_MEGABYTES", "ExpenseFilter", "ExpenseForm"]
-
-RECEIPT_MEGABYTES = 10
+__all__ = ["ExpenseFilter", "ExpenseForm"]
 
 
 class ExpenseFilter(ListFilter):

@@ -15,14 +15,12 @@ from django.db.models.functions import Lower
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import MONEY
-from timetracker.attachments import PAPERS, AttachmentField, attachment_followed
+from timetracker.attachments import DOCUMENT_MEGABYTES, PAPERS, AttachmentField, attachment_followed
 from timetracker.careful_forms import CarefulForm, CurrencyField
 from timetracker.clients.models import Client, Document
 from timetracker.siteconf.models import SiteSettings
 
-__all__ = ["DOCUMENT_MEGABYTES", "ClientForm", "DocumentForm"]
-
-DOCUMENT_MEGABYTES = 25
+__all__ = ["ClientForm", "DocumentForm"]
 
 
 class ClientForm(CarefulForm):
