@@ -64,7 +64,7 @@ def client(request: TeamRequest, pk: int) -> HttpResponse:
     """One client: who it is, and what there is of it that she may see."""
     found = get_object_or_404(Client, pk=pk)
     user = request.user
-    projects = Project.objects.filter(client=found).order_by("status", "code")[:MOST_PROJECTS]
+    projects = Project.objects.filter(client=found).select_related("client").order_by("status", "code")[:MOST_PROJECTS]
     context: dict[str, Any] = {"active": "clients", "client": found, "projects": project_rows(projects, user), "shown": SHOWN}
     if user.has_perm("clients.view_document"):
         context["documents"] = found.documents.all()[: SHOWN + 1]
