@@ -47,7 +47,7 @@ def manager() -> Browser:
 def post(manager: Browser, django_capture_on_commit_callbacks: Callable[..., AbstractContextManager[object]]) -> Post:
     """Sends a form, and lets happen what a commit does; the page that it leads to."""
 
-    def send(name: str, pk: int, **form: object) -> str:
+    def send(name: str, pk: int, /, **form: object) -> str:
         with django_capture_on_commit_callbacks(execute=True):
             return manager.post(reverse(f"staff:{name}", args=[pk]), form, follow=True).content.decode()
 

@@ -17,7 +17,7 @@ from timetracker.careful_forms import CarefulForm, DayField
 from timetracker.clients.models import Client
 from timetracker.deletion import uses_of
 from timetracker.lists import ListFilter
-from timetracker.tracking.models import Project, ProjectRate, Task
+from timetracker.tracking.models import Project, Task
 
 __all__ = ["ProjectFilter", "ProjectForm", "RateForm", "TaskForm"]
 
@@ -89,4 +89,4 @@ class RateForm(forms.Form):
     """The rate of a person on a project; it takes the place of the one that she has there."""
 
     user = forms.ModelChoiceField(team().filter(is_active=True).prefetch_related(None), label="Person")
-    hourly_rate = ProjectRate._meta.get_field("hourly_rate").formfield(label="Rate per hour")
+    hourly_rate = forms.DecimalField(label="Rate per hour", min_value=0, max_digits=12, decimal_places=2)
