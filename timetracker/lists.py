@@ -27,7 +27,7 @@ class ListFilter(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Label fields as a row of them does."""
-        super().__init__(*args, label_suffix="", **kwargs)
+        super().__init__(*args, **kwargs | {"label_suffix": ""})
 
     def wanted(self, name: str) -> Any:
         """What is asked for; None where it is not, or makes no sense, which the form says beside the field."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.models import Permission
 from django.test import Client as Browser
 
@@ -15,7 +17,7 @@ HTMX = {"HX-Request": "true", "HX-Current-URL": "http://testserver/"}
 PDF, PNG = b"%PDF-1.4\n1 0 obj", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 
 
-def somebody(username: str, role: Role | None = None, *permissions: str, **fields: object) -> User:
+def somebody(username: str, role: Role | None = None, *permissions: str, **fields: Any) -> User:
     """An account of the team, with a role, and permissions (``app.codename``) beyond it."""
     user = User.objects.create_user(username, f"{username}@studio.example", is_staff=True, **fields)
     if role:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -39,7 +40,7 @@ def member() -> Browser:
     return browser_of(somebody("robin", Role.MEMBER))
 
 
-def text_of(browser: Browser, name: str, *args: object, **asked: object) -> str:
+def text_of(browser: Browser, name: str, *args: object, **asked: Any) -> str:
     response = browser.get(reverse(f"staff:{name}", args=args), asked)
     assert response.status_code == 200, response
     return response.content.decode()

@@ -70,7 +70,7 @@ def test_a_file_that_is_not_what_it_says_is_refused_and_the_title_stays(post: Po
 
 def test_a_document_is_opened_as_a_download_and_never_as_a_page(manager: Browser, document: Document) -> None:
     response = manager.get(reverse("staff:document", args=[document.pk]))
-    assert b"".join(response) == PDF  # type: ignore[call-overload]
+    assert b"".join(response) == PDF
     assert response["Content-Disposition"] == 'attachment; filename="contract.pdf"' and response["X-Content-Type-Options"] == "nosniff"
     assert "no-store" in response["Cache-Control"]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -34,7 +36,7 @@ def member() -> Browser:
     return browser_of(somebody("robin.m", Role.MEMBER))
 
 
-def text_of(browser: Browser, name: str, *args: object, **asked: object) -> str:
+def text_of(browser: Browser, name: str, *args: object, **asked: Any) -> str:
     response = browser.get(reverse(f"staff:{name}", args=args), asked)
     assert response.status_code == 200, response
     return response.content.decode()
@@ -94,7 +96,7 @@ SECONDS = {
 }
 
 
-def seconds_by_hand(condition: str, *params: object) -> int:
+def seconds_by_hand(condition: str, *params: Any) -> int:
     """The seconds worked on these entries, by a query that is written out."""
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {SECONDS[connection.vendor]} FROM tracking_timeentry WHERE {condition}", params)
@@ -134,14 +136,15 @@ def test_the_sums_of_a_project_are_those_of_a_plain_query(manager: Browser, memb
         assert (amount(Decimal(money), "USD") in page) is is_all and ("USD" in page) is is_all
 
 
-def _sql(moment: datetime) -> object:
+def _sql(moment: datetime) -> Any:
     return f"{moment:%Y-%m-%d %H:%M:%S}" if connection.vendor == "sqlite" else moment
 
 
-def _cut(entries: object) -> list[TimeEntry]:
+def _cut(entries: Iterable[TimeEntry]) -> list[TimeEntry]:
     """The entries without the fractions of their seconds."""
-    found = list(entries)  # type: ignore[call-overload]
+    found = list(entries)
     for entry in found:
+        assert entry.ended_at
         entry.started_at, entry.ended_at = entry.started_at.replace(microsecond=0), entry.ended_at.replace(microsecond=0)
     return found
 
@@ -181,7 +184,7 @@ def test_a_project_is_made_for_the_client_that_one_comes_from(manager: Browser, 
     response = manager.post(reverse("staff:project_add"), form | {"budget_hours": "12.5"}, headers=HTMX)
     made = Project.objects.get(code="SB-APP")
     assert response["HX-Redirect"] == reverse("staff:project", args=[made.pk])
-    assert (made.client, made.colour, made.hourly_rate, made.budget_hours) == (client, "#aabbcc", 70, Decimal("12.5"))
+    assert (made.client, made.colour, made.hourly_rate, made.budget_hours) == (client, "#aabbcc", Decimal(70), Decimal("12.5"))
 
 
 WRONG = [
@@ -229,7 +232,7 @@ def test_who_may_see_no_money_changes_a_project_without_touching_its_rate(projec
     assert "Rate" not in page and "90.00" not in page
     assert browser.post(reverse("staff:project_edit", args=[project.pk]), form_of(project, name="New", hourly_rate="1")).status_code == 302
     project.refresh_from_db()
-    assert (project.name, project.hourly_rate) == ("New", 90)
+    assert (project.name, project.hourly_rate) == ("New", Decimal(90))
 
 
 # --- archived instead of deleted ---------------------------------------------------------------------------------------
