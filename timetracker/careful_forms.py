@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -23,6 +24,8 @@ from timetracker.accounts.access import TeamRequest
 from timetracker.money import validate_currency
 
 __all__ = ["CarefulForm", "CurrencyField", "DayField", "form_saved", "go_on", "row_to_change"]
+
+logger = logging.getLogger(__name__)
 
 _FIRST, _LAST = date(2000, 1, 1), date(2100, 12, 31)
 _SHOWN = 80
@@ -105,7 +108,7 @@ def row_to_change(request: TeamRequest, rows: QuerySet[Any], pk: int) -> Iterato
 
 
 def form_saved(form: forms.ModelForm) -> models.Model | None:
-    """Write the row of a valid form; None where the database refused it, and the form says so."""
+    """Write the row of a valid form; None where the database or the storage refused it, and the form says so."""
     try:
         with transaction.atomic():
             saved: models.Model = form.save()
@@ -114,7 +117,13 @@ def form_saved(form: forms.ModelForm) -> models.Model | None:
         # What the form looked for has come in between: another row of this name, or what was chosen is gone.
         sentence = "Somebody saved something at this moment that is in the way of this. Look, and save again."
         form.add_error(None, ValidationError(sentence, code="race"))
-        return None
+    except OSError as error:
+        logger.error("A file that was sent cannot be kept: %s", error)
+        sentence = (
+            f"The file cannot be kept ({error.strerror or error}), so nothing was saved. Tell whoever runs this site, and save again."
+        )
+        form.add_error(None, ValidationError(sentence, code="storage"))
+    return None
 
 
 def go_on(request: TeamRequest, to: str) -> HttpResponseBase:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
@@ -117,3 +118,22 @@ def test_a_member_changes_no_document(document: Document, name: str) -> None:
     browser = browser_of(somebody("robin", Role.MEMBER))
     assert browser.post(reverse(f"staff:{name}", args=[document.pk]), {"title": "Mine"}).status_code == 403
     assert Document.objects.get().title == "Contract"
+
+
+def test_a_storage_that_takes_nothing_is_told_and_nothing_is_lost(
+    post: Post, document: Document, media: Path, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.MEDIA_ROOT = media.parent / "not-a-folder"
+    settings.MEDIA_ROOT.write_text("in the way")
+    page = post("document_edit", document.pk, title="Contract", file=SimpleUploadedFile("signed.pdf", PDF))
+    assert "The file cannot be kept (" in page and "Choose the file once more" in page and "cannot be kept" in caplog.text
+    settings.MEDIA_ROOT = media
+    document.refresh_from_db()
+    assert str(document.file.name).endswith("contract.pdf") and files(media) == ["contract.pdf"]
+
+
+def test_the_admin_takes_no_other_files(document: Document) -> None:
+    browser = browser_of(somebody("owner", Role.OWNER))
+    form = {"client": document.client_id, "title": "Mine", "file": SimpleUploadedFile("page.html", b"<html>")}
+    response = browser.post(reverse("admin:clients_document_add"), form)
+    assert "is not taken" in response.content.decode() and Document.objects.count() == 1

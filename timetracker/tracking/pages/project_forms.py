@@ -12,7 +12,7 @@ from django.db.models import Q
 from django.utils.text import get_text_list
 
 from timetracker.accounts.models import User
-from timetracker.accounts.roles import MONEY, team
+from timetracker.accounts.roles import ALL_ENTRIES, MONEY, team
 from timetracker.careful_forms import CarefulForm, DayField
 from timetracker.clients.models import Client
 from timetracker.deletion import uses_of
@@ -65,7 +65,7 @@ class ProjectForm(CarefulForm):
 
 
 class TaskForm(forms.ModelForm):
-    """A task of a project; ``brief``: its name alone."""
+    """A task of a project; ``brief``: its name alone. Who sees neither the team nor its time gives it to herself alone."""
 
     due_on = DayField(label="Due", required=False)
 
@@ -74,14 +74,15 @@ class TaskForm(forms.ModelForm):
         fields = ("name", "assignee", "estimate_hours", "due_on")
         labels = {"name": "Task", "assignee": "Who", "estimate_hours": "Estimate in hours"}
 
-    def __init__(self, *args: Any, brief: bool = False, **kwargs: Any) -> None:
-        """Offer the team as it is, and whoever has the task."""
+    def __init__(self, *args: Any, user: User, brief: bool = False, **kwargs: Any) -> None:
+        """Offer those whom she knows of, and whoever has the task."""
         super().__init__(*args, **kwargs)
         if brief:
             self.fields = {"name": self.fields["name"]}
             return
         self.fields["name"].widget.attrs["autofocus"] = True
-        people = team().filter(Q(is_active=True) | Q(pk=self.instance.assignee_id)).prefetch_related(None)
+        known = Q(is_active=True) if user.has_perm("accounts.view_user") or user.has_perm(ALL_ENTRIES) else Q(pk=user.pk)
+        people = team().filter(known | Q(pk=self.instance.assignee_id)).prefetch_related(None)
         cast(forms.ModelChoiceField, self.fields["assignee"]).queryset = people
 
 

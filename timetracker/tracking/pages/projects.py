@@ -77,7 +77,7 @@ def project(request: TeamRequest, pk: int) -> HttpResponse:
     """One project; ``?task=ID`` opens one of its tasks."""
     asked = id_of(request.GET.get("task"))
     task = Task.objects.filter(project=pk, pk=asked).first() if asked else None
-    editing = TaskForm(instance=task) if task is not None and request.user.has_perm("tracking.change_task") else None
+    editing = TaskForm(instance=task, user=request.user) if task is not None and request.user.has_perm("tracking.change_task") else None
     return project_page(request, pk, editing=editing)
 
 
@@ -107,7 +107,7 @@ def project_page(
         "use": BudgetUse(total.seconds, budget) if user.has_perm(ALL_ENTRIES) else None,
         "tasks": [row for row in tasks if row[0].status != Task.Status.DONE],
         "tasks_done": [row for row in tasks if row[0].status == Task.Status.DONE],
-        "adding": adding or TaskForm(brief=True, auto_id="new_%s"),
+        "adding": adding or TaskForm(user=user, brief=True, auto_id="new_%s"),
         "editing": editing,
         "latest": with_amounts(latest).order_by("-started_at", "-id")[:LATEST],
     }

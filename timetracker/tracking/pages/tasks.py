@@ -22,7 +22,7 @@ __all__ = ["task", "task_add", "task_delete", "task_turn"]
 def task_add(request: TeamRequest, pk: int) -> HttpResponse:
     """Add one by its name."""
     project = get_object_or_404(Project, pk=pk)
-    form = TaskForm(request.POST, instance=Task(project=project), brief=True, auto_id="new_%s")
+    form = TaskForm(request.POST, instance=Task(project=project), user=request.user, brief=True, auto_id="new_%s")
     if not form.is_valid():
         return project_page(request, pk, adding=form)
     form.save()
@@ -36,7 +36,7 @@ def task(request: TeamRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(Task, pk=pk)
     if request.method != "POST":
         return redirect(_address(found.project_id, opened=pk))
-    form = TaskForm(request.POST, instance=found)
+    form = TaskForm(request.POST, instance=found, user=request.user)
     if not form.is_valid():
         return project_page(request, found.project_id, editing=form)
     form.save()

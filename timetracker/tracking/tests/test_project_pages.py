@@ -304,6 +304,14 @@ def test_a_task_is_opened_in_its_place(member: Browser, project: Project) -> Non
     assert 'value="Page templates"' in response.content.decode() and "<details open>" in response.content.decode()
 
 
+def test_a_member_is_told_no_names_of_the_team(member: Browser, manager: Browser, project: Project) -> None:
+    task = Task.objects.create(project=project, name="Page templates", assignee=somebody("kim", full_name="Kim Crust"))
+    somebody("alex", full_name="Alex Placeholder")
+    page = text_of(member, "project", project.pk, task=task.pk)
+    assert "Kim Crust" in page and "robin.m" in page and "Alex" not in page
+    assert "Alex" in text_of(manager, "project", project.pk, task=task.pk)
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"), [({"name": ""}, "required"), ({"due_on": "0001-01-01"}, "from 2000 to 2100"), ({"due_on": "x"}, "valid date")]
 )
