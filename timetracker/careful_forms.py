@@ -44,6 +44,16 @@ class CarefulForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         self.initial["as_of"] = self._last_change()
 
+    def full_clean(self) -> None:
+        """Let a form that is refused begin at the first field that is wrong."""
+        super().full_clean()
+        wrong = next((name for name in self.fields if name in self.errors), None)
+        if wrong is not None:
+            for name, field in self.fields.items():
+                field.widget.attrs.pop("autofocus", None)
+                if name == wrong:
+                    field.widget.attrs["autofocus"] = True
+
     def clean(self) -> dict[str, Any]:
         """Refuse what somebody has changed meanwhile."""
         asked = super().clean() or self.cleaned_data
