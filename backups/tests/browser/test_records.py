@@ -102,8 +102,10 @@ def test_records_on_a_phone_dark_and_light_have_no_barrier(site: SiteProcesses, 
     page.get_by_label("What for").fill("A ticket of our own")
     page.get_by_label("Amount").fill("12.50")
     page.get_by_label(re.compile("Receipt")).set_input_files(receipt)
-    page.get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Save").dblclick()
     expect(page.get_by_text("The expense is saved.")).to_be_visible()
+    count = site.site.fetch("SELECT COUNT(*) FROM billing_expense WHERE description = 'A ticket of our own'")
+    assert count == [(1,)], "two clicks are one expense"
     with page.expect_download() as download:
         page.get_by_role("link", name="Receipt of A ticket of our own").click()
     assert download.value.path().read_bytes() == PDF
