@@ -233,6 +233,8 @@
       [first, firstAt] = ["g", Date.now()];
     } else {
       const target = document.querySelector(`[data-key="${CSS.escape(second + event.key)}"]`);
+      // A script of the page may know the key.
+      if (!target && !document.dispatchEvent(new CustomEvent("staff:key", { detail: event.key, cancelable: true }))) event.preventDefault();
       if (!target) return;
       event.preventDefault();
       if (isField(target)) enter(target);

@@ -8,7 +8,7 @@ from django.urls import path
 from timetracker.accounts.pages import account, entrance, team
 from timetracker.billing.pages import expenses
 from timetracker.clients.pages import clients, documents
-from timetracker.tracking.pages import projects, tasks, today
+from timetracker.tracking.pages import entries, projects, selection, tasks, today
 
 app_name = "staff"
 
@@ -22,6 +22,14 @@ urlpatterns = [
     path("entries/<int:pk>/", today.entry, name="entry"),
     path("entries/<int:pk>/delete/", today.delete, name="delete"),
     path("entries/<int:pk>/again/", today.again, name="again"),
+    path("entries/", entries.entries, name="entries"),
+    path("entries/csv/", entries.download, name="entries_csv"),
+    path("entries/new/", entries.add, name="entries_add"),
+    path("entries/change/", selection.change_many, name="entries_change"),
+    path("entries/delete/", selection.delete_many, name="entries_delete"),
+    path("entries/<int:pk>/edit/", entries.edit, name="entries_edit"),
+    path("entries/<int:pk>/copy/", entries.copy, name="entries_copy"),
+    path("entries/<int:pk>/remove/", entries.remove, name="entries_remove"),
     path("account/", account.account, name="account"),
     path("account/password/", entrance.change_password, name="change_password"),
     path("team/", team.team, name="team"),

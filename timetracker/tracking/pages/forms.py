@@ -9,15 +9,18 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.validators import MaxValueValidator
+from django.db.models import Max
 
 from timetracker.accounts.models import User
-from timetracker.tracking.days import local_datetime, today_in, zone_of
+from timetracker.accounts.roles import ALL_ENTRIES, team
+from timetracker.tracking.days import day_bounds, local_datetime, today_in, zone_of
 from timetracker.tracking.entries import entry_save
 from timetracker.tracking.hours_text import Hours, read_hours
 from timetracker.tracking.models import TimeEntry
+from timetracker.tracking.pages.day_field import DayField
 from timetracker.tracking.pages.work import Work, WorkField, work_key
 
-__all__ = ["EntryForm", "MomentForm", "StartForm"]
+__all__ = ["CopyForm", "DatedEntryForm", "EntryFields", "EntryForm", "MomentForm", "NewEntryForm", "StartForm"]
 
 # Which field of the form a fault of the model's belongs to.
 _FIELD_OF = {"started_at": "time", "ended_at": "time", "break_seconds": "break_minutes", "project": "work", "task": "work"}
@@ -78,7 +81,7 @@ class StartForm(forms.Form):
 class MomentForm(forms.Form):
     """A point in time on a local clock: when the timer began, or when work ended."""
 
-    day = forms.DateField(widget=forms.DateInput(attrs={"type": "date"}))
+    day = DayField()
     time = forms.TimeField(widget=forms.TimeInput(attrs={"type": "time"}))
 
     def __init__(self, *args: Any, zone: ZoneInfo, **kwargs: Any) -> None:
@@ -103,8 +106,8 @@ class MomentForm(forms.Form):
         return local_datetime(self.cleaned_data["day"], self.cleaned_data["time"], self.zone)
 
 
-class EntryForm(forms.Form):
-    """An entry that has ended; a running one is the timer's. Clock times that nobody touches stay as they are, to the second."""
+class EntryFields(forms.Form):
+    """What an entry that has ended is made of."""
 
     work = WorkField()
     time = forms.CharField(max_length=40)
@@ -113,11 +116,27 @@ class EntryForm(forms.Form):
     tags = forms.CharField(required=False, max_length=200)
     billable = forms.BooleanField(required=False)
 
+    @property
+    def chosen(self) -> str:
+        """The key of the work that the select shows."""
+        return str(self["work"].value() or "")
+
+    @property
+    def day_shown(self) -> str:
+        """What the field for the day holds, where there is one: what was typed, or a date as browsers write it."""
+        value = self["day"].value()
+        return f"{value:%Y-%m-%d}" if isinstance(value, date) else value or ""
+
+
+class EntryForm(EntryFields):
+    """An entry that has ended; a running one is the timer's. Clock times that nobody touches stay as they are, to the second."""
+
     def __init__(self, *args: Any, entry: TimeEntry, user: User, **kwargs: Any) -> None:
         """Begin with what the entry is."""
         zone = zone_of(user)
         began, ended = entry.started_at.astimezone(zone), (entry.ended_at or entry.started_at).astimezone(zone)
         kwargs["initial"] = {
+            "day": began.date(),
             "work": work_key(entry.project_id, entry.task_id),
             "time": f"{began:%H:%M}–{ended:%H:%M}",
             "break_minutes": entry.break_seconds // 60,
@@ -129,11 +148,6 @@ class EntryForm(forms.Form):
         self.kept = Work(entry.project, entry.task)
         self.fields["work"] = WorkField(keep=self.kept)
         self.entry, self.user, self.zone, self.day = entry, user, zone, began.date()
-
-    @property
-    def chosen(self) -> str:
-        """The key of the work that the select shows."""
-        return str(self["work"].value() or "")
 
     def clean_time(self) -> Hours | None:
         """Read it where it was changed, for the day on which the entry begins."""
@@ -161,6 +175,98 @@ class EntryForm(forms.Form):
     def save(self) -> TimeEntry | None:
         """Write the entry; None where it was refused, and the form says why."""
         return _save(self, self.entry, self.user)
+
+
+class DatedEntryForm(EntryForm):
+    """The same with the day, to which the entry moves: as long as it is, at the same clock time."""
+
+    day = DayField()
+    # The time is read for the day.
+    field_order = ["day"]
+
+    def clean_day(self) -> date:
+        """Keep it for the time."""
+        self.day = self.cleaned_data["day"]
+        return self.day
+
+    def clean(self) -> dict[str, Any]:
+        """Move the entry first: a length is counted from its start."""
+        if not self.errors and "day" in self.changed_data:
+            entry, began = self.entry, self.entry.started_at
+            entry.started_at = local_datetime(self.day, began.astimezone(self.zone).time(), self.zone)
+            entry.ended_at = entry.ended_at and entry.started_at + (entry.ended_at - began)
+        return super().clean()
+
+
+class NewEntryForm(EntryFields):
+    """An entry of any day, of oneself or, for who sees everybody's time, of somebody else.
+
+    Clock times are those of whoever fills it in. A length alone begins where that person's time of the day ends, or at 9:00.
+    """
+
+    person = forms.ModelChoiceField(User.objects.none(), required=False, error_messages={"invalid_choice": "Choose somebody of the team."})
+    day = DayField()
+    field_order = ["person", "day"]
+
+    def __init__(self, *args: Any, user: User, day: date, **kwargs: Any) -> None:
+        """Begin with ``day``, and her latest work that has ended."""
+        latest = TimeEntry.objects.filter(user=user, ended_at__isnull=False).order_by("-started_at", "-id").first()
+        work = work_key(latest.project_id, latest.task_id) if latest else ""
+        kwargs["initial"] = {"person": user.pk, "day": day, "work": work, "billable": True}
+        super().__init__(*args, **kwargs)
+        self.user, self.zone = user, zone_of(user)
+        if user.has_perm(ALL_ENTRIES):
+            cast(forms.ModelChoiceField, self.fields["person"]).queryset = team().prefetch_related(None).filter(is_active=True)
+        else:
+            del self.fields["person"]
+
+    def clean_time(self) -> Hours:
+        """Read it, for the day."""
+        return read_hours(self.cleaned_data["time"], day=self.cleaned_data.get("day", today_in(self.zone)), zone=self.zone)
+
+    def clean(self) -> dict[str, Any]:
+        """Make the entry (:attr:`entry`); nothing is written."""
+        asked = super().clean() or self.cleaned_data
+        if self.errors:
+            return asked
+        person, work, hours = asked.get("person") or self.user, cast(Work, asked["work"]), cast(Hours, asked["time"])
+        pause = 60 * (asked["break_minutes"] or 0)
+        started_at = hours.started_at or self._begins(person, asked["day"])
+        self.entry = TimeEntry(
+            user=person,
+            project=work.project,
+            task=work.task,
+            started_at=started_at,
+            # A length is what was worked, so the break comes on top.
+            ended_at=hours.ended_at or started_at + timedelta(seconds=hours.seconds + pause),
+            break_seconds=pause,
+            notes=asked["notes"],
+            tags=asked["tags"],
+            billable=asked["billable"],
+            source=TimeEntry.Source.MANUAL,
+        )
+        return asked
+
+    def save(self) -> TimeEntry | None:
+        """Write the entry; None where it was refused, and the form says why."""
+        return _save(self, self.entry, self.user)
+
+    def _begins(self, person: User, day: date) -> datetime:
+        begins, ends = day_bounds(day, self.zone)
+        booked = TimeEntry.objects.filter(user=person, started_at__gte=begins, started_at__lt=ends).aggregate(last=Max("ended_at"))["last"]
+        return booked if booked is not None and booked < ends else local_datetime(day, time(9), self.zone)
+
+
+class CopyForm(forms.Form):
+    """The day to which an entry is copied."""
+
+    day = DayField()
+
+    @property
+    def day_shown(self) -> str:
+        """What the field holds: what was typed, or a date as browsers write it."""
+        value = self["day"].value()
+        return f"{value:%Y-%m-%d}" if isinstance(value, date) else value or ""
 
 
 def _save(form: forms.Form, entry: TimeEntry, user: User) -> TimeEntry | None:

@@ -226,7 +226,13 @@ def _page(
     }
     if editing is not None:
         groups = work_groups(request.user, keep=editing.kept)
-        context |= {"editing": editing, "editing_id": editing.entry.pk, "editing_options": work_options(groups, editing.chosen)}
+        addresses = {name: reverse(f"staff:{view}", args=[editing.entry.pk]) for name, view in (("save", "entry"), ("delete", "delete"))}
+        context |= {
+            "editing": editing,
+            "editing_id": editing.entry.pk,
+            "editing_options": work_options(groups, editing.chosen),
+            "editing_at": addresses | {"cancel": reverse("staff:today")},
+        }
     return render(request, "staff/today_parts.html" if request.htmx else "staff/today.html", context)
 
 
