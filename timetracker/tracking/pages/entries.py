@@ -84,8 +84,9 @@ def _list(request: TeamRequest, *, focus: int | None = None) -> HttpResponse:
     money = request.user.has_perm(MONEY)
     older, newer = (request.GET.get(name, "") for name in _PLACES)
     page = entry_page(found, older=older, newer=newer, money=money, zone=filters.zone, now=now)
-    count = found.count()
-    is_added_up = count <= AT_ONCE or request.GET.get("sums") == "yes"
+    # Counting stops where it is enough to know that there are many.
+    is_added_up = request.GET.get("sums") == "yes" or found.order_by()[: AT_ONCE + 1].count() <= AT_ONCE
+    totals = time_total(found, now=now) if is_added_up else None
     # htmx asks for whole pages where somebody goes back.
     is_part = bool(request.htmx) and not request.htmx.history_restore_request
     query = filters.query
@@ -94,8 +95,8 @@ def _list(request: TeamRequest, *, focus: int | None = None) -> HttpResponse:
         "filters": filters,
         "page": page,
         "page_size": PAGE,
-        "count": count,
-        "totals": time_total(found, now=now) if is_added_up else None,
+        "totals": totals,
+        "at_once": AT_ONCE,
         "shows_money": money,
         "columns": (*COLUMNS, *MONEY_COLUMNS) if money else COLUMNS,
         "tags": _tags(request),

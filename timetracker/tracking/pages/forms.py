@@ -147,13 +147,13 @@ class EntryForm(EntryFields):
         super().__init__(*args, **kwargs)
         self.kept = Work(entry.project, entry.task)
         self.fields["work"] = WorkField(keep=self.kept)
-        self.entry, self.user, self.zone, self.day = entry, user, zone, began.date()
+        self.entry, self.user, self.zone, self.begins_on = entry, user, zone, began.date()
 
     def clean_time(self) -> Hours | None:
         """Read it where it was changed, for the day on which the entry begins."""
         if "time" not in self.changed_data:
             return None
-        return read_hours(self.cleaned_data["time"], day=self.day, zone=self.zone)
+        return read_hours(self.cleaned_data["time"], day=self.begins_on, zone=self.zone)
 
     def clean(self) -> dict[str, Any]:
         """Bring the entry into the state that is asked for; nothing is written."""
@@ -186,14 +186,14 @@ class DatedEntryForm(EntryForm):
 
     def clean_day(self) -> date:
         """Keep it for the time."""
-        self.day = self.cleaned_data["day"]
-        return self.day
+        self.begins_on = self.cleaned_data["day"]
+        return self.begins_on
 
     def clean(self) -> dict[str, Any]:
         """Move the entry first: a length is counted from its start."""
         if not self.errors and "day" in self.changed_data:
             entry, began = self.entry, self.entry.started_at
-            entry.started_at = local_datetime(self.day, began.astimezone(self.zone).time(), self.zone)
+            entry.started_at = local_datetime(self.begins_on, began.astimezone(self.zone).time(), self.zone)
             entry.ended_at = entry.ended_at and entry.started_at + (entry.ended_at - began)
         return super().clean()
 
@@ -216,7 +216,7 @@ class NewEntryForm(EntryFields):
         super().__init__(*args, **kwargs)
         self.user, self.zone = user, zone_of(user)
         if user.has_perm(ALL_ENTRIES):
-            cast(forms.ModelChoiceField, self.fields["person"]).queryset = team().prefetch_related(None).filter(is_active=True)
+            cast("forms.ModelChoiceField[User]", self.fields["person"]).queryset = team().prefetch_related(None).filter(is_active=True)
         else:
             del self.fields["person"]
 
