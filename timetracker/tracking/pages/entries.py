@@ -5,12 +5,13 @@ The filter is in the address. Forms carry it in theirs, and lead back to the sam
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -31,7 +32,7 @@ from timetracker.tracking.pages.entry_filter import EntryFilter
 from timetracker.tracking.pages.entry_list import PAGE, entry_page
 from timetracker.tracking.pages.forms import CopyForm, DatedEntryForm, EntryFields, NewEntryForm
 from timetracker.tracking.pages.work import work_groups, work_options
-from timetracker.tracking.sums import time_total
+from timetracker.tracking.sums import TimeSums, time_total
 from timetracker.tracking.visibility import entries_seen_by
 
 __all__ = ["add", "copy", "download", "edit", "entries", "list_address", "remove"]
@@ -86,7 +87,7 @@ def _list(request: TeamRequest, *, focus: int | None = None) -> HttpResponse:
     page = entry_page(found, older=older, newer=newer, money=money, zone=filters.zone, now=now)
     # Counting stops where it is enough to know that there are many.
     is_added_up = request.GET.get("sums") == "yes" or found.order_by()[: AT_ONCE + 1].count() <= AT_ONCE
-    totals = time_total(found, now=now) if is_added_up else None
+    totals = _totals(found, now) if is_added_up else None
     # htmx asks for whole pages where somebody goes back.
     is_part = bool(request.htmx) and not request.htmx.history_restore_request
     query = filters.query
@@ -110,6 +111,15 @@ def _list(request: TeamRequest, *, focus: int | None = None) -> HttpResponse:
         # What the form sends has empty fields; the address has none.
         push_url(answer, list_address(request) if older or newer else reverse("staff:entries") + (f"?{query}" if query else ""))
     return answer
+
+
+def _totals(found: QuerySet[TimeEntry], now: datetime) -> TimeSums:
+    """What all that is found comes to.
+
+    By their ids, so that a database finds them first: with the tables of the rates beside them, SQLite begins with the projects
+    (165 ms instead of 27 where a note is looked for in 250,000 entries, measured; elsewhere the same).
+    """
+    return time_total(TimeEntry.objects.filter(pk__in=found.order_by().values("pk")), now=now)
 
 
 def _tags(request: TeamRequest) -> list[str]:

