@@ -53,6 +53,7 @@
   // A form in a row that was left: back to the row.
   addEventListener("htmx:afterSettle", () => {
     draw();
+    document.querySelector("[data-rows] .entry-form")?.scrollIntoView({ block: "nearest" });
     const isLost = !document.activeElement || document.activeElement === document.body || document.activeElement.id === "content";
     if (isLost && current && !document.querySelector("[data-focus]")) document.getElementById(current)?.focus({ preventScroll: true });
   });

@@ -93,10 +93,14 @@ def found_by(user: User, query: str) -> set[int]:
 
 
 def totals_on(page: str) -> dict[str, list[str]]:
-    """Each figure above the list, by its name."""
+    """The figures above the list, by their name."""
     said: dict[str, list[str]] = {}
-    for name, figure in re.findall(r"<dt>([^<]+)</dt><dd>([^<]+)</dd>", page.split('id="totals"')[1].split("</dl>")[0]):
-        said.setdefault(name, []).append(html.unescape(figure))
+    name = ""
+    for tag, text in re.findall(r"<(dt|dd)>([^<]+)</", page.split('id="totals"')[1].split("</dl>")[0]):
+        if tag == "dt":
+            name = text
+        else:
+            said.setdefault(name, []).append(html.unescape(text))
     return said
 
 
@@ -207,7 +211,14 @@ def test_shortcuts_are_whole_weeks_months_and_years(period: str, first: date | N
 
 def test_the_filter_is_said_in_words_and_each_part_can_be_left_out(kim: User, project: Project) -> None:
     task = Task.objects.create(project=project, name="Header")
-    query = {"project": project.pk, "task": task.pk, "notes": "a&b", "billable": "yes", "since": "2025-03-01", "until": "2025-03-31"}
+    query: dict[str, str | int] = {
+        "project": project.pk,
+        "task": task.pk,
+        "notes": "a&b",
+        "billable": "yes",
+        "since": "2025-03-01",
+        "until": "2025-03-31",
+    }
     page = browser_of(kim).get("/entries/", query).content.decode()
     words = re.findall(r'<li><span class="quiet">([^<]+):</span> ([^<]+) <a href="([^"]+)"', page)
     assert [(label, html.unescape(said)) for label, said, _ in words] == [
@@ -337,10 +348,10 @@ def test_sums_of_days_are_whole_on_both_sides_of_a_page_and_where_clocks_change(
     sums: dict[date, set[int]] = {}
     older = ""
     while True:
-        page = entry_page(found, older=older, newer="", money=False, zone=zone, now=now, size=7)
-        for each in page.days:
+        part = entry_page(found, older=older, newer="", money=False, zone=zone, now=now, size=7)
+        for each in part.days:
             sums.setdefault(each.day, set()).add(each.seconds)
-        older = page.older
+        older = part.older
         if not older:
             break
     assert all(len(said) == 1 for said in sums.values())

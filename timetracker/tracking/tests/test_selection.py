@@ -65,7 +65,8 @@ def asked(browser: Browser, address: str) -> str:
 
 
 def mark_on(page: str) -> str:
-    return re.findall(r'name="mark" value="([^"]+)"', page)[0]
+    [mark] = re.findall(r'name="mark" value="([^"]+)"', page)
+    return str(mark)
 
 
 def confirm(browser: Browser, address: str, **form: object) -> str:
