@@ -40,6 +40,16 @@ class EntryPage:
     older: str
     newer: str
 
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing was found besides."""
+        return not self.older and not self.newer
+
+    @property
+    def numbers(self) -> list[int]:
+        """The ids of its entries."""
+        return [entry.pk for day in self.days for entry in day.entries]
+
 
 def shown_entries(found: QuerySet[TimeEntry], *, money: bool, now: datetime) -> QuerySet[Any]:
     """Return ``found`` with all that a row shows: ``worked_seconds`` and, with ``money``, ``amount_cents`` and ``rate_currency``."""
@@ -53,21 +63,23 @@ def entry_page(
     """Read the page of ``found`` that begins behind the place ``older``, or ends before ``newer``; else the first one.
 
     A place names an entry by start and id, and stays what it is when entries come and go: a page costs the same wherever
-    it is. Days are those of ``zone``, entries that run count up to ``now``. Three queries.
+    it is. Days are those of ``zone``, entries that run count up to ``now``. Three queries, or four.
     """
     rows = shown_entries(found, money=money, now=now)
     behind, before = _place_of(older), _place_of(newer)
     listed: list[Any] = []
+    has_older = has_newer = True
     if before is not None:
         listed = list(_after(rows, before).order_by("started_at", "id")[: size + 1])[::-1]
-        has_newer = len(listed) > size
-        listed, has_older = listed[-size:] if has_newer else [], True
+        # Fewer than fill a page: that is the first one.
+        listed = listed[1:] if len(listed) > size else []
+    elif behind is not None:
+        listed = list(_before(rows, behind).order_by("-started_at", "-id")[: size + 1])
+        has_older = len(listed) > size
     if not listed:
-        # Also where fewer are newer than fill a page: that is the first one.
-        rows = rows if behind is None else _before(rows, behind)
         listed = list(rows.order_by("-started_at", "-id")[: size + 1])
-        has_newer, has_older = behind is not None, len(listed) > size
-        listed = listed[:size]
+        has_newer, has_older = False, len(listed) > size
+    listed = listed[:size]
     if not listed:
         return EntryPage([], "", "")
     return EntryPage(
