@@ -1,4 +1,4 @@
-"""Entries in a browser: found, edited, ticked and changed by the keyboard; and on a phone, dark and light."""
+"""Entries in a browser: found, edited, ticked and changed by the keyboard; on a phone, dark and light; and during a restore."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_entries_are_found_edited_and_changed_together_by_the_keyboard(embedded:
     assert sorted(str(tags) for (tags,) in embedded.site.fetch(FOUND)) == ["", "looked-at", "looked-at"]
 
 
-def test_entries_fit_a_phone_and_have_no_serious_barrier_dark_or_light(embedded: SiteProcesses, arrives: Arrives) -> None:
+def test_entries_fit_a_phone_have_no_serious_barrier_and_outlast_a_restore(embedded: SiteProcesses, arrives: Arrives) -> None:
     person = comes(arrives, embedded)
     page = person.page
     found: list[str] = []
@@ -92,6 +92,18 @@ def test_entries_fit_a_phone_and_have_no_serious_barrier_dark_or_light(embedded:
     page.get_by_role("link", name="New entry").click()
     person.heading("New entry")
     look("new")
+    # A restore begins: what was typed stays.
+    person.forgiven.add(503)
+    page.get_by_label("Note").fill("a long sentence")
+    page.get_by_label("Project or task").select_option(index=1)
+    page.get_by_label("Time", exact=True).fill("1:30")
+    embedded.site.manage("backup_maintenance", "on", "--read-only", "--message", "We are moving.")
+    try:
+        page.get_by_role("button", name="Save").click()
+        expect(page.locator("#gate-message")).to_contain_text("We are moving.")
+        expect(page.get_by_label("Note")).to_have_value("a long sentence")
+    finally:
+        embedded.site.manage("backup_maintenance", "off")
     person.open("/entries/delete/?all=yes&notes=seldom+word&period=all")
     person.heading("Delete 3 entries")
     look("delete")
