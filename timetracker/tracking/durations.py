@@ -8,10 +8,10 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import BigIntegerField, DateTimeField, F, FloatField, Func, Value
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Cast, Coalesce, Greatest
+from django.db.models.functions import Coalesce, Greatest
 from django.db.models.sql.compiler import SQLCompiler
 
-__all__ = ["SecondsBetween", "WholeSecond", "rounded_seconds", "whole_second", "worked_seconds"]
+__all__ = ["SecondsBetween", "WholeSecond", "WholeSecondsBetween", "rounded_seconds", "whole_second", "worked_seconds"]
 
 
 class SecondsBetween(Func):
@@ -54,6 +54,27 @@ class WholeSecond(Func):
         return self.as_sql(compiler, connection, template="date_trunc('second', %(expressions)s)")
 
 
+class WholeSecondsBetween(Func):
+    """``WholeSecondsBetween("start", "end")``: seconds from one point in time to another, both without their fractions of a second."""
+
+    arity = 2
+    output_field = BigIntegerField()
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
+        """Days apart are whole seconds to within 0.1 ms. Rounded to a whole number: with places SQLite would print and read it."""
+        return self._between(
+            "CAST(ROUND((julianday(substr({end}, 1, 19)) - julianday(substr({start}, 1, 19))) * 86400.0) AS INTEGER)", compiler
+        )
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
+        """Whole seconds on both sides."""
+        return self._between("EXTRACT(EPOCH FROM (date_trunc('second', {end}) - date_trunc('second', {start})))::bigint", compiler)
+
+    def _between(self, template: str, compiler: SQLCompiler) -> tuple[str, list[Any]]:
+        start, end = (compiler.compile(expression) for expression in self.get_source_expressions())
+        return template.format(start=start[0], end=end[0]), [*end[1], *start[1]]
+
+
 def whole_second(moment: datetime) -> datetime:
     """Return ``moment`` without its fraction of a second: :class:`WholeSecond` in Python."""
     return moment.replace(microsecond=0)
@@ -66,7 +87,7 @@ def worked_seconds(now: datetime) -> Combinable:
     follow on each other add up to the time from the first start to the last end.
     """
     end = Coalesce(F("ended_at"), Value(now, output_field=DateTimeField()))
-    span = Cast(SecondsBetween(WholeSecond("started_at"), WholeSecond(end)), BigIntegerField())
+    span = WholeSecondsBetween("started_at", end)
     return Greatest(span - F("break_seconds"), Value(0), output_field=BigIntegerField())
 
 

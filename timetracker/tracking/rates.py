@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from django.db.models import Case, F, FilteredRelation, Q, QuerySet, When
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import BigIntegerField, Case, F, FilteredRelation, Func, Q, QuerySet, When
 from django.db.models.functions import Coalesce
+from django.db.models.sql.compiler import SQLCompiler
 
 from timetracker.accounts.models import User
 from timetracker.tracking.models import Project, ProjectRate, TimeEntry
 
-__all__ = ["Rate", "rate_for", "with_rates"]
+__all__ = ["Rate", "RoundedAmount", "rate_for", "with_billable", "with_rates"]
+
+_BILLABLE = Q(billable=True, project__billable=True)
 
 
 @dataclass(frozen=True)
@@ -47,21 +51,51 @@ def rate_for(*, user: User, project: Project) -> Rate | None:
     return None
 
 
+class RoundedAmount(Func):
+    """``RoundedAmount("seconds", "rate")``: what so many whole seconds cost at a rate per hour, in hundredths, half of one goes up.
+
+    Neither is below zero. Exact as long as both together are below 9·10¹⁸ seconds times hundredths: a rate of ten billion for
+    a hundred days; above that PostgreSQL refuses to reckon, and SQLite is no longer exact.
+    """
+
+    arity = 2
+    output_field = BigIntegerField()
+
+    def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
+        """Its decimals are doubles, a rate in hundredths is a whole number."""
+        return self._compiled("((%s * CAST(ROUND(%s * 100) AS INTEGER) + 1800) / 3600)", compiler)
+
+    def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
+        """Whole numbers are quicker to divide than decimals."""
+        return self._compiled("((%s * (%s * 100)::bigint + 1800) / 3600)", compiler)
+
+    def _compiled(self, template: str, compiler: SQLCompiler) -> tuple[str, list[Any]]:
+        seconds, rate = (compiler.compile(expression) for expression in self.get_source_expressions())
+        return template % (seconds[0], rate[0]), [*seconds[1], *rate[1]]
+
+
+def with_billable(entries: QuerySet[TimeEntry]) -> QuerySet[Any]:
+    """Add ``is_billable`` to each entry: it is if it says so and its project is."""
+    return entries.annotate(is_billable=Case(When(_BILLABLE, then=True), default=False))
+
+
 def with_rates(entries: QuerySet[TimeEntry]) -> QuerySet[Any]:
     """Add ``is_billable``, ``rate`` and ``rate_currency`` to each entry: what :func:`rate_for` says of its person and project.
 
-    An entry is billable if it says so and its project is; both others are null where it is not, or nobody has set a rate.
+    ``is_billable`` is that of :func:`with_billable`; both others are null where it is not, or nobody has set a rate.
     """
     # At most one row: a person has one rate on a project.
     agreed = FilteredRelation("project__rates", condition=Q(project__rates__user=F("user")))
     rates = ("agreed_rate__hourly_rate", "project__hourly_rate", "project__client__default_rate", "user__hourly_rate")
     *of_client, of_user = (Q(**{f"{rate}__isnull": False}) for rate in rates)
-    billable = Q(billable=True, project__billable=True)
-    return entries.annotate(agreed_rate=agreed).annotate(
-        is_billable=Case(When(billable, then=True), default=False),
-        rate=Case(When(billable, then=Coalesce(*rates))),
-        rate_currency=Case(
-            When(billable & (of_client[0] | of_client[1] | of_client[2]), then="project__client__currency"),
-            When(billable & of_user, then="user__currency"),
-        ),
+    return (
+        with_billable(entries)
+        .annotate(agreed_rate=agreed)
+        .annotate(
+            rate=Case(When(_BILLABLE, then=Coalesce(*rates))),
+            rate_currency=Case(
+                When(_BILLABLE & (of_client[0] | of_client[1] | of_client[2]), then="project__client__currency"),
+                When(_BILLABLE & of_user, then="user__currency"),
+            ),
+        )
     )

@@ -19,14 +19,25 @@ from zoneinfo import ZoneInfo
 from django.db.models import Case, Count, F, Max, Min, QuerySet, Sum, When
 from django.utils import timezone
 
-from timetracker.billing.totals import RoundedProduct, cents
+from timetracker.billing.totals import cents
 from timetracker.tracking.days import day_bounds
 from timetracker.tracking.durations import worked_seconds
 from timetracker.tracking.local_dates import Period, local_period
 from timetracker.tracking.models import Project, TimeEntry
-from timetracker.tracking.rates import with_rates
+from timetracker.tracking.rates import RoundedAmount, with_billable, with_rates
 
-__all__ = ["BudgetUse", "Grouping", "Key", "TimeSums", "budgets_used", "starting_on", "time_sums", "time_total", "with_amounts"]
+__all__ = [
+    "BudgetUse",
+    "Grouping",
+    "Key",
+    "TimeSums",
+    "budgets_used",
+    "starting_on",
+    "sums_added",
+    "time_sums",
+    "time_total",
+    "with_amounts",
+]
 
 Grouping = Literal["client", "project", "person", "task"] | Period
 # Ids of rows (None: no task), and dates.
@@ -81,30 +92,48 @@ def with_amounts(entries: QuerySet[TimeEntry], *, now: datetime | None = None) -
     """
     found: QuerySet[Any] = with_rates(entries).annotate(
         worked_seconds=worked_seconds(now or timezone.now()),
-        amount_cents=RoundedProduct("worked_seconds", "rate", factor="100", divisor=3600),
+        amount_cents=RoundedAmount("worked_seconds", "rate"),
     )
     return found
 
 
 def time_sums(
-    entries: QuerySet[TimeEntry], *by: Grouping, zone: ZoneInfo | None = None, now: datetime | None = None
+    entries: QuerySet[TimeEntry], *by: Grouping, zone: ZoneInfo | None = None, now: datetime | None = None, money: bool = True
 ) -> dict[Key, TimeSums]:
     """Sum ``entries`` by each combination that occurs of what ``by`` names: its keys, in that order, are ids and first days.
 
     ``zone`` (None: UTC) is that of days, weeks (from Monday on) and months. An entry that runs counts up to ``now`` (aware;
-    None: the clock's). The result is in the order of its keys, None last. One query, and one more for each period.
+    None: the clock's). Without ``money`` there are no amounts, which is quicker. The result is in the order of its keys, None
+    last. One query, and one more for each period.
     """
     keys = {f"by_{number}": _grouped(entries, grouping, zone or ZoneInfo("UTC")) for number, grouping in enumerate(by)}
+    counted: QuerySet[Any] = entries.select_related(None).order_by()
+    if money:
+        counted = with_amounts(counted, now=now)
+    else:
+        counted = with_billable(counted).annotate(worked_seconds=worked_seconds(now or timezone.now()))
     rows = (
-        with_amounts(entries.select_related(None).order_by(), now=now)
-        .annotate(is_unbilled=Case(When(invoice_item__isnull=True, then=True), default=False))
-        .values("is_billable", "is_unbilled", "rate_currency", **keys)
-        .annotate(count=Count("pk"), seconds=Sum("worked_seconds"), cents=Sum("amount_cents"))
+        counted.annotate(is_unbilled=Case(When(invoice_item__isnull=True, then=True), default=False))
+        .values("is_billable", "is_unbilled", *(["rate_currency"] if money else []), **keys)
+        .annotate(count=Count("pk"), seconds=Sum("worked_seconds"), **({"cents": Sum("amount_cents")} if money else {}))
     )
     found: dict[Key, list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         found[tuple(row[key] for key in keys)].append(row)
     return {key: _folded(found[key]) for key in sorted(found, key=_none_last)}
+
+
+def sums_added(sums: Iterable[TimeSums]) -> TimeSums:
+    """Return the sums of all of them together."""
+    each = list(sums)
+    return TimeSums(
+        count=sum(one.count for one in each),
+        seconds=sum(one.seconds for one in each),
+        billable_seconds=sum(one.billable_seconds for one in each),
+        unbilled_seconds=sum(one.unbilled_seconds for one in each),
+        amounts=_added(one.amounts for one in each),
+        unbilled_amounts=_added(one.unbilled_amounts for one in each),
+    )
 
 
 def time_total(entries: QuerySet[TimeEntry], *, now: datetime | None = None) -> TimeSums:
@@ -154,10 +183,19 @@ def _seconds(rows: Iterable[Mapping[str, Any]]) -> int:
     return sum(int(row["seconds"]) for row in rows)
 
 
+def _added(amounts: Iterable[Mapping[str, Decimal]]) -> dict[str, Decimal]:
+    """Add up by currency, in the order of the codes."""
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for one in amounts:
+        for currency, amount in one.items():
+            sums[currency] += amount
+    return dict(sorted(sums.items()))
+
+
 def _amounts(rows: Iterable[Mapping[str, Any]]) -> dict[str, Decimal]:
     """Add up by currency, in the order of the codes."""
     sums: dict[str, Decimal] = defaultdict(Decimal)
     for row in rows:
-        if row["rate_currency"] is not None:
+        if row.get("rate_currency") is not None:
             sums[row["rate_currency"]] += cents(row["cents"])
     return dict(sorted(sums.items()))
