@@ -8,7 +8,7 @@ from django.urls import path
 from timetracker.accounts.pages import account, entrance, team
 from timetracker.billing.pages import expenses
 from timetracker.clients.pages import clients, documents
-from timetracker.tracking.pages import entries, projects, selection, tasks, today
+from timetracker.tracking.pages import budgets, entries, projects, reports, selection, tasks, today
 
 app_name = "staff"
 
@@ -30,6 +30,9 @@ urlpatterns = [
     path("entries/<int:pk>/edit/", entries.edit, name="entries_edit"),
     path("entries/<int:pk>/copy/", entries.copy, name="entries_copy"),
     path("entries/<int:pk>/remove/", entries.remove, name="entries_remove"),
+    path("reports/", reports.reports, name="reports"),
+    path("reports/report.csv", reports.report_csv, name="report_csv"),
+    path("reports/budgets/", budgets.budgets, name="budgets"),
     path("account/", account.account, name="account"),
     path("account/password/", entrance.change_password, name="change_password"),
     path("team/", team.team, name="team"),

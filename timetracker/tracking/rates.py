@@ -14,9 +14,10 @@ from django.db.models.sql.compiler import SQLCompiler
 from timetracker.accounts.models import User
 from timetracker.tracking.models import Project, ProjectRate, TimeEntry
 
-__all__ = ["Rate", "RoundedAmount", "rate_for", "with_billable", "with_rates"]
+__all__ = ["BILLABLE", "Rate", "RoundedAmount", "rate_for", "with_billable", "with_rates"]
 
-_BILLABLE = Q(billable=True, project__billable=True)
+# Of time entries: it says so, and its project is.
+BILLABLE = Q(billable=True, project__billable=True)
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class RoundedAmount(Func):
 
 def with_billable(entries: QuerySet[TimeEntry]) -> QuerySet[Any]:
     """Add ``is_billable`` to each entry: it is if it says so and its project is."""
-    return entries.annotate(is_billable=Case(When(_BILLABLE, then=True), default=False))
+    return entries.annotate(is_billable=Case(When(BILLABLE, then=True), default=False))
 
 
 def with_rates(entries: QuerySet[TimeEntry]) -> QuerySet[Any]:
@@ -92,10 +93,10 @@ def with_rates(entries: QuerySet[TimeEntry]) -> QuerySet[Any]:
         with_billable(entries)
         .annotate(agreed_rate=agreed)
         .annotate(
-            rate=Case(When(_BILLABLE, then=Coalesce(*rates))),
+            rate=Case(When(BILLABLE, then=Coalesce(*rates))),
             rate_currency=Case(
-                When(_BILLABLE & (of_client[0] | of_client[1] | of_client[2]), then="project__client__currency"),
-                When(_BILLABLE & of_user, then="user__currency"),
+                When(BILLABLE & (of_client[0] | of_client[1] | of_client[2]), then="project__client__currency"),
+                When(BILLABLE & of_user, then="user__currency"),
             ),
         )
     )

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from django.db.models import Case, Count, F, Max, Min, QuerySet, Sum, When
+from django.db.models import Case, Count, F, QuerySet, Sum, When
 from django.utils import timezone
 
 from timetracker.billing.totals import cents
@@ -32,6 +32,7 @@ __all__ = [
     "Key",
     "TimeSums",
     "budgets_used",
+    "first_and_last_start",
     "starting_on",
     "sums_added",
     "time_sums",
@@ -45,6 +46,8 @@ Key = tuple[int | date | None, ...]
 
 _COLUMNS = {"client": "project__client_id", "project": "project_id", "person": "user_id", "task": "task_id"}
 _PERIODS: tuple[Period, ...] = ("day", "week", "month")
+# Of no entries.
+_NEVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,19 @@ class BudgetUse:
         return self.budget_seconds is not None and self.seconds > self.budget_seconds
 
 
-def starting_on(entries: QuerySet[Any], first: date, last: date, *, zone: ZoneInfo) -> QuerySet[Any]:
-    """Return those that start there from ``first`` to ``last``, both included."""
-    return entries.filter(started_at__gte=day_bounds(first, zone)[0], started_at__lt=day_bounds(last, zone)[1])
+def starting_on(entries: QuerySet[TimeEntry], first: date | None, last: date | None, *, zone: ZoneInfo) -> QuerySet[TimeEntry]:
+    """Return those that start there from ``first`` to ``last``, both included; None: open on that side."""
+    if first is not None:
+        entries = entries.filter(started_at__gte=day_bounds(first, zone)[0])
+    return entries if last is None else entries.filter(started_at__lt=day_bounds(last, zone)[1])
+
+
+def first_and_last_start(entries: QuerySet[TimeEntry]) -> tuple[datetime, datetime] | None:
+    """Return when the first and the last of them starts (UTC); None of none. Two queries, each answered by an index."""
+    starts = entries.select_related(None).values_list("started_at", flat=True)
+    # Both in one query would read all of them on SQLite.
+    first, last = starts.order_by("started_at").first(), starts.order_by("-started_at").first()
+    return None if first is None or last is None else (first, last)
 
 
 def with_amounts(entries: QuerySet[TimeEntry], *, now: datetime | None = None) -> QuerySet[Any]:
@@ -104,9 +117,11 @@ def time_sums(
 
     ``zone`` (None: UTC) is that of days, weeks (from Monday on) and months. An entry that runs counts up to ``now`` (aware;
     None: the clock's). Without ``money`` there are no amounts, which is quicker. The result is in the order of its keys, None
-    last. One query, and one more for each period.
+    last. One query, and two more where there are periods.
     """
-    keys = {f"by_{number}": _grouped(entries, grouping, zone or ZoneInfo("UTC")) for number, grouping in enumerate(by)}
+    has_periods = any(grouping in _PERIODS for grouping in by)
+    ends = (first_and_last_start(entries) if has_periods else None) or (_NEVER, _NEVER)
+    keys = {f"by_{number}": _grouped(grouping, zone or ZoneInfo("UTC"), ends) for number, grouping in enumerate(by)}
     counted: QuerySet[Any] = entries.select_related(None).order_by()
     if money:
         counted = with_amounts(counted, now=now)
@@ -152,12 +167,10 @@ def budgets_used(projects: QuerySet[Project], *, now: datetime | None = None) ->
     }
 
 
-def _grouped(entries: QuerySet[TimeEntry], grouping: Grouping, zone: ZoneInfo) -> Any:
+def _grouped(grouping: Grouping, zone: ZoneInfo, ends: tuple[datetime, datetime]) -> Any:
     if grouping not in _PERIODS:
         return F(_COLUMNS[grouping])
-    ends = entries.order_by().aggregate(first=Min("started_at"), last=Max("started_at"))
-    nothing = datetime(2000, 1, 1, tzinfo=UTC)
-    return local_period("started_at", grouping, zone=zone, since=ends["first"] or nothing, until=ends["last"] or nothing)
+    return local_period("started_at", grouping, zone=zone, since=ends[0], until=ends[1])
 
 
 def _none_last(key: Key) -> list[tuple[bool, Any]]:

@@ -1,13 +1,15 @@
-"""How the team's pages show time; the clock in the page (``static/staff.js``) writes the same."""
+"""How the team's pages show time and money; the clock in the page (``static/staff.js``) writes the same."""
 
 from __future__ import annotations
+
+from decimal import Decimal
 
 from django import template
 
 from timetracker.tracking.hours_text import hours_said
 from timetracker.tracking.models import TimeEntry
 
-__all__ = ["before", "clock", "hours", "since"]
+__all__ = ["before", "clock", "hours", "money", "since"]
 
 register = template.Library()
 
@@ -22,6 +24,12 @@ def hours(seconds: int) -> str:
 def clock(seconds: int) -> str:
     """Return hours, minutes and seconds such as ``1:30:05``."""
     return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+@register.filter
+def money(amount: Decimal) -> str:
+    """Return an amount such as ``1,234.50``."""
+    return f"{amount:,.2f}"
 
 
 @register.filter
