@@ -17,10 +17,12 @@ __all__ = ["Bar", "BarChart", "Tick", "Tower", "TowerChart", "bar_chart", "tower
 WIDTH = 440
 LINE, BAR, GAP = 17, 12, 9
 MOST_BARS = 10
-HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 240, 52, 6, 12, 26
+HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 240, 58, 6, 12, 26
 MOST_TICKS, MOST_DATES = 5, 6
 # Letters that fit on a line beside its hours.
 MOST_LETTERS = 42
+# About the width of a letter below the axis.
+LETTER = 8
 # Steps of an axis below an hour, in seconds.
 _QUARTERS = (900, 1800, 3600)
 
@@ -130,9 +132,14 @@ def tower_chart(values: Sequence[tuple[str, str, int, int]]) -> TowerChart:
         title = f"{name}: {_said(seconds, billable)}"
         towers.append(Tower(round(middle - width / 2, 1), title, round(low, 1), height(billable), round(low - other, 1), other))
         if number % every == 0:
-            across.append(Tick(round(middle, 1), label))
-    upwards = tuple(Tick(HEIGHT - BOTTOM - height(step * number), hours_said(step * number)) for number in range(top // step + 1))
+            # The last one must not reach beyond the edge.
+            across.append(Tick(round(min(middle, WIDTH - LETTER / 2 * len(label)), 1), label))
+    upwards = tuple(Tick(HEIGHT - BOTTOM - height(step * number), _axis_hours(step * number)) for number in range(top // step + 1))
     return TowerChart(tuple(towers), width, tuple(across), upwards)
+
+
+def _axis_hours(seconds: int) -> str:
+    return hours_said(seconds) if seconds % 3600 else f"{seconds // 3600} h"
 
 
 def _said(seconds: int, billable: int) -> str:

@@ -89,7 +89,7 @@ def with_rates(entries: QuerySet[TimeEntry]) -> QuerySet[Any]:
     agreed = FilteredRelation("project__rates", condition=Q(project__rates__user=F("user")))
     rates = ("agreed_rate__hourly_rate", "project__hourly_rate", "project__client__default_rate", "user__hourly_rate")
     *of_client, of_user = (Q(**{f"{rate}__isnull": False}) for rate in rates)
-    return (
+    found: QuerySet[Any] = (
         with_billable(entries)
         .annotate(agreed_rate=agreed)
         .annotate(
@@ -100,3 +100,4 @@ def with_rates(entries: QuerySet[TimeEntry]) -> QuerySet[Any]:
             ),
         )
     )
+    return found

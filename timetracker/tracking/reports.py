@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
@@ -20,13 +20,15 @@ from timetracker.tracking.models import TimeEntry
 from timetracker.tracking.rates import BILLABLE
 from timetracker.tracking.report_dates import DateRange, period_for, periods_of
 from timetracker.tracking.report_names import ReportNames
-from timetracker.tracking.sums import Grouping, Key, TimeSums, first_and_last_start, starting_on, sums_added, time_sums
+from timetracker.tracking.sums import Grouping, Key, TimeSums, first_and_last_start, running_count, starting_on, sums_added, time_sums
 
 __all__ = ["PERIODS", "Report", "ReportQuestion", "ReportRow", "Stretch", "report_make"]
 
 PERIODS: tuple[Period, ...] = ("day", "week", "month")
 # More months than this are shown as years.
 _MOST_MONTHS = 120
+
+_Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True)
@@ -96,14 +98,14 @@ class Stretch:
 class Report:
     """The answer. ``dates`` are those that were asked for, where these are open those of the entries; None of no entries.
 
-    ``stretches`` follow each other without a gap, each a ``step`` long. ``running`` timers count up to ``now``.
+    ``stretches`` follow each other without a gap, each a ``step`` long (day, week, month or year). ``running`` timers count up to ``now``.
     """
 
     question: ReportQuestion
     rows: tuple[ReportRow, ...]
     total: TimeSums
     dates: tuple[date, date] | None
-    step: Period | str
+    step: str
     stretches: tuple[Stretch, ...]
     running: int
     now: datetime
@@ -119,28 +121,45 @@ def report_make(
 ) -> Report:
     """Answer ``question`` about ``entries``, those that the reader sees. ``now`` is aware. Ten queries at most."""
     entries = question.chosen(entries, zone)
-    sums = time_sums(entries, *question.by, zone=zone, now=now, money=money)
+    by, dates = question.by, _dates(question.dates, entries, zone)
+    step: Period = period_for(*dates) if dates else "day"
+    # Over a long time one look at all entries costs more than a finer sum; with two groupings that would be too fine.
+    finer = (*by, step) if len(by) == 1 and step != "day" and step not in by else by
+    sums = time_sums(entries, *finer, zone=zone, now=now, money=money)
+    if step in finer:
+        over_time = _folded(sums, lambda keys: keys[finer.index(step)])
+    else:
+        over_time = {keys[0]: each for keys, each in time_sums(entries, step, zone=zone, now=now, money=False).items()}
+    if finer != by:
+        sums = _folded(sums, lambda keys: keys[: len(by)])
     total = sums_added(sums.values())
-    if "task" in question.by:
+    if "task" in by:
         names.read_tasks(client=question.client, project=question.project)
-    dates = _dates(question.dates, entries, zone)
-    step, stretches = _course(question, sums, entries, dates, zone, now)
+    shown_step, stretches = _course(step, over_time, dates)
     return Report(
         question=question,
         rows=_rows(question, sums, names, total.seconds),
         total=total,
         dates=dates,
-        step=step,
+        step=shown_step,
         stretches=stretches,
-        running=entries.filter(ended_at__isnull=True).count(),
+        running=running_count(entries),
         now=now,
     )
+
+
+def _folded(sums: Mapping[Key, TimeSums], part: Callable[[Key], _Part]) -> dict[_Part, TimeSums]:
+    """Add up all that have this part of their keys in common."""
+    found: dict[_Part, list[TimeSums]] = defaultdict(list)
+    for keys, each in sums.items():
+        found[part(keys)].append(each)
+    return {key: sums_added(each) for key, each in found.items()}
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _rows(question: ReportQuestion, sums: Mapping[Key, TimeSums], names: ReportNames, all_seconds: int) -> tuple[ReportRow, ...]:
+def _rows(question: ReportQuestion, sums: Mapping[Any, TimeSums], names: ReportNames, all_seconds: int) -> tuple[ReportRow, ...]:
     def row(keys: Key, of_it: TimeSums, inner: tuple[ReportRow, ...] = ()) -> ReportRow:
         return ReportRow(keys, names.of(question.by[len(keys) - 1], keys[-1]), of_it, _percent(of_it.seconds, all_seconds), inner)
 
@@ -196,30 +215,16 @@ def _dates(asked: DateRange, entries: QuerySet[TimeEntry], zone: ZoneInfo) -> tu
     return asked.first or first, asked.last or last
 
 
-def _course(
-    question: ReportQuestion,
-    sums: Mapping[Key, TimeSums],
-    entries: QuerySet[TimeEntry],
-    dates: tuple[date, date] | None,
-    zone: ZoneInfo,
-    now: datetime,
-) -> tuple[Period | str, tuple[Stretch, ...]]:
+def _course(step: Period, sums: Mapping[Any, TimeSums], dates: tuple[date, date] | None) -> tuple[str, tuple[Stretch, ...]]:
+    """Bring the sums by their first days into a course without gaps, and say how long its stretches are."""
     if dates is None or not sums:
-        return "day", ()
-    step = period_for(*dates)
-    found: dict[Any, list[TimeSums]] = defaultdict(list)
-    if step in question.by:
-        for keys, each in sums.items():
-            found[keys[question.by.index(step)]].append(each)
-    else:
-        for (key,), each in time_sums(entries, step, zone=zone, now=now, money=False).items():
-            found[key].append(each)
-    stretches = [_stretch(first, found.get(first, [])) for first in periods_of(step, *dates)]
+        return step, ()
+    stretches = [_stretch(first, [sums[first]] if first in sums else []) for first in periods_of(step, *dates)]
     if len(stretches) <= _MOST_MONTHS:
         return step, tuple(stretches)
     years: dict[date, list[TimeSums]] = {stretch.first.replace(month=1, day=1): [] for stretch in stretches}
-    for first, of_month in found.items():
-        years[first.replace(month=1, day=1)] += of_month
+    for first, of_month in sums.items():
+        years[first.replace(month=1, day=1)].append(of_month)
     return "year", tuple(_stretch(first, of_year) for first, of_year in years.items())
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "TimeSums",
     "budgets_used",
     "first_and_last_start",
+    "running_count",
     "starting_on",
     "sums_added",
     "time_sums",
@@ -98,6 +99,12 @@ def first_and_last_start(entries: QuerySet[TimeEntry]) -> tuple[datetime, dateti
     return None if first is None or last is None else (first, last)
 
 
+def running_count(entries: QuerySet[TimeEntry]) -> int:
+    """Return how many of them run. Two quick queries: there is one of a person at most, and an index of those alone."""
+    running = list(TimeEntry.objects.order_by().filter(ended_at__isnull=True).values_list("pk", flat=True))
+    return entries.filter(pk__in=running).count() if running else 0
+
+
 def with_amounts(entries: QuerySet[TimeEntry], *, now: datetime | None = None) -> QuerySet[Any]:
     """Add ``worked_seconds`` and ``amount_cents`` (null where there is no rate) to each entry, and what ``with_rates`` adds.
 
@@ -141,6 +148,8 @@ def time_sums(
 def sums_added(sums: Iterable[TimeSums]) -> TimeSums:
     """Return the sums of all of them together."""
     each = list(sums)
+    if len(each) == 1:
+        return each[0]
     return TimeSums(
         count=sum(one.count for one in each),
         seconds=sum(one.seconds for one in each),

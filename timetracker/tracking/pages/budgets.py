@@ -17,7 +17,7 @@ from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.accounts.roles import ALL_ENTRIES
 from timetracker.tracking.hours_text import hours_said
 from timetracker.tracking.models import Project, TimeEntry
-from timetracker.tracking.sums import BudgetUse, budgets_used
+from timetracker.tracking.sums import BudgetUse, budgets_used, running_count
 
 __all__ = ["BudgetLine", "budgets"]
 
@@ -87,19 +87,19 @@ class BudgetLine:
 @team_page(ALL_ENTRIES)
 def budgets(request: TeamRequest) -> HttpResponse:
     """The page."""
-    form, now = BudgetForm(request.GET, auto_id="budgets-%s"), timezone.now()
+    form, now = BudgetForm(request.GET, auto_id="budgets-%s", label_suffix=""), timezone.now()
     lines: list[BudgetLine] = []
     if form.is_valid():
         asked = form.cleaned_data
         projects = Project.objects.filter(_STATES[asked["state"] or "open"], budget_hours__isnull=False)
         lines = _in_order(_lines_of(budgets_used(projects, now=now)), asked["sort"] or "used")
-    running = TimeEntry.objects.filter(ended_at__isnull=True, project__in=[line.project.pk for line in lines]).count() if lines else 0
+    of_these = TimeEntry.objects.filter(project__in=[line.project.pk for line in lines])
     context = {
         "active": "reports",
         "form": form,
         "lines": lines,
         "over": sum(line.use.is_over for line in lines),
-        "running": running,
+        "running": running_count(of_these) if lines else 0,
         "now": now,
         "bar_width": BAR_WIDTH,
         "bar_full": BAR_FULL,

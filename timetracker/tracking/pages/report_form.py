@@ -33,13 +33,14 @@ _BOUNDS = [
     MaxValueValidator(LAST_DAY, f"Choose a day up to {LAST_DAY}."),
 ]
 _DAY = {"type": "date", "min": f"{FIRST_DAY}", "max": f"{LAST_DAY}"}
-_USUAL = "this_month"
+# Where the address names none.
+_USUAL, _FIRST = "this_month", "project"
 
 
 class ReportForm(forms.Form):
     """Groupings, dates and filters. Dates that are written count before a named range; both left empty mean all time."""
 
-    by = forms.ChoiceField(label="By", required=False, choices=list(GROUPINGS.items()), initial="project")
+    by = forms.ChoiceField(label="By", required=False, choices=list(GROUPINGS.items()))
     then = forms.ChoiceField(label="Then by", required=False, choices=[("", "Nothing else"), *GROUPINGS.items()])
     range = forms.ChoiceField(required=False, choices=list(SHORTCUTS.items()))
     to = forms.DateField(label="To", required=False, validators=_BOUNDS, widget=forms.DateInput(attrs=_DAY, format="%Y-%m-%d"))
@@ -52,7 +53,7 @@ class ReportForm(forms.Form):
 
     def __init__(self, data: Mapping[str, Any], *, user: User, names: ReportNames, today: date) -> None:
         """Offer what ``names`` has; people to who sees everybody's time. ``today`` is where she is."""
-        super().__init__(data, auto_id="report-%s")
+        super().__init__({"by": _FIRST} | dict(data.items()), auto_id="report-%s", label_suffix="")
         self.today = today
         # The name is a word of Python's.
         self.fields["from"] = forms.DateField(
@@ -63,6 +64,9 @@ class ReportForm(forms.Form):
             groups.setdefault(names.clients[names.client_of[pk]], []).append((pk, label))
         _offer(self.fields["client"], "All clients", list(names.clients.items()))
         _offer(self.fields["project"], "All projects", list(groups.items()))
+        for field in self.fields.values():
+            if isinstance(field, forms.ChoiceField):
+                field.error_messages["invalid_choice"] = "There is no such choice. Take one from the list."
         if user.has_perm(ALL_ENTRIES):
             _offer(self.fields["person"], "Everybody", list(names.people.items()))
         else:
@@ -94,7 +98,7 @@ class ReportForm(forms.Form):
     def question(self, sort: str) -> ReportQuestion:
         """What a valid form asks."""
         asked = self.cleaned_data
-        by = cast(Grouping, asked["by"] or "project")
+        by = cast(Grouping, asked["by"] or _FIRST)
         then = cast(Grouping, asked["then"])
         return ReportQuestion(
             by=(by, then) if then and then != by else (by,),

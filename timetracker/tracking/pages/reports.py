@@ -43,7 +43,7 @@ class Line:
     row: ReportRow
     is_inner: bool
     address: str
-    amounts: list[Decimal]
+    amounts: list[Decimal | None]
 
 
 @dataclass(frozen=True)
@@ -146,10 +146,9 @@ def _lines(report: Report) -> tuple[list[Line], tuple[int, TimeSums] | None]:
     return lines, None
 
 
-def _amounts(report: Report, sums: TimeSums) -> list[Decimal]:
-    """Of each currency the amount, and what of it is unbilled."""
-    nothing = Decimal("0.00")
-    return [amounts.get(currency, nothing) for currency in report.currencies for amounts in (sums.amounts, sums.unbilled_amounts)]
+def _amounts(report: Report, sums: TimeSums) -> list[Decimal | None]:
+    """Of each currency the amount, and what of it is unbilled; None where there is none in it."""
+    return [amounts.get(currency) for currency in report.currencies for amounts in (sums.amounts, sums.unbilled_amounts)]
 
 
 def _entries_address() -> str:
@@ -171,7 +170,9 @@ def _address(entries: str, report: Report, row: ReportRow) -> str:
             dates = dates.clipped(key, period_last(grouping, key))
         else:
             asked[grouping] = key
-    asked |= {"from": dates.first, "to": dates.last, "billable": {True: "yes", False: "no", None: None}[question.billable]}
+    asked |= {"since": dates.first, "until": dates.last, "billable": {True: "yes", False: "no", None: None}[question.billable]}
+    if dates.first is None and dates.last is None:
+        asked["period"] = "all"
     return f"{entries}?{urlencode({name: value for name, value in asked.items() if value is not None})}" if entries else ""
 
 
