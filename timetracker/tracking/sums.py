@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from django.db.models import Case, Count, F, QuerySet, Sum, When
+from django.db.models import Case, Count, F, Max, Min, QuerySet, Sum, When
 from django.utils import timezone
 
 from timetracker.billing.totals import cents
@@ -84,7 +84,7 @@ class BudgetUse:
         return self.budget_seconds is not None and self.seconds > self.budget_seconds
 
 
-def starting_on(entries: QuerySet[TimeEntry], first: date | None, last: date | None, *, zone: ZoneInfo) -> QuerySet[TimeEntry]:
+def starting_on(entries: QuerySet[Any], first: date | None, last: date | None, *, zone: ZoneInfo) -> QuerySet[Any]:
     """Return those that start there from ``first`` to ``last``, both included; None: open on that side."""
     if first is not None:
         entries = entries.filter(started_at__gte=day_bounds(first, zone)[0])
@@ -92,11 +92,9 @@ def starting_on(entries: QuerySet[TimeEntry], first: date | None, last: date | N
 
 
 def first_and_last_start(entries: QuerySet[TimeEntry]) -> tuple[datetime, datetime] | None:
-    """Return when the first and the last of them starts (UTC); None of none. Two queries, each answered by an index."""
-    starts = entries.select_related(None).values_list("started_at", flat=True)
-    # Both in one query would read all of them on SQLite.
-    first, last = starts.order_by("started_at").first(), starts.order_by("-started_at").first()
-    return None if first is None or last is None else (first, last)
+    """Return when the first and the last of them starts (UTC); None of none."""
+    ends = entries.order_by().aggregate(first=Min("started_at"), last=Max("started_at"))
+    return None if ends["first"] is None else (ends["first"], ends["last"])
 
 
 def running_count(entries: QuerySet[TimeEntry]) -> int:
@@ -124,7 +122,7 @@ def time_sums(
 
     ``zone`` (None: UTC) is that of days, weeks (from Monday on) and months. An entry that runs counts up to ``now`` (aware;
     None: the clock's). Without ``money`` there are no amounts, which is quicker. The result is in the order of its keys, None
-    last. One query, and two more where there are periods.
+    last. One query, and one more where there are periods.
     """
     has_periods = any(grouping in _PERIODS for grouping in by)
     ends = (first_and_last_start(entries) if has_periods else None) or (_NEVER, _NEVER)
