@@ -53,27 +53,24 @@ class RoundedProduct(Func):
 
     ``left`` and ``right`` have two decimal places at most, ``factor`` is a power of ten from 0.01 to 100. Exact on
     PostgreSQL; on SQLite, whose decimals are doubles, it counts in whole hundredths, exact up to 9·10¹⁸ hundredths
-    of hundredths: an amount of 900 billion for a product and for a tax of 100 percent. With ``divisor``, a whole number,
-    the product is divided by it before it is rounded: seconds at a rate per hour by 3600, exact up to a rate of ten
-    billion for a day, and of 29 million for a year.
+    of hundredths: an amount of 900 billion for a product and for a tax of 100 percent.
     """
 
     arity = 2
     output_field = BigIntegerField()
 
-    def __init__(self, left: Any, right: Any, *, factor: str, divisor: int = 1) -> None:
+    def __init__(self, left: Any, right: Any, *, factor: str) -> None:
         """Keep the operands."""
         super().__init__(left, right)
         self.factor = Decimal(factor)
-        self.divisor = divisor
 
     def as_postgresql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
         """``ROUND`` of a numeric rounds half away from zero (manual, 9.3)."""
-        return self._compiled(f"ROUND(%s * %s * {self.factor} / {self.divisor})", compiler)
+        return self._compiled(f"ROUND(%s * %s * {self.factor})", compiler)
 
     def as_sqlite(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper, **extra: Any) -> Any:
         """Whole hundredths on both sides; division of whole numbers cuts towards zero."""
-        divisor = int(10_000 / self.factor) * self.divisor
+        divisor = int(10_000 / self.factor)
         half = divisor // 2
         product = "CAST(ROUND(%s * 100) AS INTEGER) * CAST(ROUND(%s * 100) AS INTEGER)"
         nearest = f"(product + CASE WHEN product < 0 THEN -{half} ELSE {half} END) / {divisor}"
