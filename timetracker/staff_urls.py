@@ -8,7 +8,7 @@ from django.urls import path
 from timetracker.accounts.pages import account, entrance, team
 from timetracker.billing.pages import expenses
 from timetracker.clients.pages import clients, documents
-from timetracker.tracking.pages import budgets, entries, projects, reports, selection, tasks, today
+from timetracker.tracking.pages import budgets, entries, projects, reports, selection, tasks, today, week
 
 app_name = "staff"
 
@@ -33,6 +33,7 @@ urlpatterns = [
     path("reports/", reports.reports, name="reports"),
     path("reports/report.csv", reports.report_csv, name="report_csv"),
     path("reports/budgets/", budgets.budgets, name="budgets"),
+    path("week/", week.week, name="week"),
     path("account/", account.account, name="account"),
     path("account/password/", entrance.change_password, name="change_password"),
     path("team/", team.team, name="team"),
