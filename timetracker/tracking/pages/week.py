@@ -133,9 +133,7 @@ class _Grid:
         """Save what was typed, and say so."""
         with transaction.atomic():
             person_locked(self.person)
-            sheet = week_sheet(
-                self.person, self.days, reader=self.request.user, now=timezone.now(), extra=self.form.keys, locked=True
-            )
+            sheet = week_sheet(self.person, self.days, reader=self.request.user, now=timezone.now(), extra=self.form.keys, locked=True)
             result = typed_save(sheet, self.form.typed, user=self.request.user, sure=self.form.sure)
         done = [f"{_counted(result.saved, 'cell')} saved"] if result.saved else []
         done += [f"{_counted(result.deleted, 'entry', 'entries')} deleted"] if result.deleted else []
@@ -202,7 +200,7 @@ def _page(request: TeamRequest, sheet: WeekSheet, *, fault: str = "", focus: str
         "previous": address(before),
         "next": address(after),
         "this_week": address(week_of(sheet.today)) if sheet.today not in days else "",
-        "first_day": date(FIRST_YEAR, 1, 1),
+        "first_day": date.fromisocalendar(FIRST_YEAR, 1, 1),
         "last_day": date(LAST_YEAR, 12, 31),
         "options": work_options(work_groups(person), chosen) if sheet.may_add else [],
         "fault": fault,

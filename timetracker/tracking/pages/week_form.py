@@ -40,7 +40,8 @@ def week_asked(text: str, today: date) -> tuple[list[date], str]:
             day = today
         else:
             raise ValueError
-        if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        # The day first: beside the last that Python knows there is no week.
+        if not FIRST_YEAR <= day.year <= LAST_YEAR or week_of(day)[3].year < FIRST_YEAR:
             raise ValueError
     except ValueError:
         complaint = f"“{text[:20]}” is no week between {FIRST_YEAR} and {LAST_YEAR}. Write one as 2026-W12, or a date in it as 2026-03-18."

@@ -13,14 +13,14 @@ the form was made comes along: where it is not that any more, it is told and not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from django.core.exceptions import ValidationError
 
 from timetracker.accounts.models import User
-from timetracker.tracking.entries import entry_delete, entry_refusal, entry_save, overlap_warning
+from timetracker.tracking.entries import entry_delete, entry_save, overlap_warning
 from timetracker.tracking.free_time import free_start, times_around
 from timetracker.tracking.hours_text import Hours, read_hours
 from timetracker.tracking.models import TimeEntry
