@@ -4,6 +4,9 @@
 (() => {
   "use strict";
 
+  // Characters that a cell has room for on a phone.
+  const LONG = 5;
+
   const grid = () => document.getElementById("grid");
   const cells = () => [...(grid()?.querySelectorAll("input[data-was]") ?? [])];
   const isCell = (element) => element?.matches?.("input[data-was]") ?? false;
@@ -17,6 +20,9 @@
       const is = isChanged(cell);
       cell.classList.toggle("is-changed", is);
       changed += is;
+      // Read by the style sheet, where cells are narrow; forty characters at most.
+      if (cell.value.length > LONG) cell.parentElement.dataset.long = cell.value;
+      else delete cell.parentElement.dataset.long;
     }
     const { words, one, several } = button.dataset;
     button.textContent = changed === 0 ? words : changed === 1 ? one : several.replace("#", changed);

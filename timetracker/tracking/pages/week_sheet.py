@@ -162,8 +162,8 @@ class WeekSheet:
 
     @property
     def left(self) -> int:
-        """What is missing up to the target, in seconds; not below zero."""
-        return max(0, (self.target or 0) - self.seconds)
+        """What is missing up to the target, in seconds; not below zero. In whole minutes, so that with the sum shown it is the target."""
+        return max(0, (self.target or 0) - self.seconds // 60 * 60)
 
     @property
     def over(self) -> int:
