@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -827,3 +829,32 @@ def test_during_a_restore_the_week_is_read_and_nothing_is_changed(browser: Brows
     refused = browser.post(reverse("staff:week"), {**Grid.of(page).fields, f"cell.{row}.2025-03-04": "5"}, headers=HTMX)
     assert (refused.status_code, refused.headers["HX-Retarget"]) == (503, "#gate-message")
     assert not TimeEntry.objects.exists()
+
+
+# --- at the same instant ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_form_and_a_copy_sent_four_times_at_once_count_once(person: User, project: Project) -> None:
+    # By no role: an earlier test of this kind has emptied all tables.
+    User.objects.filter(pk=person.pk).update(is_superuser=True)
+    before = TimeEntry.objects.create(
+        user=person, project=project, started_at=datetime(2025, 2, 26, 9, tzinfo=UTC), ended_at=datetime(2025, 2, 26, 10, tzinfo=UTC)
+    )
+    other = Project.objects.create(client=project.client, name="App", code="SB-APP")
+    fields: dict[str, Any] = Grid.of(shown(browser_of(person), row=other.pk)).fields
+    fields |= {f"cell.{other.pk}.2025-03-04": "1:30", "do": "copy"}
+    browsers, together = [browser_of(person) for _ in range(4)], threading.Barrier(4)
+
+    def send(browser: Browser) -> int:
+        together.wait(timeout=30)
+        try:
+            return browser.post(reverse("staff:week"), fields).status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(send, browsers)) == [200, 200, 200, 302]
+    made = TimeEntry.objects.exclude(pk=before.pk).order_by("started_at")
+    found = [(entry.project_id, entry.worked) for entry in made]
+    assert found == [(other.pk, timedelta(minutes=90)), (project.pk, timedelta(hours=1))]
