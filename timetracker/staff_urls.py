@@ -1,7 +1,4 @@
-"""URLs of the team's pages.
-
-Their frame (:mod:`timetracker.staff_frame`) leads to ``week/``, ``entries/`` and ``reports/`` as soon as there is a page of that name.
-"""
+"""URLs of the team's pages; their frame (:mod:`timetracker.staff_frame`) leads to them."""
 
 from django.urls import path
 
