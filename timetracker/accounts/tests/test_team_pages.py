@@ -15,6 +15,7 @@ from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role, role_of
 from timetracker.accounts.tests.conftest import Hire, browser_of
 from timetracker.siteconf.models import SiteSettings
+from timetracker.staff_frame import PAGES
 
 pytestmark = pytest.mark.django_db
 
@@ -72,10 +73,13 @@ def test_each_role_reaches_by_url_what_it_may(hire: Hire, role: Role, codes: dic
 
 def test_navigation_leads_to_pages_that_there_are_and_that_she_may_see(hire: Hire) -> None:
     for role, leads in ((Role.OWNER, True), (Role.MEMBER, False)):
-        html = browser_of(hire(f"robin.{role.value}", role)).get(reverse("staff:account")).content.decode()
+        browser = browser_of(hire(f"robin.{role.value}", role))
+        html = browser.get(reverse("staff:account")).content.decode()
         assert (f'href="{reverse("staff:team")}"' in html, f'href="{reverse("admin:index")}"' in html) == (leads, leads)
         assert ('href="/import-export/"' in html) is leads
-        assert "/week/" not in html
+        for page in PAGES:
+            address = reverse(f"staff:{page.name}")
+            assert (f'href="{address}"' in html) == (browser.get(address).status_code == 200), address
 
 
 def test_clients_people_are_not_of_the_team(hire: Hire) -> None:
