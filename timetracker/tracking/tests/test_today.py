@@ -22,6 +22,7 @@ from timetracker.accounts.roles import Role, role_give
 from timetracker.billing.models import Invoice, InvoiceItem
 from timetracker.clients.models import Client
 from timetracker.staff_frame import staff_frame
+from timetracker.tests.people import browser_of, somebody
 from timetracker.tracking.models import Project, Task, TimeEntry
 from timetracker.tracking.pages.day_sheet import day_sheet, forgotten_because
 from timetracker.tracking.pages.work import WorkField, work_groups, work_options
@@ -75,6 +76,13 @@ def post(browser: Browser, name: str, pk: int | None = None, **form: object) -> 
 
 
 # --- the timer --------------------------------------------------------------------------------------------------------
+
+
+def test_a_site_without_projects_leads_to_where_they_are_made() -> None:
+    said = {role: browser_of(somebody(role.value, role)).get(TODAY).content.decode() for role in (Role.MANAGER, Role.MEMBER)}
+    assert all("There is no project to work on yet." in page and "Nothing yet today." not in page for page in said.values())
+    leads = {role: page.split('id="entries"')[1].count(f'href="{reverse("staff:projects")}"') for role, page in said.items()}
+    assert leads == {Role.MANAGER: 1, Role.MEMBER: 0}
 
 
 def test_an_empty_day_says_what_to_do_next(browser: Browser) -> None:
