@@ -13,11 +13,11 @@ from backups.tests.site import Site, SiteTemplates, populate
 from backups.tests.web import SiteProcesses
 from backups.tests.workers import site_cache, wait_until
 
-__all__ = ["ADMIN", "CLIENT", "ENTRIES", "GUEST", "KEEPER", "LOOKER", "NAME", "PASSWORD", "furnish", "furnished_site"]
+__all__ = ["ADMIN", "CLIENT", "ENTRIES", "GUEST", "KEEPER", "LOOKER", "MANAGER", "NAME", "PASSWORD", "furnish", "furnished_site"]
 
 PASSWORD = "as-good-as-any-for-a-test"
-# A superuser; staff who may do everything with backups and nothing else; staff who may only look; a client's person.
-ADMIN, KEEPER, LOOKER, GUEST = "admin", "keeper", "looker", "guest@example.org"
+# A superuser; staff who may do everything with backups and nothing else; staff who may only look; a client's person; the agency's manager.
+ADMIN, KEEPER, LOOKER, GUEST, MANAGER = "admin", "keeper", "looker", "guest@example.org", "robin"
 CLIENT = "Counting House"
 # What the site is called: to be typed before anything is replaced.
 NAME = "Placeholder & Daughters"
@@ -74,6 +74,7 @@ def main() -> None:
     from django.contrib.auth.models import Permission
 
     from portal.models import ClientPerson
+    from timetracker.accounts.roles import Role
     from timetracker.clients.models import Client
     from timetracker.siteconf.models import SiteSettings
 
@@ -84,6 +85,10 @@ def main() -> None:
     for name, may in ((KEEPER, rights), (LOOKER, rights.filter(codename__startswith="view_"))):
         staff = accounts.create_user(name, f"{name}@example.org", PASSWORD, is_staff=True)
         staff.user_permissions.set(may)
+    manager = accounts.filter(groups__name=Role.MANAGER.value).earliest("pk")
+    manager.username = MANAGER
+    manager.set_password(PASSWORD)
+    manager.save()
     client = Client.objects.filter(projects__isnull=False).distinct().earliest("pk")
     client.name, client.active, client.portal_enabled = CLIENT, True, True
     client.save()

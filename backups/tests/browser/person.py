@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response, expect
 
-from backups.tests.browser.furnished import GUEST, PASSWORD
+from backups.tests.browser.furnished import GUEST, MANAGER, PASSWORD
 
 __all__ = ["NARROW", "SECONDS", "WIDE", "Person", "person_arrives"]
 
@@ -62,6 +62,8 @@ class Person:
         """Log in where people of her kind do."""
         if username == GUEST:
             self.log_in(username, at="/portal/login/", then="/portal/")
+        elif username == MANAGER:
+            self.log_in(username, at="/login/", then="/")
         else:
             self.log_in(username)
 

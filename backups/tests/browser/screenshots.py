@@ -11,25 +11,46 @@ import io
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
+from playwright.sync_api import Browser
 
 from backups.tests.browser.chromium import browser_running
 from backups.tests.browser.furnished import furnished_site
 from backups.tests.browser.person import NARROW, WIDE, Person, person_arrives
-from backups.tests.browser.screens import tour
+from backups.tests.browser.screens import Screen, tour
+from backups.tests.browser.team_screens import team_tour
 from backups.tests.site import BASE_DIR, SiteTemplates
 
-# Which screens the documentation shows, and the names of their pictures there; the theme of each.
-DOCUMENTED = {
-    "list": ("backups-list", "light"),
-    "preview": ("restore-preview", "light"),
-    "list-running": ("backups-running", "dark"),
-    "result": ("restore-result", "light"),
-}
 THEMES = ("light", "dark")
-ENTRIES = 4000
+# Each with as many time entries as it needs: the team's pages show full weeks, those of the backups are quicker with fewer.
+TOURS = ((team_tour, 12000), (tour, 4000))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture of the documentation: its name there, and the theme and the size of the window in which the screen is shown."""
+
+    name: str
+    theme: str = "light"
+    size: tuple[int, int] = WIDE
+
+
+# By the name of the screen.
+DOCUMENTED = {
+    "today": (Shown("today"), Shown("today-phone", "dark", NARROW)),
+    "week": (Shown("week"),),
+    "reports": (Shown("reports"),),
+    "entries": (Shown("entries"),),
+    "entries-lost": (Shown("entries-lost"),),
+    "list": (Shown("backups-list"),),
+    "preview": (Shown("restore-preview"),),
+    "list-running": (Shown("backups-running", "dark"),),
+    "result": (Shown("restore-result"),),
+}
 
 
 def picture(person: Person, path: Path, *, whole: bool) -> None:
@@ -39,33 +60,41 @@ def picture(person: Person, path: Path, *, whole: bool) -> None:
 
 
 def pictures(person: Person, name: str, folder: Path) -> None:
-    """Picture one screen in both sizes and themes."""
+    """Picture one screen in both sizes and themes, and as the documentation shows it."""
     for theme in THEMES:
         person.darken(theme == "dark")
         for size in (NARROW, WIDE):
             person.resize(size)
             picture(person, folder / f"{name}-{size[0]}-{theme}.png", whole=True)
-        if DOCUMENTED.get(name, ("", ""))[1] == theme:
-            picture(person, BASE_DIR / "docs" / "images" / f"{DOCUMENTED[name][0]}.png", whole=False)
+            for shown in DOCUMENTED.get(name, ()):
+                if (shown.theme, shown.size) == (theme, size):
+                    picture(person, BASE_DIR / "docs" / "images" / f"{shown.name}.png", whole=False)
     person.darken(False)
 
 
 def main(folder: Path) -> None:
     """Lead through all screens."""
     sites = Path(tempfile.mkdtemp(prefix="timetracker-screens-"))
-    people: dict[str, Person] = {}
     try:
-        with browser_running() as browser, furnished_site(SiteTemplates(sites), entries=ENTRIES) as server:
-            for screen in tour(server):
-                if screen.who not in people:
-                    people[screen.who] = person_arrives(browser, server.base, trace=False)
-                    if screen.who:
-                        people[screen.who].log_in_as(screen.who)
-                screen.reach(people[screen.who])
-                pictures(people[screen.who], screen.name, folder)
-                print(screen.name, flush=True)
+        with browser_running() as browser:
+            for screens, entries in TOURS:
+                with furnished_site(SiteTemplates(sites), entries=entries) as server:
+                    take(screens(server), browser, server.base, folder)
     finally:
         shutil.rmtree(sites, ignore_errors=True)
+
+
+def take(screens: Iterable[Screen], browser: Browser, base: str, folder: Path) -> None:
+    """Reach each screen as who sees it, and picture it."""
+    people: dict[str, Person] = {}
+    for screen in screens:
+        if screen.who not in people:
+            people[screen.who] = person_arrives(browser, base, trace=False)
+            if screen.who:
+                people[screen.who].log_in_as(screen.who)
+        screen.reach(people[screen.who])
+        pictures(people[screen.who], screen.name, folder)
+        print(screen.name, flush=True)
 
 
 if __name__ == "__main__":
