@@ -6,6 +6,7 @@ from typing import Any
 
 from django import template
 
+from backups.pages.reader import in_readers_zone
 from backups.services.standing import standing
 
 register = template.Library()
@@ -14,8 +15,10 @@ register = template.Library()
 @register.inclusion_tag("backups/banner_index.html", takes_context=True)
 def standing_banner(context: dict[str, Any]) -> dict[str, Any]:
     """The banner, for whoever may see the backups, where it is amber or red: nothing else calls anybody to the backups."""
-    user = context["request"].user
+    request = context["request"]
+    user = request.user
     if not user.has_perm("backups.view_backup"):
         return {"standing": None}
-    found = standing()
+    with in_readers_zone(request):
+        found = standing()
     return {"standing": found if found.level != "green" else None, "may_create": user.has_perm("backups.add_backup")}

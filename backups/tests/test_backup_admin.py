@@ -27,6 +27,7 @@ from backups.exceptions import AuditUnwritable
 from backups.journal import Journal, journal_load_all
 from backups.models import Backup, BackupSchedule, Operation
 from backups.presence import tick_note, worker_announce
+from backups.services.standing import standing
 from backups.storage.local import LocalStore
 from backups.tests import reading
 from backups.tests.obliging import busy_worker, obliging_worker
@@ -552,6 +553,12 @@ def test_the_index_says_when_the_backups_need_somebody(log_in: LogIn) -> None:
     body = log_in().get("/admin/").content.decode()
     assert "There is no good backup in the store." in body
     assert f'href="{LIST}">Go to the backups' in body
+
+
+def test_the_index_says_times_by_the_readers_clock(log_in: LogIn) -> None:
+    body = log_in(time_zone="Asia/Kathmandu").get("/admin/").content.decode()
+    due = standing().next_run
+    assert due and f"({due + timedelta(hours=5, minutes=45):%Y-%m-%d %H:%M})" in body
 
 
 def test_the_index_says_nothing_of_backups_to_who_may_not_see_them(db: None) -> None:
