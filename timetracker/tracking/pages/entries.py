@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -22,12 +22,13 @@ from django_htmx.http import HttpResponseClientRedirect, push_url, reselect, res
 
 from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.accounts.roles import ALL_ENTRIES, MONEY
+from timetracker.csv_text import csv_answer
 from timetracker.tracking.days import today_in, zone_of
 from timetracker.tracking.entries import EntryRefused, entry_delete, entry_duplicate, entry_refusal, overlap_warning
 from timetracker.tracking.hours_text import hours_said
 from timetracker.tracking.models import TimeEntry
 from timetracker.tracking.pages.day_field import FIRST_DAY, LAST_DAY
-from timetracker.tracking.pages.entry_csv import COLUMNS, MONEY_COLUMNS, entry_csv
+from timetracker.tracking.pages.entry_csv import entry_columns, entry_rows
 from timetracker.tracking.pages.entry_filter import EntryFilter
 from timetracker.tracking.pages.entry_list import PAGE, EntryPage, entry_page
 from timetracker.tracking.pages.forms import CopyForm, DatedEntryForm, EntryFields, NewEntryForm
@@ -62,12 +63,11 @@ def download(request: TeamRequest) -> HttpResponseBase:
     filters = EntryFilter(request.GET, user=request.user)
     if not filters.is_understood:
         return redirect(list_address(request))
-    found = filters.find(entries_seen_by(request.user))
-    lines = entry_csv(found, money=request.user.has_perm(MONEY), zone=filters.zone, now=timezone.now())
+    found, money = filters.find(entries_seen_by(request.user)), request.user.has_perm(MONEY)
     since, until = filters.days
     days = f"{since or 'begin'}_{until or filters.today}" if since or until else f"all_{filters.today}"
-    headers = {"Content-Disposition": f'attachment; filename="entries_{days}.csv"', "X-Content-Type-Options": "nosniff"}
-    return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)
+    rows = entry_rows(found, money=money, zone=filters.zone, now=timezone.now())
+    return csv_answer(f"entries_{days}.csv", entry_columns(money=money), rows)
 
 
 def list_address(request: TeamRequest) -> str:
@@ -99,7 +99,7 @@ def _list(request: TeamRequest, *, focus: int | None = None) -> HttpResponse:
         "totals": totals,
         "at_once": AT_ONCE,
         "shows_money": money,
-        "columns": (*COLUMNS, *MONEY_COLUMNS) if money else COLUMNS,
+        "columns": entry_columns(money=money),
         "tags": _tags(request),
         "query": query,
         "place_query": list_address(request).partition("?")[2],

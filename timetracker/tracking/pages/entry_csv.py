@@ -6,13 +6,10 @@ commas), ``break_seconds``, ``seconds`` (worked, without the break), ``hours`` (
 ``billable`` (yes: the entry and its project are) and ``billed`` (yes: on an invoice). Who may see money gets ``invoice`` (its
 number), ``rate`` (per hour), ``amount`` (rounded to cents by itself, as in all sums) and ``currency`` as well; empty where there
 is no rate.
-
-Text that a spreadsheet would take for a formula gets an apostrophe in front.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -22,52 +19,43 @@ from zoneinfo import ZoneInfo
 from django.db.models import Case, QuerySet, Value, When
 
 from timetracker.billing.totals import cents
+from timetracker.csv_text import Cell
 from timetracker.tracking.models import TimeEntry
 from timetracker.tracking.pages.entry_list import shown_entries
 
-__all__ = ["COLUMNS", "MONEY_COLUMNS", "entry_csv"]
+__all__ = ["COLUMNS", "MONEY_COLUMNS", "entry_columns", "entry_rows"]
 
 COLUMNS = (
     *("date", "start", "end", "person", "client", "project_code", "project", "task", "note", "tags"),
     *("break_seconds", "seconds", "hours", "billable", "billed"),
 )
 MONEY_COLUMNS = ("invoice", "rate", "amount", "currency")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-# Rows read from the database and handed on at once.
+# Rows read from the database at once.
 _ROWS = 1000
 
 
-class _Line:
-    """A file that hands back what is written to it."""
-
-    def write(self, text: str) -> str:
-        return text
+def entry_columns(*, money: bool) -> tuple[str, ...]:
+    """Return the names of the columns; with ``money`` those of the amounts as well."""
+    return (*COLUMNS, *MONEY_COLUMNS) if money else COLUMNS
 
 
-def entry_csv(found: QuerySet[TimeEntry], *, money: bool, zone: ZoneInfo, now: datetime) -> Iterator[str]:
-    """Yield the lines of ``found``, the first entry first, after one with the names of the columns."""
-    write = csv.writer(_Line()).writerow
-    yield write((*COLUMNS, *MONEY_COLUMNS) if money else COLUMNS)
+def entry_rows(found: QuerySet[TimeEntry], *, money: bool, zone: ZoneInfo, now: datetime) -> Iterator[list[Cell]]:
+    """Yield the rows of ``found``, the first entry first."""
     rows = shown_entries(found, money=money, now=now).order_by("started_at", "id")
     rows = rows.annotate(counts=Case(When(billable=True, project__billable=True, then=Value(True)), default=Value(False)))
     if money:
         rows = rows.select_related("user", "project__client", "task", "invoice_item__invoice")
-    lines: list[str] = []
     for entry in rows.iterator(chunk_size=_ROWS):
-        lines.append(write([*_row(entry, zone), *(_money(entry) if money else ())]))
-        if len(lines) == _ROWS:
-            yield "".join(lines)
-            lines = []
-    yield "".join(lines)
+        yield [*_row(entry, zone), *(_money(entry) if money else ())]
 
 
-def _row(entry: Any, zone: ZoneInfo) -> Iterator[str | int]:
+def _row(entry: Any, zone: ZoneInfo) -> Iterator[Cell]:
     began = entry.started_at.astimezone(zone)
     yield began.date().isoformat()
     yield began.isoformat(timespec="seconds")
     yield entry.ended_at.astimezone(zone).isoformat(timespec="seconds") if entry.ended_at else ""
     texts = (entry.user, entry.project.client, entry.project.code, entry.project.name, entry.task or "", entry.notes, entry.tags)
-    yield from (_defused(str(text)) for text in texts)
+    yield from (str(text) for text in texts)
     yield entry.break_seconds
     yield entry.worked_seconds
     yield f"{Decimal(entry.worked_seconds) / 3600:.4f}"
@@ -75,15 +63,11 @@ def _row(entry: Any, zone: ZoneInfo) -> Iterator[str | int]:
     yield "yes" if entry.invoice_item_id else "no"
 
 
-def _money(entry: Any) -> Iterator[str | Decimal]:
-    yield _defused(entry.invoice_item.invoice.number) if entry.invoice_item_id else ""
+def _money(entry: Any) -> Iterator[Cell]:
+    yield entry.invoice_item.invoice.number if entry.invoice_item_id else ""
     if entry.amount_cents is None:
         yield from ("", "", "")
     else:
         yield entry.rate
         yield cents(entry.amount_cents)
         yield entry.rate_currency
-
-
-def _defused(text: str) -> str:
-    return f"'{text}" if text.startswith(_FORMULA) else text

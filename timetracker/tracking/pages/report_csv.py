@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 
+from timetracker.csv_text import Cell
 from timetracker.tracking.report_names import NAME_COLUMNS, ReportNames
 from timetracker.tracking.reports import Report, ReportRow
 from timetracker.tracking.sums import Grouping, Key
 
-__all__ = ["report_file_name", "report_lines"]
+__all__ = ["report_columns", "report_file_name", "report_rows"]
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _TEN_THOUSANDTH = Decimal("0.0001")
 
 
-class _Line:
-    """Takes what the writer writes and gives it back."""
-
-    def write(self, text: str) -> str:
-        """Return it."""
-        return text
-
-
-def report_lines(report: Report, names: ReportNames) -> Iterator[str]:
-    """Yield the lines; amounts are those that the report has, each currency in a column of its own."""
-    writer = csv.writer(_Line())
+def report_columns(report: Report) -> list[str]:
+    """Return the names of the columns; each currency has some of its own."""
     columns = [column for grouping in report.question.by for column in NAME_COLUMNS[grouping]]
     columns += ["Entries", "Hours", "Seconds", "Billable hours", "Billable seconds", "Unbilled hours", "Unbilled seconds"]
-    columns += [f"{word} {currency}" for currency in report.currencies for word in ("Amount", "Unbilled amount")]
-    yield str(writer.writerow(columns))
+    return columns + [f"{word} {currency}" for currency in report.currencies for word in ("Amount", "Unbilled amount")]
+
+
+def report_rows(report: Report, names: ReportNames) -> Iterator[list[Cell]]:
+    """Yield the rows; amounts are those that the report has."""
     for row in _innermost(report.rows):
         sums = row.sums
-        values: list[object] = [*_names(report.question.by, row.keys, names), sums.count]
+        values: list[Cell] = [*_names(report.question.by, row.keys, names), sums.count]
         for seconds in (sums.seconds, sums.billable_seconds, sums.unbilled_seconds):
             values += [(Decimal(seconds) / 3600).quantize(_TEN_THOUSANDTH), seconds]
         for currency in report.currencies:
             values += [amounts.get(currency, Decimal("0.00")) for amounts in (sums.amounts, sums.unbilled_amounts)]
-        yield str(writer.writerow(values))
+        yield values
 
 
 def report_file_name(report: Report) -> str:
@@ -58,4 +51,4 @@ def _names(by: tuple[Grouping, ...], keys: Key, names: ReportNames) -> Iterator[
         if isinstance(key, date):
             yield f"{key:%Y-%m}" if grouping == "month" else f"{key}"
         else:
-            yield from (f"'{name}" if name.startswith(_FORMULA) else name for name in names.of(grouping, key))
+            yield from names.of(grouping, key)

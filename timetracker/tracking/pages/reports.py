@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
-from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
@@ -20,9 +20,10 @@ from django.views.decorators.http import require_safe
 
 from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.accounts.roles import ALL_ENTRIES, MONEY
+from timetracker.csv_text import csv_answer
 from timetracker.tracking.bar_charts import bar_chart, tower_chart
 from timetracker.tracking.days import today_in, zone_of
-from timetracker.tracking.pages.report_csv import report_file_name, report_lines
+from timetracker.tracking.pages.report_csv import report_columns, report_file_name, report_rows
 from timetracker.tracking.pages.report_form import GROUPINGS, ReportForm
 from timetracker.tracking.report_dates import SHORTCUTS, period_last
 from timetracker.tracking.report_names import ReportNames, date_name, report_names
@@ -82,8 +83,7 @@ def report_csv(request: TeamRequest) -> HttpResponseBase:
     _, report = _answer(request, names)
     if report is None:
         raise Http404("There is no such report.")
-    headers = {"Content-Disposition": f'attachment; filename="{report_file_name(report)}"'}
-    return StreamingHttpResponse(report_lines(report, names), content_type="text/csv; charset=utf-8", headers=headers)
+    return csv_answer(report_file_name(report), report_columns(report), report_rows(report, names))
 
 
 def _answer(request: TeamRequest, names: ReportNames) -> tuple[ReportForm, Report | None]:
