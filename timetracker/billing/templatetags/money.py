@@ -8,15 +8,21 @@ from django import template
 
 from timetracker.billing import totals
 
-__all__ = ["amount", "of_cents"]
+__all__ = ["amount", "money", "of_cents"]
 
 register = template.Library()
 
 
 @register.filter
+def money(value: Decimal) -> str:
+    """Return an amount whose currency stands elsewhere, as at the head of a column: ``1,234.50``."""
+    return f"{value:,.2f}"
+
+
+@register.filter
 def amount(value: Decimal, currency: str) -> str:
     """Return an amount with its currency, which no line break parts from it: ``1,234.50 EUR``."""
-    return f"{value:,.2f}\N{NO-BREAK SPACE}{currency}"
+    return f"{money(value)}\N{NO-BREAK SPACE}{currency}"
 
 
 @register.filter

@@ -1,15 +1,17 @@
-"""How the team's pages show time and money; the clock in the page (``static/staff.js``) writes the same."""
+"""How the team's pages show time and what it comes to; the clock in the page (``static/staff.js``) writes the same."""
 
 from __future__ import annotations
 
-from decimal import Decimal
+from typing import Any
 
 from django import template
 
+from timetracker.billing.templatetags.money import amount
+from timetracker.billing.totals import cents
 from timetracker.tracking.hours_text import hours_said
 from timetracker.tracking.models import TimeEntry
 
-__all__ = ["before", "clock", "hours", "money", "since"]
+__all__ = ["amount_of", "before", "clock", "hours", "since"]
 
 register = template.Library()
 
@@ -27,9 +29,9 @@ def clock(seconds: int) -> str:
 
 
 @register.filter
-def money(amount: Decimal) -> str:
-    """Return an amount such as ``1,234.50``."""
-    return f"{amount:,.2f}"
+def amount_of(entry: Any) -> str:
+    """Return what an entry comes to, as ``with_amounts`` has read it; a dash where it has no rate or is not billable."""
+    return "–" if entry.amount_cents is None else amount(cents(entry.amount_cents), entry.rate_currency)
 
 
 @register.filter
