@@ -23,11 +23,12 @@ from django_htmx.http import HttpResponseClientRedirect
 from timetracker.accounts.access import TeamRequest
 from timetracker.money import validate_currency
 
-__all__ = ["CarefulForm", "CurrencyField", "DayField", "form_saved", "go_on", "row_to_change"]
+__all__ = ["FIRST_DAY", "LAST_DAY", "CarefulForm", "CurrencyField", "DayField", "form_saved", "go_on", "row_to_change"]
 
 logger = logging.getLogger(__name__)
 
-_FIRST, _LAST = date(2000, 1, 1), date(2100, 12, 31)
+# Every time zone and database can count with them.
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 12, 31)
 _SHOWN = 80
 
 
@@ -83,14 +84,22 @@ class CarefulForm(forms.ModelForm):
 
 
 class DayField(forms.DateField):
-    """A date from 2000 to 2100, which every time zone and database can count with."""
+    """A day from :data:`FIRST_DAY` to :data:`LAST_DAY`, as browsers send it (ISO 8601)."""
 
     def __init__(self, **options: Any) -> None:
-        """Show it as browsers do."""
-        sentence = "A date is from 2000 to 2100."
-        options["validators"] = [MinValueValidator(_FIRST, sentence), MaxValueValidator(_LAST, sentence)]
-        attrs = {"type": "date", "min": _FIRST.isoformat(), "max": _LAST.isoformat()}
-        super().__init__(widget=forms.DateInput(format="%Y-%m-%d", attrs=attrs), **options)
+        """Ask for one."""
+        sentence = "Choose a day between 2000 and 2100."
+        super().__init__(
+            input_formats=["%Y-%m-%d"],
+            validators=[MinValueValidator(FIRST_DAY, sentence), MaxValueValidator(LAST_DAY, sentence)],
+            error_messages={"invalid": "Enter a valid date. Write it as in 2025-03-31.", "required": "Choose a day."},
+            widget=forms.DateInput(attrs={"type": "date", "min": f"{FIRST_DAY}", "max": f"{LAST_DAY}"}),
+            **options,
+        )
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write a date as browsers do; what was typed stays as it is."""
+        return value.isoformat() if isinstance(value, date) else value
 
 
 class CurrencyField(forms.CharField):

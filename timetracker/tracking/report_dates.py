@@ -8,10 +8,7 @@ from datetime import date, timedelta
 
 from timetracker.tracking.local_dates import Period
 
-__all__ = ["FIRST_DAY", "LAST_DAY", "SHORTCUTS", "DateRange", "period_after", "period_for", "period_last", "periods_of", "shortcut_range"]
-
-# What a form takes: no reckoning with dates overflows there.
-FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2100, 12, 31)
+__all__ = ["SHORTCUTS", "DateRange", "period_after", "period_for", "period_last", "periods_of", "shortcut_range"]
 
 # In the order in which they are offered.
 SHORTCUTS = {

@@ -22,12 +22,12 @@ from django_htmx.http import HttpResponseClientRedirect, push_url, reselect, res
 
 from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.accounts.roles import ALL_ENTRIES, MONEY
+from timetracker.careful_forms import FIRST_DAY, LAST_DAY
 from timetracker.csv_text import csv_answer
 from timetracker.tracking.days import today_in, zone_of
 from timetracker.tracking.entries import EntryRefused, entry_delete, entry_duplicate, entry_refusal, overlap_warning
 from timetracker.tracking.hours_text import hours_said
 from timetracker.tracking.models import TimeEntry
-from timetracker.tracking.pages.day_field import FIRST_DAY, LAST_DAY
 from timetracker.tracking.pages.entry_csv import entry_columns, entry_rows
 from timetracker.tracking.pages.entry_filter import EntryFilter
 from timetracker.tracking.pages.entry_list import PAGE, EntryPage, entry_page

@@ -18,10 +18,10 @@ from django.db.models.lookups import Exact
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import ALL_ENTRIES, team
+from timetracker.careful_forms import DayField
 from timetracker.tracking.days import day_bounds, today_in, week_of, zone_of
 from timetracker.tracking.entries import tagged
 from timetracker.tracking.models import Project, Task, TimeEntry
-from timetracker.tracking.pages.day_field import DayField
 
 __all__ = ["PERIODS", "EntryFilter", "FilterWord", "period_days"]
 

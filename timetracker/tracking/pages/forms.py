@@ -13,11 +13,11 @@ from django.db.models import Max
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import ALL_ENTRIES, team
+from timetracker.careful_forms import DayField
 from timetracker.tracking.days import day_bounds, local_datetime, today_in, zone_of
 from timetracker.tracking.entries import entry_save
 from timetracker.tracking.hours_text import Hours, read_hours
 from timetracker.tracking.models import TimeEntry
-from timetracker.tracking.pages.day_field import DayField
 from timetracker.tracking.pages.work import Work, WorkField, work_key
 
 __all__ = ["CopyForm", "DatedEntryForm", "EntryFields", "EntryForm", "MomentForm", "NewEntryForm", "StartForm"]
@@ -90,14 +90,8 @@ class MomentForm(forms.Form):
         self.zone = zone
 
     @property
-    def day_shown(self) -> str:
-        """What the field for the day holds: what was typed, or a date as browsers write it."""
-        value = self["day"].value()
-        return f"{value:%Y-%m-%d}" if isinstance(value, date) else value or ""
-
-    @property
     def time_shown(self) -> str:
-        """The same for the time."""
+        """What the field for the time holds: what was typed, or a time as browsers write it."""
         value = self["time"].value()
         return f"{value:%H:%M}" if isinstance(value, time) else value or ""
 
@@ -120,12 +114,6 @@ class EntryFields(forms.Form):
     def chosen(self) -> str:
         """The key of the work that the select shows."""
         return str(self["work"].value() or "")
-
-    @property
-    def day_shown(self) -> str:
-        """What the field for the day holds, where there is one: what was typed, or a date as browsers write it."""
-        value = self["day"].value()
-        return f"{value:%Y-%m-%d}" if isinstance(value, date) else value or ""
 
 
 class EntryForm(EntryFields):
@@ -261,12 +249,6 @@ class CopyForm(forms.Form):
     """The day to which an entry is copied."""
 
     day = DayField()
-
-    @property
-    def day_shown(self) -> str:
-        """What the field holds: what was typed, or a date as browsers write it."""
-        value = self["day"].value()
-        return f"{value:%Y-%m-%d}" if isinstance(value, date) else value or ""
 
 
 def _save(form: forms.Form, entry: TimeEntry, user: User) -> TimeEntry | None:

@@ -8,11 +8,11 @@ from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator, MinValueValidator
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import ALL_ENTRIES
-from timetracker.tracking.report_dates import FIRST_DAY, LAST_DAY, SHORTCUTS, DateRange, shortcut_range
+from timetracker.careful_forms import DayField
+from timetracker.tracking.report_dates import SHORTCUTS, DateRange, shortcut_range
 from timetracker.tracking.report_names import ReportNames
 from timetracker.tracking.reports import ReportQuestion
 from timetracker.tracking.sums import Grouping
@@ -28,11 +28,6 @@ GROUPINGS: dict[Grouping, str] = {
     "week": "Week",
     "month": "Month",
 }
-_BOUNDS = [
-    MinValueValidator(FIRST_DAY, f"Choose a day from {FIRST_DAY} on."),
-    MaxValueValidator(LAST_DAY, f"Choose a day up to {LAST_DAY}."),
-]
-_DAY = {"type": "date", "min": f"{FIRST_DAY}", "max": f"{LAST_DAY}"}
 # Where the address names none.
 _USUAL, _FIRST = "this_month", "project"
 
@@ -43,7 +38,7 @@ class ReportForm(forms.Form):
     by = forms.ChoiceField(label="By", required=False, choices=list(GROUPINGS.items()))
     then = forms.ChoiceField(label="Then by", required=False, choices=[("", "Nothing else"), *GROUPINGS.items()])
     range = forms.ChoiceField(required=False, choices=list(SHORTCUTS.items()))
-    to = forms.DateField(label="To", required=False, validators=_BOUNDS, widget=forms.DateInput(attrs=_DAY, format="%Y-%m-%d"))
+    to = DayField(label="To", required=False)
     person = forms.TypedChoiceField(label="Person", required=False, coerce=int, empty_value=None)
     client = forms.TypedChoiceField(label="Client", required=False, coerce=int, empty_value=None)
     project = forms.TypedChoiceField(label="Project", required=False, coerce=int, empty_value=None)
@@ -56,9 +51,7 @@ class ReportForm(forms.Form):
         super().__init__({"by": _FIRST} | dict(data.items()), auto_id="report-%s", label_suffix="")
         self.today = today
         # The name is a word of Python's.
-        self.fields["from"] = forms.DateField(
-            label="From", required=False, validators=_BOUNDS, widget=forms.DateInput(attrs=_DAY, format="%Y-%m-%d")
-        )
+        self.fields["from"] = DayField(label="From", required=False)
         groups: dict[str, list[tuple[int, str]]] = {}
         for pk, label in names.projects.items():
             groups.setdefault(names.clients[names.client_of[pk]], []).append((pk, label))
