@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from timetracker.accounts.models import User
 
-__all__ = ["day_bounds", "local_datetime", "month_of", "split_by_day", "today_in", "utc_offsets", "week_of", "zone_of"]
+__all__ = ["day_bounds", "local_datetime", "month_after", "month_of", "split_by_day", "today_in", "utc_offsets", "week_of", "zone_of"]
 
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
@@ -58,8 +58,14 @@ def week_of(day: date) -> list[date]:
 
 def month_of(day: date) -> tuple[date, date]:
     """Return the first and the last date of the month that ``day`` is in."""
-    following = (day.replace(day=1) + timedelta(days=31)).replace(day=1)
-    return day.replace(day=1), following - _DAY
+    first = day.replace(day=1)
+    return first, month_after(first, 1) - _DAY
+
+
+def month_after(first: date, months: int) -> date:
+    """Return the first day of the month that is so many months on (or back) from ``first``, a first day."""
+    years, month = divmod(first.month - 1 + months, 12)
+    return first.replace(year=first.year + years, month=month + 1)
 
 
 def split_by_day(started_at: datetime, ended_at: datetime, zone: ZoneInfo) -> list[tuple[date, timedelta]]:

@@ -15,10 +15,11 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 
+from timetracker.tracking.date_ranges import DateRange
 from timetracker.tracking.local_dates import Period
 from timetracker.tracking.models import TimeEntry
 from timetracker.tracking.rates import BILLABLE
-from timetracker.tracking.report_dates import DateRange, period_for, periods_of
+from timetracker.tracking.report_dates import period_for, periods_of
 from timetracker.tracking.report_names import ReportNames
 from timetracker.tracking.sums import Grouping, Key, TimeSums, first_and_last_start, running_count, starting_on, sums_added, time_sums
 

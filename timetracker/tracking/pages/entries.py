@@ -64,8 +64,8 @@ def download(request: TeamRequest) -> HttpResponseBase:
     if not filters.is_understood:
         return redirect(list_address(request))
     found, money = filters.find(entries_seen_by(request.user)), request.user.has_perm(MONEY)
-    since, until = filters.days
-    days = f"{since or 'begin'}_{until or filters.today}" if since or until else f"all_{filters.today}"
+    first, last = filters.dates.first, filters.dates.last
+    days = f"{first or 'begin'}_{last or filters.today}" if first or last else f"all_{filters.today}"
     rows = entry_rows(found, money=money, zone=filters.zone, now=timezone.now())
     return csv_answer(f"entries_{days}.csv", entry_columns(money=money), rows)
 

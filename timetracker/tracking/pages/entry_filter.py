@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -19,22 +19,16 @@ from django.db.models.lookups import Exact
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import ALL_ENTRIES, team
 from timetracker.careful_forms import DayField
-from timetracker.tracking.days import day_bounds, today_in, week_of, zone_of
+from timetracker.tracking.date_ranges import SHORTCUTS, DateRange, shortcut_range
+from timetracker.tracking.days import today_in, zone_of
 from timetracker.tracking.entries import tagged
 from timetracker.tracking.models import Project, Task, TimeEntry
+from timetracker.tracking.sums import starting_on
 
-__all__ = ["PERIODS", "EntryFilter", "FilterWord", "period_days"]
+__all__ = ["EntryFilter", "FilterWord"]
 
-PERIODS = {
-    "this-week": "This week",
-    "last-week": "Last week",
-    "this-month": "This month",
-    "last-month": "Last month",
-    "this-year": "This year",
-    "all": "All time",
-}
 # Where the address names no dates.
-_USUAL = "this-month"
+_USUAL = "this_month"
 _YES_NO = [("", "Either"), ("yes", "Yes"), ("no", "No")]
 _BILLABLE = Q(billable=True, project__billable=True)
 # An expression, and not the column: SQLite takes the index of that for selective, and sorts all that is not billed (250 ms of
@@ -55,21 +49,6 @@ class FilterWord:
     cleared: str
 
 
-def period_days(period: str, today: date) -> tuple[date | None, date | None]:
-    """Return the first and the last day of one of :data:`PERIODS`; None: without end."""
-    monday, first = week_of(today)[0], today.replace(day=1)
-    next_month = (first + timedelta(days=31)).replace(day=1)
-    before = first - timedelta(days=1)
-    days: dict[str, tuple[date | None, date | None]] = {
-        "this-week": (monday, monday + timedelta(days=6)),
-        "last-week": (monday - timedelta(days=7), monday - timedelta(days=1)),
-        "this-month": (first, next_month - timedelta(days=1)),
-        "last-month": (before.replace(day=1), before),
-        "this-year": (date(today.year, 1, 1), date(today.year, 12, 31)),
-    }
-    return days.get(period, (None, None))
-
-
 class EntryFilter(forms.Form):
     """Which entries somebody asks for. Days are those of her time zone; without any, this month is meant.
 
@@ -85,7 +64,7 @@ class EntryFilter(forms.Form):
     tag = forms.CharField(required=False, max_length=200)
     billable = forms.ChoiceField(required=False, choices=_YES_NO)
     billed = forms.ChoiceField(required=False, choices=_YES_NO)
-    period = forms.ChoiceField(required=False, choices=list(PERIODS.items()))
+    period = forms.ChoiceField(required=False, choices=list(SHORTCUTS.items()))
     since = DayField(label="From", required=False)
     until = DayField(label="To", required=False)
 
@@ -102,7 +81,7 @@ class EntryFilter(forms.Form):
             del self.fields["person"]
         self.projects = list(Project.objects.select_related("client").order_by("client__name", "code"))
         self.clients = list({project.client_id: project.client for project in self.projects}.values())
-        self.days: tuple[date | None, date | None] = (None, None)
+        self.dates = DateRange()
         # What is asked for, as in the address: no empty values, and none that were dropped.
         self.asked: dict[str, str] = {}
         self.is_understood = self.is_valid()
@@ -143,10 +122,10 @@ class EntryFilter(forms.Form):
         if since and until and until < since:
             self.add_error("until", "This day is before the first. Choose a later one.")
         if since or until:
-            asked["period"], self.days = "", (since, until)
+            asked["period"], self.dates = "", DateRange(since, until)
         else:
             asked["period"] = asked.get("period") or _USUAL
-            self.days = period_days(asked["period"], self.today)
+            self.dates = shortcut_range(asked["period"], self.today)
         for name, value in asked.items():
             if value and not (name == "period" and value == _USUAL):
                 self.asked[name] = str(value.pk) if isinstance(value, Model) else str(value)
@@ -159,11 +138,7 @@ class EntryFilter(forms.Form):
         if not self.is_understood:
             return entries.none()
         asked = self.cleaned_data
-        since, until = self.days
-        if since is not None:
-            entries = entries.filter(started_at__gte=day_bounds(since, self.zone)[0])
-        if until is not None:
-            entries = entries.filter(started_at__lt=day_bounds(until, self.zone)[1])
+        entries = starting_on(entries, self.dates.first, self.dates.last, zone=self.zone)
         if asked.get("person"):
             entries = entries.filter(user=asked["person"])
         if asked["project"]:
@@ -210,7 +185,7 @@ class EntryFilter(forms.Form):
     def periods(self) -> list[tuple[str, str, bool]]:
         """The shortcuts: words, query string, whether it is the one that is asked for."""
         chosen = self.cleaned_data.get("period") if self.is_understood else None
-        return [(said, self.query_with(period=period, since="", until=""), period == chosen) for period, said in PERIODS.items()]
+        return [(said, self.query_with(period=period, since="", until=""), period == chosen) for period, said in SHORTCUTS.items()]
 
     @property
     def words(self) -> list[FilterWord]:
@@ -219,7 +194,7 @@ class EntryFilter(forms.Form):
             return []
         asked = self.cleaned_data
         found = []
-        if any(self.days):
+        if self.dates != DateRange():
             found.append(FilterWord("Days", self.days_said, self.query_with(period="all", since="", until="")))
         for name in ("person", "client", "project", "task", "tag", "billable", "billed", "notes"):
             if value := asked.get(name):
@@ -232,7 +207,7 @@ class EntryFilter(forms.Form):
     @property
     def days_said(self) -> str:
         """The days in words."""
-        since, until = self.days
+        since, until = self.dates.first, self.dates.last
         if since and until:
             said = f"{since:%-d %b %Y}" if since == until else f"{_short(since, until)} – {until:%-d %b %Y}"
         elif since:
@@ -240,7 +215,7 @@ class EntryFilter(forms.Form):
         else:
             said = f"up to {until:%-d %b %Y}" if until else "all time"
         period = self.cleaned_data.get("period")
-        return f"{PERIODS[period]}, {said}" if period and period != "all" else said
+        return f"{SHORTCUTS[period]}, {said}" if period and period != "all" else said
 
     @property
     def has_more(self) -> bool:

@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import ALL_ENTRIES
 from timetracker.careful_forms import DayField
-from timetracker.tracking.report_dates import SHORTCUTS, DateRange, shortcut_range
+from timetracker.tracking.date_ranges import SHORTCUTS, DateRange, shortcut_range
 from timetracker.tracking.report_names import ReportNames
 from timetracker.tracking.reports import ReportQuestion
 from timetracker.tracking.sums import Grouping

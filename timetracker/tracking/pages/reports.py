@@ -22,10 +22,11 @@ from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.accounts.roles import ALL_ENTRIES, MONEY
 from timetracker.csv_text import csv_answer
 from timetracker.tracking.bar_charts import bar_chart, tower_chart
+from timetracker.tracking.date_ranges import SHORTCUTS
 from timetracker.tracking.days import today_in, zone_of
 from timetracker.tracking.pages.report_csv import report_columns, report_file_name, report_rows
 from timetracker.tracking.pages.report_form import GROUPINGS, ReportForm
-from timetracker.tracking.report_dates import SHORTCUTS, period_last
+from timetracker.tracking.report_dates import period_last
 from timetracker.tracking.report_names import ReportNames, date_name, report_names
 from timetracker.tracking.reports import PERIODS, Report, ReportRow, report_make
 from timetracker.tracking.sums import TimeSums, sums_added

@@ -27,7 +27,7 @@ from timetracker.clients.models import Client
 from timetracker.tracking.hours_text import hours_said
 from timetracker.tracking.models import Project, Task, TimeEntry
 from timetracker.tracking.pages.entry_csv import COLUMNS, MONEY_COLUMNS
-from timetracker.tracking.pages.entry_filter import PERIODS, EntryFilter, period_days
+from timetracker.tracking.pages.entry_filter import EntryFilter
 from timetracker.tracking.pages.entry_list import PAGE, entry_page
 
 pytestmark = pytest.mark.django_db
@@ -191,22 +191,6 @@ def test_days_of_the_filter_are_those_of_whoever_looks(kim: User, robin: User, p
     assert found_by(kim, "since=2025-03-08&until=2025-03-08") == {late.pk}
     assert found_by(robin, "since=2025-03-08&until=2025-03-08") == set()
     assert found_by(robin, "since=2025-03-09&until=2025-03-09") == {late.pk}
-
-
-@pytest.mark.parametrize(
-    ("period", "first", "last"),
-    [
-        ("this-week", date(2024, 2, 26), date(2024, 3, 3)),
-        ("last-week", date(2024, 2, 19), date(2024, 2, 25)),
-        ("this-month", date(2024, 2, 1), date(2024, 2, 29)),
-        ("last-month", date(2024, 1, 1), date(2024, 1, 31)),
-        ("this-year", date(2024, 1, 1), date(2024, 12, 31)),
-        ("all", None, None),
-    ],
-)
-def test_shortcuts_are_whole_weeks_months_and_years(period: str, first: date | None, last: date | None) -> None:
-    assert period_days(period, date(2024, 2, 29)) == (first, last)
-    assert list(PERIODS)[0] == "this-week" and period_days("last-month", date(2024, 1, 31))[0] == date(2023, 12, 1)
 
 
 def test_the_filter_is_said_in_words_and_each_part_can_be_left_out(kim: User, project: Project) -> None:

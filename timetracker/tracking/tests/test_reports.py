@@ -24,9 +24,10 @@ from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role, role_give
 from timetracker.billing.models import Invoice, InvoiceItem
 from timetracker.clients.models import Client
+from timetracker.tracking.date_ranges import SHORTCUTS, DateRange, shortcut_range
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
 from timetracker.tracking.pages import reports as pages
-from timetracker.tracking.report_dates import SHORTCUTS, DateRange, period_for, shortcut_range
+from timetracker.tracking.report_dates import period_for
 from timetracker.tracking.reports import Report
 
 pytestmark = pytest.mark.django_db
