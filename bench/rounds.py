@@ -77,28 +77,29 @@ class Rounds:
 
     def run(self, sections: Sequence[str]) -> None:
         """Run those of ``sections`` that are of the stand's engine; all begin with everybody's archives."""
-        chosen = [section for section in (*POSTGRES_SECTIONS, *SQLITE_SECTIONS) if section in sections]
         if isinstance(self.stand, SqliteStand):
-            if "sqlite" in chosen:
+            if "sqlite" in sections:
                 self._sqlite()
-            if "team" in chosen:
-                self._team()
-            return
-        if "create" in chosen:
+        else:
+            self._postgres(sections)
+        if "team" in sections:
+            self._team()
+
+    def _postgres(self, sections: Sequence[str]) -> None:
+        """What is of PostgreSQL alone."""
+        if "create" in sections:
             floors = self._chosen(RawDump(self.stand), UploadsRead(self.stand), BareCheck(self.stand))
             self._create("create", [*self._restoring(), *floors])
-        elif {"restore", "gap", "pages"} & set(chosen):
+        elif {"restore", "gap", "pages"} & set(sections):
             self._archives_made(self._restoring())
-        if "restore" in chosen:
+        if "restore" in sections:
             self._restore()
-        if "gap" in chosen:
+        if "gap" in sections:
             self._gap("gap", self._restoring())
-        if "pages" in chosen:
+        if "pages" in sections:
             self._pages()
-        if "start" in chosen:
+        if "start" in sections:
             self._start()
-        if "team" in chosen:
-            self._team()
 
     # --- who --------------------------------------------------------------------------------------------------------
 

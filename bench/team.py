@@ -28,7 +28,6 @@ TIMES = 9
 _HTMX = {"HX-Request": "true"}
 _PAGE = re.compile(r'<a href="([^"]+)"[^>]* data-key="g')
 _WORK = re.compile(r'<option value="(\d[\d-]*)"')
-_TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="(\w+)"')
 _RUNNING = re.compile(r'name="entry" value="(\d+)"')
 _BUSIEST = f"""
 from django.contrib.auth import get_user_model
