@@ -5,23 +5,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.forms import PasswordChangeForm
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
-from django.utils.decorators import method_decorator
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from portal.access import client_page
 from portal.forms import ForgottenForm, LoginForm
 from portal.invitations import INVITATION_TOKENS, may_be_invited
-from timetracker.accounts.links import site_address
 from timetracker.accounts.models import User
-from timetracker.siteconf.models import SiteSettings
+from timetracker.accounts.password_links import PasswordByLink, PasswordForgotten
 
 __all__ = ["Forgotten", "Invitation", "Login", "Logout", "NewPassword", "change_password", "forgotten_sent"]
 
@@ -40,20 +35,14 @@ class Logout(auth_views.LogoutView):
     next_page = "portal:login"
 
 
-@method_decorator(never_cache, name="dispatch")
-class Forgotten(auth_views.PasswordResetView):
-    """Asks for the e-mail address; the answer is the same whether it is known or not."""
+class Forgotten(PasswordForgotten):
+    """Sends a link to a new password."""
 
     template_name = "portal/forgotten.html"
     form_class = ForgottenForm
     subject_template_name = "portal/mail/forgotten_subject.txt"
     email_template_name = "portal/mail/forgotten.txt"
     success_url = reverse_lazy("portal:forgotten_sent")
-
-    def form_valid(self, form: Any) -> HttpResponse:
-        """Give the mail the site's address and name."""
-        self.extra_email_context = {"address": site_address(self.request), "site": SiteSettings.load()}
-        return super().form_valid(form)
 
 
 @require_safe
@@ -62,13 +51,11 @@ def forgotten_sent(request: HttpRequest) -> HttpResponse:
     return render(request, "portal/forgotten_sent.html")
 
 
-class NewPassword(auth_views.PasswordResetConfirmView):
+class NewPassword(PasswordByLink):
     """Sets a new password for a client's person, and logs her in."""
 
     template_name = "portal/new_password.html"
     success_url = reverse_lazy("portal:dashboard")
-    post_reset_login = True
-    post_reset_login_backend = "django.contrib.auth.backends.ModelBackend"
 
     def get_user(self, uidb64: str) -> User | None:
         """Return whom the link is for; no link leads to an account of the team or to one that is switched off."""

@@ -10,7 +10,7 @@ from datetime import datetime, time
 from typing import Any, cast
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm, PasswordResetForm
+from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -18,6 +18,7 @@ from django.utils import timezone
 from portal.figures import projects_of
 from timetracker.accounts.links import is_first_mail
 from timetracker.accounts.models import User
+from timetracker.accounts.password_links import PasswordForgottenForm
 from timetracker.clients.models import Client
 from timetracker.tracking.models import Project, TimeEntry
 
@@ -48,13 +49,8 @@ class LoginForm(AuthenticationForm):
             raise ValidationError(self.error_messages["team"], code="team")
 
 
-class ForgottenForm(PasswordResetForm):
+class ForgottenForm(PasswordForgottenForm):
     """Sends a link to a new password to a client's person, also to one who has not used her invitation."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Call the address what the login calls it."""
-        super().__init__(*args, **kwargs)
-        self.fields["email"].label = "E-mail address"
 
     def get_users(self, email: str) -> Iterable[User]:
         """Return whom the address belongs to, once in five minutes. The team's passwords are not to be had here."""

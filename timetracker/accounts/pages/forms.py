@@ -9,13 +9,14 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm, PasswordResetForm
+from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 
 from timetracker.accounts.links import is_first_mail
 from timetracker.accounts.models import User
+from timetracker.accounts.password_links import PasswordForgottenForm
 from timetracker.accounts.roles import Role, may_change, role_give, role_of, roles_to_give
 from timetracker.siteconf.models import SiteSettings
 from timetracker.time_zones import time_zone_names
@@ -44,13 +45,8 @@ class LoginForm(AuthenticationForm):
         return found[0] if len(found) == 1 else name.lower()
 
 
-class ForgottenForm(PasswordResetForm):
+class ForgottenForm(PasswordForgottenForm):
     """Sends a link to a new password to somebody of the team who has one."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Call the address what the login calls it."""
-        super().__init__(*args, **kwargs)
-        self.fields["email"].label = "E-mail address"
 
     def get_users(self, email: str) -> Iterable[User]:
         """Return whom the address belongs to, once in five minutes."""
