@@ -1,17 +1,10 @@
-"""Invitations to the team: a link by e-mail that sets somebody's first password and logs her in.
-
-As those of the portal it is good for a day (``PASSWORD_RESET_TIMEOUT``) and for one use, and nothing of it is stored.
-"""
+"""Invitations to the team: a link by e-mail that sets somebody's first password and logs her in."""
 
 from __future__ import annotations
 
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
-from django.core.mail import send_mail
-from django.template.loader import render_to_string
-from django.urls import reverse
-from django.utils.encoding import force_bytes
-from django.utils.http import urlsafe_base64_encode
 
+from timetracker.accounts.links import mail_send, password_link
 from timetracker.accounts.models import User
 from timetracker.siteconf.models import SiteSettings
 
@@ -36,8 +29,7 @@ def invitation_link(user: User, *, address: str) -> str:
     """Return a link that is good for one use; ``address`` is the site's. Raises ValueError where she may not be invited."""
     if not may_be_invited(user):
         raise ValueError(f"{user} is switched off, has no e-mail address, or has a password already.")
-    uid = urlsafe_base64_encode(force_bytes(user.pk))
-    return address + reverse("staff:invitation", args=[uid, TEAM_TOKENS.make_token(user)])
+    return password_link(user, page="staff:invitation", tokens=TEAM_TOKENS, address=address)
 
 
 def invitation_send(user: User, *, address: str, inviter: User) -> None:
@@ -49,5 +41,4 @@ def invitation_send(user: User, *, address: str, inviter: User) -> None:
         "address": address,
         "site": SiteSettings.load(),
     }
-    subject = " ".join(render_to_string("staff/mail/invitation_subject.txt", context).split())
-    send_mail(subject, render_to_string("staff/mail/invitation.txt", context), None, [user.email])
+    mail_send("staff/mail/invitation", context, to=user.email)
