@@ -22,9 +22,8 @@ from portal.urls import urlpatterns
 from timetracker.accounts.models import User
 from timetracker.clients.models import Client
 from timetracker.siteconf.models import SiteSettings
+from timetracker.tests.mailed_links import NEW_PASSWORD, SITE, link_in_mail, use_link
 
-NEW = "a battery of correct horses"
-SITE = "https://time.example.org"
 ENTRANCE = {"login", "logout", "forgotten", "forgotten_sent", "new_password", "invitation"}
 
 pytestmark = pytest.mark.django_db
@@ -39,21 +38,6 @@ def log_in(browser: Browser, username: str, password: str = PASSWORD) -> HttpRes
 def is_logged_in(browser: Browser) -> bool:
     """Whether the browser has a session of somebody."""
     return "_auth_user_id" in browser.session
-
-
-def use_link(browser: Browser, link: str, password: str = NEW) -> Any:
-    """Open a link of a mail and choose a password; the last answer."""
-    opened = browser.get(link.removeprefix(SITE), follow=True)
-    if not opened.context["validlink"]:
-        return opened
-    return browser.post(opened.request["PATH_INFO"], {"new_password1": password, "new_password2": password})
-
-
-def link_in_mail() -> str:
-    """The link of the last mail."""
-    found = re.search(r"https?://\S+/portal/(?:invitation|password)/\S+", str(mail.outbox[-1].body))
-    assert found, mail.outbox[-1].body
-    return found[0]
 
 
 # --- who is let in ----------------------------------------------------------------------------------------------------
@@ -188,7 +172,7 @@ def test_invitation_sets_the_password_logs_in_and_works_once(invited: Side) -> N
     assert use_link(browser, link).headers["Location"] == reverse("portal:dashboard")
     assert browser.get(reverse("portal:dashboard")).status_code == 200
     assert b"This link does not work" in use_link(Browser(), link, "another long password").content
-    assert log_in(Browser(), invited.user.username, NEW).status_code == 302
+    assert log_in(Browser(), invited.user.username, NEW_PASSWORD).status_code == 302
 
 
 def test_opening_an_invitation_twice_does_not_use_it_up(invited: Side) -> None:
@@ -252,7 +236,7 @@ def test_forgotten_password_is_replaced_by_a_link_that_works_once(own: Side) -> 
     invitation_send(own.person, address=SITE)
     ask_for_link(own.user.email.upper())
     assert mail.outbox[-1].to == [own.user.email]
-    link = link_in_mail().removeprefix("http://testserver")
+    link = link_in_mail()
     browser = Browser()
     assert use_link(browser, link).status_code == 302
     assert is_logged_in(browser)
@@ -282,7 +266,7 @@ def test_links_are_sent_also_while_the_cache_is_out_of_reach(own: Side, settings
 def test_an_expired_invitation_is_replaced_without_asking_the_team(invited: Side) -> None:
     invitation_send(invited.person, address=SITE)
     ask_for_link(invited.user.email)
-    assert len(mail.outbox) == 2 and use_link(Browser(), link_in_mail().removeprefix("http://testserver")).status_code == 302
+    assert len(mail.outbox) == 2 and use_link(Browser(), link_in_mail()).status_code == 302
 
 
 def test_no_link_is_sent_to_strangers_the_team_and_the_uninvited(own: Side, other: Side) -> None:
@@ -307,7 +291,7 @@ def test_password_is_changed_with_the_old_one_and_other_sessions_end(browser: Br
     elsewhere = Browser()
     log_in(elsewhere, own.user.username)
     address = reverse("portal:change_password")
-    form = {"old_password": "wrong", "new_password1": NEW, "new_password2": NEW}
+    form = {"old_password": "wrong", "new_password1": NEW_PASSWORD, "new_password2": NEW_PASSWORD}
     assert b"Your old password was entered incorrectly" in browser.post(address, form).content
     changed = browser.post(address, form | {"old_password": PASSWORD}, follow=True)
     assert b"Your password is changed." in changed.content

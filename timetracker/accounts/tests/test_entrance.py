@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,9 +20,8 @@ from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role
 from timetracker.accounts.tests.conftest import PASSWORD, Hire, browser_of
 from timetracker.staff_urls import urlpatterns
+from timetracker.tests.mailed_links import NEW_PASSWORD, SITE, link_in_mail, use_link
 
-NEW = "a battery of correct horses"
-SITE = "https://time.example.org"
 ENTRANCE = {"login", "logout", "forgotten", "forgotten_sent", "new_password", "invitation"}
 
 pytestmark = pytest.mark.django_db
@@ -32,21 +30,6 @@ pytestmark = pytest.mark.django_db
 def log_in(username: str, password: str = PASSWORD, *, wanted: str = "") -> Any:
     """Fill in the login form."""
     return Browser().post(reverse("staff:login"), {"username": username, "password": password, "next": wanted})
-
-
-def use_link(browser: Browser, link: str, password: str = NEW) -> Any:
-    """Open a link of a mail and choose a password; the last answer."""
-    opened = browser.get(re.sub("^https?://[^/]+", "", link), follow=True)
-    if not opened.context["validlink"]:
-        return opened
-    return browser.post(opened.request["PATH_INFO"], {"new_password1": password, "new_password2": password})
-
-
-def link_in_mail() -> str:
-    """The link of the last mail."""
-    found = re.search(r"https?://\S+/password/\S+", str(mail.outbox[-1].body))
-    assert found, mail.outbox[-1].body
-    return found[0]
 
 
 # --- login ------------------------------------------------------------------------------------------------------------
@@ -135,7 +118,7 @@ def test_invitation_sets_the_password_logs_in_and_works_once(invited: User, hire
     assert use_link(browser, link_in_mail()).headers["Location"] == reverse("staff:today")
     assert browser.get(reverse("staff:today")).status_code == 200
     assert b"This link does not work" in use_link(Browser(), link_in_mail(), "another long password").content
-    assert log_in(invited.username, NEW).status_code == 302
+    assert log_in(invited.username, NEW_PASSWORD).status_code == 302
 
 
 def test_invitation_is_good_for_a_day(invited: User, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +168,7 @@ def test_forgotten_password_is_replaced_by_a_link_that_works_once(hire: Hire, se
     browser = Browser()
     assert use_link(browser, link_in_mail()).headers["Location"] == reverse("staff:today")
     assert b"This link does not work" in use_link(Browser(), link_in_mail()).content
-    assert log_in("robin").status_code == 200 and log_in("robin", NEW).status_code == 302
+    assert log_in("robin").status_code == 200 and log_in("robin", NEW_PASSWORD).status_code == 302
 
 
 def test_no_link_is_sent_to_strangers_clients_and_who_has_no_password(invited: User, hire: Hire) -> None:
@@ -206,7 +189,7 @@ def test_no_link_of_the_team_sets_the_password_of_a_client(hire: Hire) -> None:
 def test_password_is_changed_with_the_old_one_and_other_sessions_end(hire: Hire) -> None:
     robin = hire("robin", Role.MEMBER)
     browser, elsewhere = browser_of(robin), browser_of(robin)
-    form = {"old_password": "wrong", "new_password1": NEW, "new_password2": NEW}
+    form = {"old_password": "wrong", "new_password1": NEW_PASSWORD, "new_password2": NEW_PASSWORD}
     address = reverse("staff:change_password")
     assert b"Your old password was entered incorrectly" in browser.post(address, form).content
     assert b"Your password is changed." in browser.post(address, form | {"old_password": PASSWORD}, follow=True).content
