@@ -13,11 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self
 
-from isal import isal_zlib
-
 from backups.archive_directory import Directory, Source, read_directory
 from backups.archive_layout import (
-    BATCH,
     MANIFEST,
     SHA256SUMS,
     SIGNATURE,
@@ -29,6 +26,7 @@ from backups.archive_layout import (
     check_member_name,
     checksums,
 )
+from backups.archive_member import Forward, plain_pieces
 from backups.archive_spool import Buffer, Tally, write_sparsely
 from backups.archive_tree import NEW_FILE, Tree
 from backups.conf import conf
@@ -41,8 +39,6 @@ __all__ = ["ArchiveReader", "Part"]
 
 Part = Literal["all", "uploads", "rest"]
 
-# One read of the source in a sequential pass. Larger ones are no faster (the S3 reader has windows of its own) and cost their size.
-READ_BYTES = BATCH
 # What a manifest may weigh beside its list of members, whose weight follows from the central directory: rows and migrations
 # are a few kilobytes, missing files a hundred bytes each.
 MANIFEST_BASE_BYTES = 64 * 1024 * 1024
@@ -51,10 +47,6 @@ MANIFEST_MEMBER_BYTES = 256
 INFLATING = 2
 # From so many bytes on an archive is read by two threads. Hashing and inflating leave Python to others; a disk reads on meanwhile.
 WORTH_TWO_THREADS = 8 * 1024 * 1024
-# Compressed bytes given to the inflater at once; what it cannot use yet is copied.
-PACKED_BYTES = 256 * 1024
-# isal's stub declares an instance where the class is.
-DAMAGED: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 SIGNATURE_BYTES = 1024
 SETTINGS_BYTES = 16 * 1024 * 1024
 
@@ -197,7 +189,7 @@ class ArchiveReader:
     ) -> None:
         """Prove and write members that follow one another."""
         with Tree(uploads_to) as tree:
-            stream = _Forward(self._source, self._entries[places[0]].offset, self._entries[places[-1]].end)
+            stream = Forward(self._source, self._entries[places[0]].offset, self._entries[places[-1]].end)
             for place in places:
                 entry = self._entries[place]
                 with self._destination(entry, database_to, tree) as descriptor:
@@ -226,14 +218,14 @@ class ArchiveReader:
     def _sha256(self, place: int) -> str:
         return self._made.get(place) or self._members.sha256(self._listed[place])
 
-    def _proven_pieces(self, entry: Entry, stream: _Forward, sha256: str | None) -> Generator[Buffer, None, str]:
+    def _proven_pieces(self, entry: Entry, stream: Forward, sha256: str | None) -> Generator[Buffer, None, str]:
         """The content of one member, never a byte more than its size; refused at the end where a sum is another. Returns its SHA-256.
 
         ``sha256`` is None where nothing says yet what it must be: while manifest, signature and checksums are read for the first time.
         """
         tally = Tally()
         with self._named(entry):
-            for piece in _plain_pieces(entry, stream):
+            for piece in plain_pieces(entry, stream):
                 tally.add(piece)
                 if tally.size > entry.size:
                     raise ArchiveRejected(f"it holds more than its {entry.size} bytes")
@@ -330,7 +322,7 @@ class ArchiveReader:
         if max(entry.size, entry.compressed_size) > limit:
             raise ArchiveRejected(f"the member {name!a} has {entry.size} bytes, more than the {limit} that it can have here")
         known = self._made.get(place) if name in UNLISTED else self._sha256(place)
-        self._made[place] = yield from self._proven_pieces(entry, _Forward(self._source, entry.offset, entry.end), known)
+        self._made[place] = yield from self._proven_pieces(entry, Forward(self._source, entry.offset, entry.end), known)
 
     @contextmanager
     def _named(self, entry: Entry | None = None) -> Iterator[None]:
@@ -341,60 +333,6 @@ class ArchiveReader:
             cause = error.message.rstrip(".")
             message = f"{self.name}: {cause}." if entry is None else f"the member {entry.name[:200]!a}: {cause}"
             raise type(error)(message, next_step=error.next_step) from error
-
-
-class _Forward:
-    """Reads a part of the source from its start to its end, in large pieces."""
-
-    def __init__(self, source: Source, start: int, end: int) -> None:
-        self._source, self._position, self._end = source, start, end
-        self._piece = memoryview(b"")
-
-    def some(self, limit: int) -> memoryview:
-        """From 1 to ``limit`` bytes, as they come."""
-        if not self._piece:
-            data = self._source.some_at(self._position, min(READ_BYTES, self._end - self._position))
-            self._position += len(data)
-            self._piece = memoryview(data)
-        taken, self._piece = self._piece[:limit], self._piece[limit:]
-        return taken
-
-    def exactly(self, count: int) -> bytes:
-        """The next ``count`` bytes."""
-        pieces = []
-        while count:
-            pieces.append(self.some(count))
-            count -= len(pieces[-1])
-        return b"".join(pieces)
-
-
-def _plain_pieces(entry: Entry, stream: _Forward) -> Iterator[Buffer]:
-    """Check the local header, then inflate: pieces of at most :data:`BATCH` bytes, to the last compressed byte exactly."""
-    if stream.exactly(entry.header_size) != entry.local_header():
-        raise ArchiveRejected("its local header disagrees with the central directory")
-    left = entry.compressed_size
-    if entry.method == STORED:
-        while left:
-            piece = stream.some(min(left, BATCH))
-            left -= len(piece)
-            yield piece
-        return
-    inflater = isal_zlib.decompressobj(-15)
-    while not inflater.eof:
-        packed: Buffer = inflater.unconsumed_tail
-        if not packed and left:
-            packed = stream.some(min(left, PACKED_BYTES))
-            left -= len(packed)
-        try:
-            plain = inflater.decompress(packed, BATCH)
-        except DAMAGED as error:
-            raise ArchiveRejected(f"its deflated data is damaged ({error})") from error
-        if plain:
-            yield plain
-        elif not packed and not inflater.eof:
-            raise ArchiveRejected("its deflated data ends early")
-    if left or inflater.unused_data or inflater.unconsumed_tail:
-        raise ArchiveRejected("its deflated data ends before its last byte")
 
 
 def _said(name: bytes) -> str:
