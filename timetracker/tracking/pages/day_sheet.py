@@ -18,6 +18,7 @@ from timetracker.tracking.days import today_in, week_of, zone_of
 from timetracker.tracking.durations import worked_seconds
 from timetracker.tracking.models import TimeEntry
 from timetracker.tracking.sums import starting_on
+from timetracker.tracking.week_target import WeekTarget
 
 __all__ = ["LONGEST", "DaySheet", "DaySum", "day_sheet", "forgotten_because"]
 
@@ -35,19 +36,18 @@ class DaySum:
 
 @dataclass(frozen=True)
 class DaySheet:
-    """The time of one person around ``day``, in her time zone; seconds are whole, a running timer counts up to ``now``.
+    """The time of ``person`` around ``day``, in her time zone; seconds are whole, a running timer counts up to ``now``.
 
     ``entries`` are those of the day that have ended, the latest first, each with ``worked_seconds``; so has ``running``.
-    ``target`` is what is agreed for the week, in seconds; None where nothing is.
     """
 
+    person: User
     now: datetime
     zone: ZoneInfo
     day: date
     running: Any
     entries: list[Any]
     week: list[DaySum]
-    target: int | None
 
     @property
     def day_seconds(self) -> int:
@@ -55,24 +55,9 @@ class DaySheet:
         return next(each.seconds for each in self.week if each.day == self.day)
 
     @property
-    def week_seconds(self) -> int:
-        """The sum of the week."""
-        return sum(each.seconds for each in self.week)
-
-    @property
-    def left(self) -> int | None:
-        """What is missing up to the target, in seconds; below zero where more was worked."""
-        return None if self.target is None else self.target - self.week_seconds
-
-    @property
-    def over(self) -> int:
-        """What was worked beyond the target, in seconds."""
-        return max(0, -(self.left or 0))
-
-    @property
-    def percent(self) -> int:
-        """How much of the target is worked, at most 100."""
-        return min(100, 100 * self.week_seconds // self.target) if self.target else 100
+    def target(self) -> WeekTarget:
+        """The sum of the week, against what is agreed for it."""
+        return WeekTarget.of(self.person, sum(each.seconds for each in self.week))
 
     @property
     def now_ms(self) -> int:
@@ -114,13 +99,13 @@ def day_sheet(user: User, now: datetime) -> DaySheet:
         if began == day and not entry.is_running:
             entries.append(entry)
     return DaySheet(
+        person=user,
         now=now,
         zone=zone,
         day=day,
         running=own.filter(ended_at=None).first(),
         entries=entries,
         week=[DaySum(each, sums[each]) for each in days],
-        target=None if user.weekly_hours is None else int(user.weekly_hours * 3600),
     )
 
 

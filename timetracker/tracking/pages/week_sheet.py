@@ -23,6 +23,7 @@ from timetracker.tracking.models import Project, Task, TimeEntry
 from timetracker.tracking.pages.work import Work
 from timetracker.tracking.sums import starting_on
 from timetracker.tracking.visibility import entries_seen_by
+from timetracker.tracking.week_target import WeekTarget
 
 __all__ = ["MOST_ROWS", "Cell", "Row", "WeekSheet", "week_sheet", "works_named"]
 
@@ -134,7 +135,7 @@ class Row:
 class WeekSheet:
     """The time of ``person`` in the week of ``days``, in her time zone, as far as its reader sees it.
 
-    ``target`` is what is agreed for a week, in seconds; None where nothing is. ``may_add`` is about new entries.
+    ``may_add`` is about new entries.
     """
 
     person: User
@@ -143,7 +144,6 @@ class WeekSheet:
     days: list[date]
     rows: list[Row]
     may_add: bool
-    target: int | None
 
     @property
     def today(self) -> date:
@@ -161,19 +161,9 @@ class WeekSheet:
         return sum(row.seconds for row in self.rows)
 
     @property
-    def left(self) -> int:
-        """What is missing up to the target, in seconds; not below zero. In whole minutes, so that with the sum shown it is the target."""
-        return max(0, (self.target or 0) - self.seconds // 60 * 60)
-
-    @property
-    def over(self) -> int:
-        """What was worked beyond the target, in seconds; not below zero."""
-        return max(0, self.seconds - (self.target or 0))
-
-    @property
-    def percent(self) -> int:
-        """How much of the target is worked, at most 100."""
-        return min(100, 100 * self.seconds // self.target) if self.target else 100
+    def target(self) -> WeekTarget:
+        """The sum of the week, against what is agreed for it."""
+        return WeekTarget.of(self.person, self.seconds)
 
     @property
     def may_type(self) -> bool:
@@ -229,8 +219,7 @@ def week_sheet(
             refusal = entry_refusal(of_day[0], reader) if len(of_day) == 1 else ""
             cells.append(Cell(work, day, of_day, ends_at, takes_time, refusal, has_field=number < MOST_ROWS))
         rows.append(Row(work, cells))
-    target = None if person.weekly_hours is None else int(person.weekly_hours * 3600)
-    return WeekSheet(person, zone, now, days, rows, may_add, target)
+    return WeekSheet(person, zone, now, days, rows, may_add)
 
 
 def works_named(keys: Iterable[str]) -> list[Work]:

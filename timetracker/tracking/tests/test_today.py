@@ -28,6 +28,7 @@ from timetracker.tracking.pages.day_sheet import day_sheet, forgotten_because
 from timetracker.tracking.pages.work import WorkField, work_groups, work_options
 from timetracker.tracking.timer import running_for
 from timetracker.tracking.visibility import entries_seen_by
+from timetracker.tracking.week_target import WeekTarget
 
 pytestmark = pytest.mark.django_db
 
@@ -398,8 +399,8 @@ def test_the_week_counts_each_entry_on_the_local_day_on_which_it_starts(person: 
     TimeEntry.objects.create(user=person, project=project, started_at=local("2025-03-06 09:00"), break_seconds=900)
     sheet = day_sheet(person, local("2025-03-06 10:00").astimezone(UTC))
     assert [each.seconds // 60 for each in sheet.week] == [60, 0, 240, 45, 0, 0, 90]
-    assert (sheet.day_seconds, sheet.week_seconds, sheet.left, sheet.over) == (2700, 435 * 60, 900, 0)
-    assert sheet.running and sheet.entries == [] and sheet.percent == 96
+    assert (sheet.day_seconds, sheet.target) == (2700, WeekTarget(agreed=450 * 60, worked=435 * 60))
+    assert sheet.running and sheet.entries == []
 
 
 @pytest.mark.parametrize(
@@ -410,6 +411,13 @@ def test_the_week_is_set_against_what_is_agreed(browser: Browser, robin: User, p
     entry_of(robin, project, "9:00", "10:30")
     week = browser.get(TODAY).content.decode().split('id="week"')[1].split("</section>")[0]
     assert ">1:30</strong>" in week and said in week
+
+
+def test_seconds_of_the_week_count_in_what_is_to_go(browser: Browser, robin: User, project: Project) -> None:
+    User.objects.filter(pk=robin.pk).update(weekly_hours=Decimal(2))
+    entry_of(robin, project, "9:00", "10:30", break_seconds=30)
+    week = browser.get(TODAY).content.decode().split('id="week"')[1].split("</section>")[0]
+    assert ">1:29</strong>" in week and "of 2:00 · 0:31 to go" in week
 
 
 # --- what there is to work on -----------------------------------------------------------------------------------------
