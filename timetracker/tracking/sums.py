@@ -158,9 +158,9 @@ def sums_added(sums: Iterable[TimeSums]) -> TimeSums:
     )
 
 
-def time_total(entries: QuerySet[TimeEntry], *, now: datetime | None = None) -> TimeSums:
-    """Sum all of ``entries``; zeros where there are none."""
-    return time_sums(entries, now=now).get((), _folded([]))
+def time_total(entries: QuerySet[TimeEntry], *, now: datetime | None = None, money: bool = True) -> TimeSums:
+    """Sum all of ``entries``, as :func:`time_sums` does; zeros where there are none."""
+    return time_sums(entries, now=now, money=money).get((), _folded([]))
 
 
 def budgets_used(projects: QuerySet[Project], *, now: datetime | None = None) -> dict[int, BudgetUse]:

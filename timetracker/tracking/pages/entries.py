@@ -87,7 +87,7 @@ def _list(request: TeamRequest, *, focus: int | None = None) -> HttpResponse:
     page = entry_page(found, older=older, newer=newer, money=money, zone=filters.zone, now=now)
     # Counting stops where it is enough to know that there are many.
     is_added_up = page.is_all or request.GET.get("sums") == "yes" or found.order_by()[: AT_ONCE + 1].count() <= AT_ONCE
-    totals = _totals(found, page, now) if is_added_up else None
+    totals = _totals(found, page, money=money, now=now) if is_added_up else None
     # htmx asks for whole pages where somebody goes back.
     is_part = bool(request.htmx) and not request.htmx.history_restore_request
     query = filters.query
@@ -116,7 +116,7 @@ def _list(request: TeamRequest, *, focus: int | None = None) -> HttpResponse:
     return answer
 
 
-def _totals(found: QuerySet[TimeEntry], page: EntryPage, now: datetime) -> TimeSums:
+def _totals(found: QuerySet[TimeEntry], page: EntryPage, *, money: bool, now: datetime) -> TimeSums:
     """What all that is found comes to.
 
     By ids, so that a database finds them first, and once only where they are all on the page: with the tables of the rates
@@ -124,7 +124,7 @@ def _totals(found: QuerySet[TimeEntry], page: EntryPage, now: datetime) -> TimeS
     """
     entries = TimeEntry.objects.all()
     entries = entries.filter(pk__in=page.numbers) if page.is_all else entries.filter(pk__in=found.order_by().values("pk"))
-    return time_total(entries, now=now)
+    return time_total(entries, now=now, money=money)
 
 
 def _tags(request: TeamRequest) -> list[str]:

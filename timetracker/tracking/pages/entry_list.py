@@ -95,7 +95,7 @@ def _days(found: QuerySet[TimeEntry], listed: list[Any], zone: ZoneInfo, now: da
     def day_of(entry: TimeEntry) -> date:
         return entry.started_at.astimezone(zone).date()
 
-    sums = time_sums(starting_on(found, day_of(listed[-1]), day_of(listed[0]), zone=zone), "day", zone=zone, now=now)
+    sums = time_sums(starting_on(found, day_of(listed[-1]), day_of(listed[0]), zone=zone), "day", zone=zone, now=now, money=False)
     seconds = {day: each.seconds for (day,), each in sums.items()}
     return [EntryDay(day, seconds.get(day, 0), list(entries)) for day, entries in groupby(listed, day_of)]
 

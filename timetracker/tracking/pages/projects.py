@@ -92,7 +92,7 @@ def project_page(
     entries = entries_seen_by(user).filter(project=found)
     zone, money = zone_of(user), user.has_perm(MONEY)
     # One look at all its time; the sums of tasks, and of what is on none, add up to the whole.
-    sums = time_sums(entries, "task")
+    sums = time_sums(entries, "task", money=money)
     total = together(sums.values())
     budget = None if found.budget_hours is None else int(found.budget_hours * 3600)
     rows = found.tasks.select_related("assignee").order_by("id")
@@ -102,7 +102,7 @@ def project_page(
         "active": "projects",
         "project": found,
         "total": total,
-        "month": time_total(starting_on(entries, *month_of(today_in(zone)), zone=zone)),
+        "month": time_total(starting_on(entries, *month_of(today_in(zone)), zone=zone), money=False),
         # What others have worked could be read from it.
         "use": BudgetUse(total.seconds, budget) if user.has_perm(ALL_ENTRIES) else None,
         "tasks": [row for row in tasks if row[0].status != Task.Status.DONE],

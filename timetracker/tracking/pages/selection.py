@@ -159,7 +159,7 @@ def _answer(request: TeamRequest, form: forms.Form, act: Callable[[QuerySet[Time
 
 
 def _context(request: TeamRequest, form: forms.Form, selection: Selection, *, is_delete: bool) -> dict[str, Any]:
-    totals = time_total(selection.entries)
+    totals = time_total(selection.entries, money=False)
     billed = selection.entries.filter(invoice_item__isnull=False).select_related("user", "project", "invoice_item__invoice")
     shown = request.GET.get("found", "")
     # The same without those in the way.
