@@ -1,4 +1,4 @@
-"""People of each role, and browsers in which they are logged in."""
+"""People of each role, with passwords."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 from django.core.cache import caches
-from django.test import Client as Browser
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role, role_give
@@ -33,10 +32,3 @@ def hire(db: None) -> Hire:
         return user
 
     return make
-
-
-def browser_of(user: User) -> Browser:
-    """A browser in which ``user`` is logged in."""
-    browser = Browser()
-    browser.force_login(user)
-    return browser

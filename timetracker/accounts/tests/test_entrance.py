@@ -18,9 +18,10 @@ from timetracker.accounts.access import team_page
 from timetracker.accounts.invitations import invitation_link, invitation_send
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role
-from timetracker.accounts.tests.conftest import PASSWORD, Hire, browser_of
+from timetracker.accounts.tests.conftest import PASSWORD, Hire
 from timetracker.staff_urls import urlpatterns
 from timetracker.tests.mailed_links import NEW_PASSWORD, SITE, link_in_mail, use_link
+from timetracker.tests.people import browser_of
 
 ENTRANCE = {"login", "logout", "forgotten", "forgotten_sent", "new_password", "invitation"}
 

@@ -11,7 +11,8 @@ from django.urls import reverse
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import ALL_ENTRIES, MONEY, Role, may_change, permissions_of, role_give, role_of, roles_to_give
-from timetracker.accounts.tests.conftest import Hire, browser_of
+from timetracker.accounts.tests.conftest import Hire
+from timetracker.tests.people import browser_of
 
 pytestmark = pytest.mark.django_db
 

@@ -13,9 +13,10 @@ from django.urls import reverse
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role, role_of
-from timetracker.accounts.tests.conftest import Hire, browser_of
+from timetracker.accounts.tests.conftest import Hire
 from timetracker.siteconf.models import SiteSettings
 from timetracker.staff_frame import PAGES
+from timetracker.tests.people import browser_of
 
 pytestmark = pytest.mark.django_db
 

@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.db import connection
 from django.http import QueryDict
-from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -24,6 +23,7 @@ from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role, role_give
 from timetracker.billing.models import Invoice, InvoiceItem
 from timetracker.clients.models import Client
+from timetracker.tests.people import browser_of
 from timetracker.tracking.hours_text import hours_said
 from timetracker.tracking.models import Project, Task, TimeEntry
 from timetracker.tracking.pages.entry_csv import COLUMNS, MONEY_COLUMNS
@@ -58,12 +58,6 @@ def kim(project: Project) -> User:
 def other(project: Project) -> Project:
     client = Client.objects.create(name="Counting House", currency="EUR", default_rate=Decimal("33.33"))
     return Project.objects.create(client=client, name="App", code="CH-APP")
-
-
-def browser_of(user: User) -> Browser:
-    browser = Browser()
-    browser.force_login(user)
-    return browser
 
 
 def make(user: User, project: Project, begins: datetime = NINE, length: timedelta = HOUR, **fields: Any) -> TimeEntry:

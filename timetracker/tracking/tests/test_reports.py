@@ -24,6 +24,7 @@ from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role, role_give
 from timetracker.billing.models import Invoice, InvoiceItem
 from timetracker.clients.models import Client
+from timetracker.tests.people import browser_of
 from timetracker.tracking.date_ranges import SHORTCUTS, DateRange, shortcut_range
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
 from timetracker.tracking.pages import reports as pages
@@ -47,12 +48,6 @@ def team_member(name: str, role: Role, **fields: Any) -> User:
     user = User.objects.create_user(name, is_staff=True, full_name=name.title(), **fields)
     role_give(user, role)
     return user
-
-
-def browser_of(user: User) -> Browser:
-    browser = Browser()
-    browser.force_login(user)
-    return browser
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role, role_give
 from timetracker.billing.models import Invoice, InvoiceItem
 from timetracker.clients.models import Client
+from timetracker.tests.people import browser_of
 from timetracker.tracking.days import week_of
 from timetracker.tracking.models import Project, Task, TimeEntry
 from timetracker.tracking.pages.week_sheet import week_sheet
@@ -85,12 +86,6 @@ def manager(robin: User) -> User:
 @pytest.fixture
 def browser(robin: User) -> Browser:
     return browser_of(robin)
-
-
-def browser_of(user: User) -> Browser:
-    browser = Browser()
-    browser.force_login(user)
-    return browser
 
 
 def local(user: User, text: str) -> datetime:
