@@ -21,10 +21,8 @@ from timetracker.clients.models import Client
 from timetracker.clients.pages.forms import ClientForm
 from timetracker.deletion import Instead, deletion_page
 from timetracker.lists import ListFilter, asked_of, page_of
-from timetracker.tracking.days import month_of, today_in, zone_of
 from timetracker.tracking.models import Project
-from timetracker.tracking.pages.project_sums import project_rows
-from timetracker.tracking.sums import starting_on, time_sums
+from timetracker.tracking.pages.project_sums import of_this_month, project_rows, seconds_by
 from timetracker.tracking.visibility import entries_seen_by
 
 __all__ = ["archive", "client", "client_add", "client_delete", "client_edit", "client_invoices", "clients", "reopen"]
@@ -39,10 +37,9 @@ def clients(request: TeamRequest) -> HttpResponse:
     """All clients, page by page, with the hours of this month that she sees."""
     form = ListFilter(request.GET)
     page = page_of(request, _found(form))
-    zone = zone_of(request.user)
     entries = entries_seen_by(request.user).filter(project__client__in=[row.pk for row in page])
-    month = time_sums(starting_on(entries, *month_of(today_in(zone)), zone=zone), "client")
-    rows = [(row, month[(row.pk,)].seconds if (row.pk,) in month else 0) for row in page]
+    month = seconds_by(of_this_month(entries, request.user), "client")
+    rows = [(row, month[row.pk]) for row in page]
     context = {"active": "clients", "form": form, "page": page, "rows": rows, "asked": asked_of(request)}
     return render(request, "staff/clients.html", context)
 

@@ -19,11 +19,10 @@ from timetracker.careful_forms import form_saved, go_on, row_to_change
 from timetracker.clients.models import Client
 from timetracker.deletion import Instead, deletion_page
 from timetracker.lists import asked_of, id_of, page_of
-from timetracker.tracking.days import month_of, today_in, zone_of
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
 from timetracker.tracking.pages.project_forms import ProjectFilter, ProjectForm, RateForm, TaskForm
-from timetracker.tracking.pages.project_sums import together
-from timetracker.tracking.sums import BudgetUse, starting_on, time_sums, time_total, with_amounts
+from timetracker.tracking.pages.project_sums import of_this_month, seconds_by
+from timetracker.tracking.sums import BudgetUse, sums_added, time_sums, time_total, with_amounts
 from timetracker.tracking.visibility import entries_seen_by
 
 __all__ = [
@@ -49,10 +48,9 @@ def projects(request: TeamRequest) -> HttpResponse:
     """All projects, page by page, with the hours of this month that she sees."""
     form = ProjectFilter(request.GET)
     page = page_of(request, _found(form))
-    zone = zone_of(request.user)
     entries = entries_seen_by(request.user).filter(project__in=[row.pk for row in page])
-    month = time_sums(starting_on(entries, *month_of(today_in(zone)), zone=zone), "project")
-    rows = [(row, month[(row.pk,)].seconds if (row.pk,) in month else 0) for row in page]
+    month = seconds_by(of_this_month(entries, request.user), "project")
+    rows = [(row, month[row.pk]) for row in page]
     context = {"active": "projects", "form": form, "page": page, "rows": rows, "asked": asked_of(request)}
     context["of_client"] = form.wanted("client")
     return render(request, "staff/projects.html", context)
@@ -90,10 +88,10 @@ def project_page(
         raise PermissionDenied(f"{user.get_username()} lacks tracking.view_project.")
     found = get_object_or_404(Project.objects.select_related("client"), pk=pk)
     entries = entries_seen_by(user).filter(project=found)
-    zone, money = zone_of(user), user.has_perm(MONEY)
+    money = user.has_perm(MONEY)
     # One look at all its time; the sums of tasks, and of what is on none, add up to the whole.
     sums = time_sums(entries, "task", money=money)
-    total = together(sums.values())
+    total = sums_added(sums.values())
     budget = None if found.budget_hours is None else int(found.budget_hours * 3600)
     rows = found.tasks.select_related("assignee").order_by("id")
     tasks = [(task, sums[(task.pk,)].seconds if (task.pk,) in sums else 0) for task in rows]
@@ -102,7 +100,7 @@ def project_page(
         "active": "projects",
         "project": found,
         "total": total,
-        "month": time_total(starting_on(entries, *month_of(today_in(zone)), zone=zone), money=False),
+        "month": time_total(of_this_month(entries, user), money=False),
         # What others have worked could be read from it.
         "use": BudgetUse(total.seconds, budget) if user.has_perm(ALL_ENTRIES) else None,
         "tasks": [row for row in tasks if row[0].status != Task.Status.DONE],
