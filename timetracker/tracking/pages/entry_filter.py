@@ -182,10 +182,10 @@ class EntryFilter(forms.Form):
         return list(project.tasks.order_by("id")) if project else []
 
     @property
-    def periods(self) -> list[tuple[str, str, bool]]:
-        """The shortcuts: words, query string, whether it is the one that is asked for."""
+    def shortcuts(self) -> list[tuple[str, str, bool]]:
+        """Of each named range its words, the query string from its question mark on, and whether it is the one that is asked for."""
         chosen = self.cleaned_data.get("period") if self.is_understood else None
-        return [(said, self.query_with(period=period, since="", until=""), period == chosen) for period, said in SHORTCUTS.items()]
+        return [(said, f"?{self.query_with(period=name, since='', until='')}", name == chosen) for name, said in SHORTCUTS.items()]
 
     @property
     def words(self) -> list[FilterWord]:
