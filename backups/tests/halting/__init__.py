@@ -2,7 +2,7 @@
 
 In ``DATA_DIR/halt`` the file ``at`` names a stage of the journal, or ``closed`` (the gate was just closed) or ``switched``
 (the uploads were just switched). An operation that comes there writes its process id into ``reached`` and goes on when
-``at`` is gone. Every operation that begins adds a line to ``starts``, with its id and the process id.
+``at`` is gone, or names another stage. Every operation that begins adds a line to ``starts``, with its id and the process id.
 """
 
 from __future__ import annotations
@@ -72,17 +72,22 @@ def operations_started(site: Site) -> list[str]:
 def halt(data_dir: Path, stage: str) -> None:
     """Stand still where a test has asked for it."""
     folder = halting_folder(data_dir)
-    try:
-        if (folder / "at").read_text() != stage:
-            return
-    except FileNotFoundError:
+    if _asked(folder) != stage:
         return
     unfinished = folder / f"reached.{os.getpid()}"
     unfinished.write_text(str(os.getpid()))
     unfinished.replace(folder / "reached")
     deadline = time.monotonic() + LONGEST_SECONDS
-    while (folder / "at").exists() and time.monotonic() < deadline:
+    while _asked(folder) == stage and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
+
+
+def _asked(folder: Path) -> str:
+    """The stage at which a test wants the next operation to stop; empty where it wants none to."""
+    try:
+        return (folder / "at").read_text()
+    except FileNotFoundError:
+        return ""
 
 
 def note_start(data_dir: Path, operation: str) -> None:
