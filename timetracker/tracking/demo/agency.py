@@ -10,16 +10,19 @@ from random import Random
 from timetracker.accounts.models import User
 from timetracker.clients.models import Client
 from timetracker.tracking.demo import words
-from timetracker.tracking.demo.calendar import MONTHS, first_day, month_after
+from timetracker.tracking.demo.calendar import MONTHS, first_day, month_after, working_days
+from timetracker.tracking.demo.refusal import DemoRefused
 from timetracker.tracking.demo.tables import Ids
 from timetracker.tracking.models import Project, ProjectRate, Task
 
-__all__ = ["Agency", "DemoProject", "make_agency"]
+__all__ = ["Agency", "DemoProject", "make_agency", "months_needed"]
 
 _PEOPLE = 10
 _CLIENTS = 12
-# Entries of one person on one day, beyond which the agency has more people instead.
+# Entries of one person on one day, beyond which the agency has more people instead, or a longer past.
 _ENTRIES_PER_DAY = 6
+# Before this year forms take no dates.
+_FIRST_YEAR = 2000
 
 _RATES = {"EUR": 95, "USD": 110, "GBP": 85, "CHF": 140, "SEK": 1050}
 _CURRENCIES = ("EUR", "EUR", "USD", "EUR", "GBP", "EUR", "CHF", "EUR", "SEK", "EUR", "USD", "EUR")
@@ -42,8 +45,9 @@ class DemoProject:
 
 @dataclass
 class Agency:
-    """Everything that stands before the first hour is worked."""
+    """Everything that stands before the first hour is worked, ``months`` months before the anchor's."""
 
+    months: int = MONTHS
     users: list[User] = field(default_factory=list)
     # The accounts of clients' people in the portal, and for which client each stands.
     guests: list[tuple[User, Client]] = field(default_factory=list)
@@ -53,15 +57,30 @@ class Agency:
     rates: list[ProjectRate] = field(default_factory=list)
 
 
-def make_agency(*, seed: int, anchor_on: date, entries: int, days: int, ids: Ids, password: str) -> Agency:
-    """Invent the agency. It has ten people, and more where ``entries`` on ``days`` working days are too many for ten.
+def months_needed(*, anchor_on: date, entries: int, people: int | None) -> int:
+    """Return over how many months so many people make ``entries``: :data:`MONTHS`, more only where their number is given.
 
-    ``password`` is the hash that all of them have, or empty: then nobody can log in as one of them.
+    Raises DemoRefused where these would begin before the year 2000.
+    """
+    months = MONTHS
+    while people is not None and len(working_days(anchor_on, months)) * _ENTRIES_PER_DAY * people < entries:
+        months += 12
+        if first_day(anchor_on, months).year < _FIRST_YEAR:
+            raise DemoRefused(f"{people} people cannot have made {entries} entries since {_FIRST_YEAR}. Ask for more people or fewer entries.")
+    return months
+
+
+def make_agency(*, seed: int, anchor_on: date, entries: int, people: int | None, months: int, ids: Ids, password: str) -> Agency:
+    """Invent the agency, as it is after ``months`` months.
+
+    It has so many ``people``; None: ten, and more where ``entries`` are too many for ten. ``password`` is the hash that all of them
+    have, or empty: then nobody can log in as one of them.
     """
     random = Random(f"{seed}/agency")  # noqa: S311 (invented data)
-    start = datetime.combine(first_day(anchor_on), time(8), UTC)
-    people = max(_PEOPLE, -(-entries // (days * _ENTRIES_PER_DAY)))
-    agency = Agency()
+    start = datetime.combine(first_day(anchor_on, months), time(8), UTC)
+    if people is None:
+        people = max(_PEOPLE, -(-entries // (len(working_days(anchor_on, months)) * _ENTRIES_PER_DAY)))
+    agency = Agency(months)
     agency.users = [_user(number, random, start, ids, password) for number in range(people)]
     # The internal work has a client of its own: the agency.
     own = _client(ids, words.COMPANY + " (internal)", "EUR", start, random, number=0)
@@ -70,14 +89,15 @@ def make_agency(*, seed: int, anchor_on: date, entries: int, days: int, ids: Ids
     for number in range(1, max(_CLIENTS, people // 2) + 1):
         currency = _CURRENCIES[number % len(_CURRENCIES)]
         agency.clients.append(_client(ids, _client_name(number - 1, currency), currency, start, random, number=number))
-    _add_project(agency, own, 0, words.INTERNAL, 0, MONTHS + 1, anchor_on, random, ids)
+    _add_project(agency, own, 0, words.INTERNAL, 0, months + 1, anchor_on, random, ids)
     for number, client in enumerate(agency.clients[1:], 1):
         first = number % len(words.KINDS)
-        for turn in range(2 + number % 2):
+        for turn in range((2 + number % 2) * months // MONTHS):
             # The first goes on to this day, others have their time.
-            begins = 0 if turn == 0 else random.randint(1, 9)
-            ends = MONTHS + 1 if turn == 0 else min(MONTHS + 1, begins + random.randint(4, 10))
-            _add_project(agency, client, number, words.KINDS[(first + turn * 2) % len(words.KINDS)], begins, ends, anchor_on, random, ids)
+            begins = 0 if turn == 0 else random.randint(1, months - MONTHS // 2)
+            ends = months + 1 if turn == 0 else min(months + 1, begins + random.randint(4, 10))
+            kind = words.KINDS[(first + turn * 2) % len(words.KINDS)]
+            _add_project(agency, client, number, kind, begins, ends, anchor_on, random, ids, again=turn // len(words.KINDS))
     host = next(client for client in agency.clients if client.portal_enabled and client.active)
     agency.guests = [(_guest(place, host, random, start, ids, password), host) for place in range(2)]
     return agency
@@ -160,20 +180,32 @@ def _client(ids: Ids, name: str, currency: str, start: datetime, random: Random,
 
 
 def _add_project(
-    agency: Agency, client: Client, number: int, kind: words.Kind, begins: int, ends: int, anchor_on: date, random: Random, ids: Ids
+    agency: Agency,
+    client: Client,
+    number: int,
+    kind: words.Kind,
+    begins: int,
+    ends: int,
+    anchor_on: date,
+    random: Random,
+    ids: Ids,
+    *,
+    again: int = 0,
 ) -> None:
-    base = first_day(anchor_on)
+    """Add a project; ``again`` is how many of this kind the client has had."""
+    base = first_day(anchor_on, agency.months)
     starts_on, ends_on = month_after(base, begins), month_after(base, ends)
     made = datetime.combine(starts_on, time(8, 30), UTC)
     billable = kind is not words.INTERNAL
-    closed = ends <= MONTHS
+    closed = ends <= agency.months
+    times = str(again + 1) if again else ""
     rate = Decimal(_RATES[client.currency] * random.choice((90, 110, 120)) // 100) if billable and random.random() < 0.4 else None
     initials = "".join(word[0] for word in client.name.split()[:2])
     project = Project(
         id=ids.take(Project),
         client=client,
-        name=kind.name,
-        code=f"{initials}{number:02d}-{kind.code}",
+        name=f"{kind.name} {times}".strip(),
+        code=f"{initials}{number:02d}-{kind.code}{times}",
         billable=billable,
         hourly_rate=rate,
         budget_hours=Decimal(random.randrange(120, 900, 20)) if billable else None,

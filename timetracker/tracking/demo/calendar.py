@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 __all__ = ["MONTHS", "first_day", "midnight_in_utc_seconds", "month_after", "working_days"]
 
+# What the demo data covers by itself.
 MONTHS = 18
 
 # Month and day of the days on which nobody works: the year's end and the first of May.
@@ -19,14 +20,14 @@ def month_after(first: date, months: int) -> date:
     return date(count // 12, count % 12 + 1, 1)
 
 
-def first_day(anchor_on: date) -> date:
-    """Return the first day of the month :data:`MONTHS` months before the anchor's."""
-    return month_after(anchor_on, -MONTHS)
+def first_day(anchor_on: date, months: int = MONTHS) -> date:
+    """Return the first day of the month ``months`` months before the anchor's."""
+    return month_after(anchor_on, -months)
 
 
-def working_days(anchor_on: date) -> list[date]:
+def working_days(anchor_on: date, months: int = MONTHS) -> list[date]:
     """Return the working days from :func:`first_day` to the day before the anchor."""
-    day = first_day(anchor_on)
+    day = first_day(anchor_on, months)
     days = []
     while day < anchor_on:
         if day.weekday() < 5 and (day.month, day.day) not in _HOLIDAYS:

@@ -12,7 +12,7 @@ from timetracker.billing.models import InvoiceItem
 from timetracker.siteconf.models import SiteSettings
 from timetracker.tracking.demo import words
 from timetracker.tracking.demo.agency import Agency, DemoProject
-from timetracker.tracking.demo.calendar import midnight_in_utc_seconds, month_after
+from timetracker.tracking.demo.calendar import MONTHS, midnight_in_utc_seconds, month_after
 from timetracker.tracking.demo.tables import Ids, Value
 from timetracker.tracking.durations import rounded_seconds
 from timetracker.tracking.models import TimeEntry
@@ -74,7 +74,7 @@ def entry_rows(
     if entries == 0:
         return
     random = Random(f"{seed}/entries")  # noqa: S311 (invented data)
-    absences = [_absences(random, len(days)) for _ in agency.users]
+    absences = [_absences(random, len(days), agency.months) for _ in agency.users]
     absences[_RUNNER].add(len(days) - 1)
     present = sum(len(days) - len(absent) for absent in absences)
     wanted, made, turn = entries - 1, 0, 0
@@ -103,13 +103,13 @@ def entry_rows(
     )
 
 
-def _absences(random: Random, days: int) -> set[int]:
-    """Return the places of the days off: seven weeks, and single days of illness."""
+def _absences(random: Random, days: int, months: int) -> set[int]:
+    """Return the places of the days off: in eighteen months seven weeks, and eight single days of illness."""
     absent: set[int] = set()
-    for _ in range(7):
+    for _ in range(7 * months // MONTHS):
         week = random.randrange(days // 5 + 1) * 5
         absent.update(range(week, min(week + 5, days)))
-    absent.update(random.randrange(days) for _ in range(8))
+    absent.update(random.randrange(days) for _ in range(8 * months // MONTHS))
     return absent
 
 

@@ -17,7 +17,7 @@ from timetracker.billing.models import Expense, Invoice, InvoiceItem, Payment
 from timetracker.clients.models import Client, Document
 from timetracker.siteconf.models import SiteSettings
 from timetracker.tracking.demo import words
-from timetracker.tracking.demo.agency import Agency, make_agency
+from timetracker.tracking.demo.agency import Agency, make_agency, months_needed
 from timetracker.tracking.demo.attachments import make_attachments, make_letters
 from timetracker.tracking.demo.calendar import first_day, working_days
 from timetracker.tracking.demo.entries import ENTRY_FIELDS, BilledHours, entry_rows, open_month
@@ -62,10 +62,11 @@ class DemoReport:
     kept: tuple[str, ...] = ()
 
 
-def demo_make(*, seed: int, entries: int, uploads_mb: int, anchor_on: date, password: str = "") -> DemoReport:
+def demo_make(*, seed: int, entries: int, uploads_mb: int, anchor_on: date, password: str = "", people: int | None = None) -> DemoReport:
     """Make the demo data up to the day before ``anchor_on``, and say what was made.
 
     ``entries`` is the exact number of time entries, ``uploads_mb`` the megabytes of files beyond receipts and letters.
+    ``people`` is how many made them, over as many years as it takes; None: ten and more, in eighteen months.
     With ``password`` everybody can log in with it, else nobody can. Raises :class:`DemoRefused` where there is demo data
     already or a row of somebody's own has a name, code or number that the demo data would have. On any failure neither
     rows nor files stay.
@@ -73,28 +74,28 @@ def demo_make(*, seed: int, entries: int, uploads_mb: int, anchor_on: date, pass
     files = DemoFiles()
     try:
         with transaction.atomic():
-            report = _make(seed, entries, uploads_mb, anchor_on, password, files)
+            report = _make(seed, entries, uploads_mb, anchor_on, password, people, files)
     except BaseException:
         files.discard()
         raise
     return report
 
 
-def _make(seed: int, entries: int, uploads_mb: int, anchor_on: date, password: str, files: DemoFiles) -> DemoReport:
+def _make(seed: int, entries: int, uploads_mb: int, anchor_on: date, password: str, people: int | None, files: DemoFiles) -> DemoReport:
     lock_tables([DemoRun, SiteSettings, *DEMO_MODELS])
     if DemoRun.objects.exists():
         raise DemoRefused("There is demo data here already. Take it away first: ./run manage demo_data --remove")
     ids = Ids(DEMO_MODELS)
-    days = working_days(anchor_on)
-    agency = make_agency(
-        seed=seed, anchor_on=anchor_on, entries=entries, days=len(days), ids=ids, password=make_password(password) if password else ""
-    )
+    months = months_needed(anchor_on=anchor_on, entries=entries, people=people)
+    days, first = working_days(anchor_on, months), first_day(anchor_on, months)
+    hashed = make_password(password) if password else ""
+    agency = make_agency(seed=seed, anchor_on=anchor_on, entries=entries, people=people, months=months, ids=ids, password=hashed)
     site = SiteSettings.objects.first()
     own_site = site is None
     # Invoices continue the numbers of our own settings only; beside somebody's settings they have a series of their own.
     prefix = "INV-" if own_site else "DEMO-"
     if site is None:
-        site = _site_settings(anchor_on, files)
+        site = _site_settings(first, files)
     _refuse_taken_names(agency)
 
     insert_objects(User, [*agency.users, *(user for user, _ in agency.guests)])
@@ -110,7 +111,7 @@ def _make(seed: int, entries: int, uploads_mb: int, anchor_on: date, password: s
     expenses = make_expenses(seed=seed, days=days, agency=agency, ids=ids, files=files)
     ledger = make_invoices(
         seed=seed,
-        first=first_day(anchor_on),
+        first=first,
         anchor_on=anchor_on,
         agency=agency,
         billed=billed,
@@ -141,8 +142,8 @@ def _make(seed: int, entries: int, uploads_mb: int, anchor_on: date, password: s
     return DemoReport(counts, len(files.hashes), files.bytes)
 
 
-def _site_settings(anchor_on: date, files: DemoFiles) -> SiteSettings:
-    made = datetime.combine(first_day(anchor_on), time(7), UTC)
+def _site_settings(first: date, files: DemoFiles) -> SiteSettings:
+    made = datetime.combine(first, time(7), UTC)
     return SiteSettings(
         company_name=words.COMPANY,
         company_address="Specimen Square 2\n10000 Exampleville",

@@ -7,7 +7,7 @@ import json
 import re
 import zlib
 from collections import defaultdict
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -16,7 +16,7 @@ import pytest
 from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import connection
-from django.db.models import Field, ForeignKey, Model, Sum
+from django.db.models import Count, Field, ForeignKey, Model, Sum
 from PIL import Image
 
 from timetracker.accounts.models import User
@@ -93,6 +93,36 @@ def test_agency_grows_where_ten_people_could_not_work_as_much() -> None:
     make(entries=30_000)
     assert TimeEntry.objects.count() == 30_000
     assert 10 < User.objects.filter(client_person__isnull=True).count() < 20
+
+
+def test_so_many_people_make_the_entries_over_as_many_years_as_it_takes() -> None:
+    demo_make(seed=7, entries=12_000, uploads_mb=0, anchor_on=ANCHOR, people=3)
+    assert TimeEntry.objects.count() == 12_000
+    assert User.objects.filter(client_person__isnull=True).count() == 3
+    assert TimeEntry.objects.filter(started_at__lt=datetime(2021, 12, 15, tzinfo=UTC)).exists()
+    # Nobody works more than a person can, there are invoices of every month, and one of the projects goes on to this day.
+    busiest = TimeEntry.objects.values("user", "started_at__date").annotate(count=Count("pk")).order_by("-count")[0]
+    assert busiest["count"] <= 10
+    assert len({invoice.issued_on for invoice in Invoice.objects.all()}) == 42
+    assert Project.objects.filter(status="active").exists()
+    connection.check_constraints()
+
+
+def test_people_change_nothing_of_what_they_make_by_themselves() -> None:
+    found = []
+    for people in (None, 10):
+        demo_make(seed=7, entries=400, uploads_mb=0, anchor_on=ANCHOR, people=people)
+        found.append(digest())
+        demo_remove()
+    assert found[0] == found[1]
+
+
+def test_more_entries_than_so_many_people_can_have_made_are_refused() -> None:
+    with pytest.raises(DemoRefused, match="3 people cannot have made 200000 entries since 2000. Ask for more people or fewer entries."):
+        demo_make(seed=7, entries=200_000, uploads_mb=0, anchor_on=ANCHOR, people=3)
+    assert not User.objects.exists()
+    with pytest.raises(CommandError, match="2 is no number of 3 or more"):
+        call_command("demo_data", "--people", "2")
 
 
 def test_every_row_passes_the_checks_of_its_form() -> None:

@@ -23,6 +23,13 @@ def _count(text: str) -> int:
     return number
 
 
+def _people(text: str) -> int:
+    number = _count(text)
+    if number < 3:
+        raise ArgumentTypeError(f"{text} is no number of 3 or more")
+    return number
+
+
 class Command(BaseCommand):
     """One call of demo_make or demo_remove, and the report."""
 
@@ -32,6 +39,9 @@ class Command(BaseCommand):
         """Add the options."""
         parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same data (default: 1)")
         parser.add_argument("--entries", type=_count, default=12_000, help="time entries, exactly (default: 12000)")
+        parser.add_argument(
+            "--people", type=_people, help="who made them, over as many years as it takes (default: 10 and more, in 18 months)"
+        )
         parser.add_argument("--uploads-mb", type=_count, default=2, help="megabytes of scans and photos, besides receipts (default: 2)")
         parser.add_argument("--anchor", type=date.fromisoformat, metavar="YYYY-MM-DD", help="data ends on the day before (default: today)")
         parser.add_argument("--password", default="", help="a password for all of the invented people (default: nobody can log in)")
@@ -48,6 +58,7 @@ class Command(BaseCommand):
                 report = demo_make(
                     seed=options["seed"],
                     entries=options["entries"],
+                    people=options["people"],
                     uploads_mb=options["uploads_mb"],
                     anchor_on=options["anchor"] or timezone.now().date(),
                     password=options["password"],
