@@ -17,12 +17,15 @@ from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.accounts.roles import ALL_ENTRIES
 from timetracker.tracking.hours_text import hours_said
 from timetracker.tracking.models import Project, TimeEntry
+from timetracker.tracking.pages.sums_later import sums_address, sums_follow
 from timetracker.tracking.sums import BudgetUse, budgets_used, running_count
 
 __all__ = ["BudgetLine", "budgets"]
 
 # Units of the bar's drawing. A budget that is used up reaches to the mark; the rest is room for what is beyond it.
 BAR_WIDTH, BAR_FULL = 240, 180
+# So many entries are added up within the page; of more the sums follow.
+AT_ONCE = 100_000
 _STATES = {"active": Q(status=Project.Status.ACTIVE), "open": ~Q(status=Project.Status.CLOSED), "all": Q()}
 _SORTS = {"used": "most used first", "left": "fewest hours left first", "name": "by client and project"}
 
@@ -89,10 +92,14 @@ def budgets(request: TeamRequest) -> HttpResponse:
     """The page."""
     form, now = BudgetForm(request.GET, auto_id="budgets-%s", label_suffix=""), timezone.now()
     lines: list[BudgetLine] = []
+    is_later = False
     if form.is_valid():
         asked = form.cleaned_data
         projects = Project.objects.filter(_STATES[asked["state"] or "open"], budget_hours__isnull=False)
-        lines = _in_order(_lines_of(budgets_used(projects, now=now)), asked["sort"] or "used")
+        of_all = TimeEntry.objects.filter(project__in=projects.order_by().values("pk"))
+        is_later = sums_follow(request, of_all, most=AT_ONCE)
+        if not is_later:
+            lines = _in_order(_lines_of(budgets_used(projects, now=now)), asked["sort"] or "used")
     of_these = TimeEntry.objects.filter(project__in=[line.project.pk for line in lines])
     context = {
         "active": "reports",
@@ -104,6 +111,9 @@ def budgets(request: TeamRequest) -> HttpResponse:
         "bar_width": BAR_WIDTH,
         "bar_full": BAR_FULL,
         "sees_all": True,
+        "is_later": is_later,
+        "at_once": AT_ONCE,
+        "sums_address": sums_address(request),
     }
     return render(request, "staff/budgets.html", context)
 

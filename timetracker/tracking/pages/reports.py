@@ -7,11 +7,13 @@ it what she may see.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
+from django.db.models import QuerySet
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
@@ -24,11 +26,13 @@ from timetracker.csv_text import csv_answer
 from timetracker.tracking.bar_charts import bar_chart, tower_chart
 from timetracker.tracking.date_ranges import SHORTCUTS
 from timetracker.tracking.days import today_in, zone_of
+from timetracker.tracking.models import TimeEntry
 from timetracker.tracking.pages.report_csv import report_columns, report_file_name, report_rows
 from timetracker.tracking.pages.report_form import GROUPINGS, ReportForm
+from timetracker.tracking.pages.sums_later import SUMS, sums_address, sums_follow
 from timetracker.tracking.report_dates import period_last
 from timetracker.tracking.report_names import ReportNames, date_name, report_names
-from timetracker.tracking.reports import PERIODS, Report, ReportRow, report_make
+from timetracker.tracking.reports import PERIODS, Report, ReportQuestion, ReportRow, report_make
 from timetracker.tracking.sums import TimeSums, sums_added
 from timetracker.tracking.visibility import entries_seen_by
 
@@ -36,6 +40,28 @@ __all__ = ["report_csv", "reports"]
 
 # Lines of the table on the page; the CSV has all.
 MOST_LINES = 500
+# So many entries are added up within the page; of more the sums follow.
+AT_ONCE = 20_000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question about the entries that somebody sees, and how it is to be answered."""
+
+    question: ReportQuestion
+    seen: QuerySet[TimeEntry]
+    zone: ZoneInfo
+    now: datetime
+    money: bool
+
+    @property
+    def entries(self) -> QuerySet[TimeEntry]:
+        """Those that the answer is about."""
+        return self.question.chosen(self.seen, self.zone)
+
+    def report(self, names: ReportNames) -> Report:
+        """The answer."""
+        return report_make(self.question, self.seen, names=names, zone=self.zone, now=self.now, money=self.money)
 
 
 @dataclass(frozen=True)
@@ -63,16 +89,20 @@ class Heading:
 def reports(request: TeamRequest) -> HttpResponse:
     """The page."""
     names = report_names(request.user)
-    form, report = _answer(request, names)
+    form, asked = _asked(request, names)
+    is_later = asked is not None and sums_follow(request, asked.entries, most=AT_ONCE)
     context: dict[str, Any] = {
         "active": "reports",
         "form": form,
         "sees_all": request.user.has_perm(ALL_ENTRIES),
         "zone": zone_of(request.user),
-        "shortcuts": _shortcuts(request, form, is_answered=report is not None),
+        "shortcuts": _shortcuts(request, form, is_answered=asked is not None),
+        "is_later": is_later,
+        "at_once": AT_ONCE,
+        "sums_address": sums_address(request),
     }
-    if report is not None:
-        context |= _shown(request, report, names)
+    if asked is not None and not is_later:
+        context |= _shown(request, asked.report(names), names)
     return render(request, "staff/reports.html", context)
 
 
@@ -81,21 +111,21 @@ def reports(request: TeamRequest) -> HttpResponse:
 def report_csv(request: TeamRequest) -> HttpResponseBase:
     """The table as a file; 404 where the address asks for what there is not."""
     names = report_names(request.user)
-    _, report = _answer(request, names)
-    if report is None:
+    _, asked = _asked(request, names)
+    if asked is None:
         raise Http404("There is no such report.")
+    report = asked.report(names)
     return csv_answer(report_file_name(report), report_columns(report), report_rows(report, names))
 
 
-def _answer(request: TeamRequest, names: ReportNames) -> tuple[ReportForm, Report | None]:
-    """The form, and the report that it asks for; None where it has faults, which it names."""
+def _asked(request: TeamRequest, names: ReportNames) -> tuple[ReportForm, Asked | None]:
+    """The form, and what it asks for; None where it has faults, which it names."""
     zone, now = zone_of(request.user), timezone.now()
     form = ReportForm(request.GET, user=request.user, names=names, today=today_in(zone, now))
     if not form.is_valid():
         return form, None
     question = form.question(request.GET.get("sort", ""))
-    entries, money = entries_seen_by(request.user), request.user.has_perm(MONEY)
-    return form, report_make(question, entries, names=names, zone=zone, now=now, money=money)
+    return form, Asked(question, entries_seen_by(request.user), zone, now, money=request.user.has_perm(MONEY))
 
 
 # --- what the page shows ----------------------------------------------------------------------------------------------
@@ -187,8 +217,8 @@ def _changed(request: TeamRequest, **changes: str) -> str:
     """The address of this page with other parameters."""
     asked = request.GET.copy()
     if "range" in changes:
-        asked.pop("from", None)
-        asked.pop("to", None)
+        for name in ("from", "to", SUMS):
+            asked.pop(name, None)
     for name, value in changes.items():
         asked[name] = value
     return f"?{asked.urlencode()}"
