@@ -132,7 +132,10 @@ def timer_shift(user: User, *, entry_id: int, started_at: datetime, now: datetim
 def _locked(user: User) -> TimeEntry | None:
     """The running entry, which nobody else can change until this transaction ends."""
     # Without its project and task: PostgreSQL locks no row that an outer join may not find.
-    return TimeEntry.objects.select_for_update().filter(user=user, ended_at__isnull=True).first()
+    running = TimeEntry.objects.select_for_update().filter(user=user, ended_at__isnull=True).first()
+    if running is not None:
+        running.user = user
+    return running
 
 
 def _check(entry: TimeEntry) -> None:

@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from timetracker.accounts.models import User
 from timetracker.tracking.models import Project, Task, TimeEntry
 
-__all__ = ["Work", "WorkField", "WorkGroup", "work_groups", "work_key", "work_options"]
+__all__ = ["Work", "WorkField", "WorkGroup", "work_groups", "work_key", "work_options", "work_words"]
 
 # How many of her latest pieces of work stand at the top, and how many entries are looked through for them.
 LATEST, LOOKED_THROUGH = 5, 60
@@ -36,7 +36,7 @@ class Work:
         return work_key(self.project.pk, self.task.pk if self.task else None)
 
     def __str__(self) -> str:
-        return f"{self.project}: {self.task}" if self.task else str(self.project)
+        return work_words(self.project.code, self.project.name, self.task.name if self.task else "")
 
 
 @dataclass
@@ -52,23 +52,31 @@ def work_key(project_id: int, task_id: int | None) -> str:
     return f"{project_id}-{task_id}" if task_id else str(project_id)
 
 
+def work_words(code: str, name: str, task: str = "") -> str:
+    """Say what is worked on: a project by its code and name, and its task."""
+    return f"{code} {name}: {task}" if task else f"{code} {name}"
+
+
 def work_groups(user: User, *, keep: Work | None = None) -> list[WorkGroup]:
     """Return all that takes new time: her latest work first, then by client. Three queries.
 
     ``keep`` is offered too, whatever has become of it.
     """
-    tasks: dict[int, list[Task]] = {}
-    for task in Task.objects.filter(project__in=_taking()).exclude(status=Task.Status.DONE).order_by("project_id", "id"):
-        tasks.setdefault(task.project_id, []).append(task)
-    projects = _taking().select_related("client").order_by("client__name", "code")
+    # Of each timer's start and stop this is the most there is to read: names alone, without the rows they stand in.
+    tasks: dict[int, list[tuple[int, str]]] = {}
+    open_tasks = Task.objects.filter(project__in=_taking()).exclude(status=Task.Status.DONE).order_by("project_id", "id")
+    for pk, of, name in open_tasks.values_list("pk", "project_id", "name"):
+        tasks.setdefault(of, []).append((pk, name))
     groups: list[WorkGroup] = []
     words: dict[str, str] = {}
-    for project in projects:
-        if not groups or groups[-1].label != project.client.name:
-            groups.append(WorkGroup(project.client.name, []))
-        for work in (Work(project), *(Work(project, task) for task in tasks.get(project.pk, []))):
-            words[work.key] = str(work)
-            groups[-1].choices.append((work.key, str(work)))
+    projects = _taking().order_by("client__name", "code").values_list("pk", "code", "name", "client__name")
+    for project, code, name, client in projects:
+        if not groups or groups[-1].label != client:
+            groups.append(WorkGroup(client, []))
+        choices = [(work_key(project, None), work_words(code, name))]
+        choices += [(work_key(project, task), work_words(code, name, of_task)) for task, of_task in tasks.get(project, [])]
+        words |= choices
+        groups[-1].choices += choices
     latest = TimeEntry.objects.filter(user=user).order_by("-started_at").values_list("project_id", "task_id")[:LOOKED_THROUGH]
     keys = [key for key in dict.fromkeys(work_key(*pair) for pair in latest) if key in words][:LATEST]
     if keys:
