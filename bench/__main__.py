@@ -27,6 +27,8 @@ from bench.stand import PostgresStand, SqliteStand, Stand
 PAGE = BASE_DIR / "docs/admin/PERFORMANCE.md"
 PLOTS = BASE_DIR / "docs/images"
 KEYS = [kind.key for kind in (Ours, FlaskWay, Dbbackup, Pgclone, RawDump, UploadsRead, BareCheck, BareRestore)] + ["api"]
+# The section that has data of its own.
+TEAM = "team"
 SECTIONS = tuple(dict.fromkeys((*POSTGRES_SECTIONS, *SQLITE_SECTIONS)))
 # Everything else is as the server has it by itself. Cleaning up by itself would begin in the middle of somebody's run.
 SERVER_OPTIONS = {"autovacuum": "off"}
@@ -53,6 +55,8 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./run bench", description="Measure our backups beside others, in turn, in one run.")
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds, after one that is not timed (default: 5)")
     parser.add_argument("--entries", type=_counts, default=[250_000, 1_000_000, 2_000_000, 4_000_000], help="sizes, with commas between")
+    parser.add_argument("--team-entries", type=int, default=200_000, help="time entries of the section team (default: 200000)")
+    parser.add_argument("--people", type=int, default=20, help="people of the section team (default: 20)")
     parser.add_argument("--uploads-mb", type=int, default=1024, help="MiB of uploads (default: 1024)")
     parser.add_argument("--postgres", type=int, default=oldest_pg_major(), metavar="MAJOR", help="server and tools (default: %(default)s)")
     parser.add_argument("--only", type=_words(SECTIONS), default=list(SECTIONS), help=f"of {','.join(SECTIONS)}")
@@ -80,8 +84,8 @@ def main(words: Sequence[str] | None = None) -> None:
     def keep() -> None:
         results.write(out / "results.json")
 
-    for stand in _stands(chosen, data, results):
-        Rounds(stand, results, chosen.rounds, chosen.contenders, keep).run(chosen.only)
+    for stand, sections in _stands(chosen, data, results):
+        Rounds(stand, results, chosen.rounds, chosen.contenders, keep).run(sections)
     tables = tables_written(results)
     (out / "tables.md").write_text(tables)
     plots_drawn(results, out)
@@ -89,28 +93,36 @@ def main(words: Sequence[str] | None = None) -> None:
     print(f"The results are in {out}.", file=sys.stderr)
 
 
-def _stands(chosen: argparse.Namespace, data: Path, results: Results) -> Iterator[Stand]:
-    """A stand for each size, prepared, on PostgreSQL and then on SQLite; each is removed when the next is asked for."""
+def _stands(chosen: argparse.Namespace, data: Path, results: Results) -> Iterator[tuple[Stand, list[str]]]:
+    """A stand for each size, prepared, on PostgreSQL and then on SQLite, and its sections; each is removed when the next is asked for.
+
+    The team's pages have one of their own: a team of few people with years behind them.
+    """
     work = data / f"work-{os.getpid()}"
 
-    def opened(make: Callable[[Path, int], Stand]) -> Iterator[Stand]:
-        for entries in chosen.entries:
-            print(f"Making or taking data of {entries} entries.", file=sys.stderr)
-            stand = make(work, entries)
-            try:
-                stand.prepare()
-                yield stand
-            finally:
-                stand.close()
+    def opened(stand: Stand, sections: list[str]) -> Iterator[tuple[Stand, list[str]]]:
+        print(f"Making or taking data of {stand.entries} entries.", file=sys.stderr)
+        try:
+            stand.prepare()
+            yield stand, sections
+        finally:
+            stand.close()
 
     try:
         if set(chosen.only) & set(POSTGRES_SECTIONS):
             with running(PgCluster(chosen.postgres, options=SERVER_OPTIONS)) as cluster:
                 results.about |= _about_server(cluster)
-                yield from opened(lambda folder, entries: PostgresStand(folder, data, entries, chosen.uploads_mb, cluster))
-        if set(chosen.only) & set(SQLITE_SECTIONS):
-            # Only the demo agency's own files: SQLite is measured without uploads.
-            yield from opened(lambda folder, entries: SqliteStand(folder, data, entries, 0))
+                if sections := [section for section in chosen.only if section in POSTGRES_SECTIONS and section != TEAM]:
+                    for entries in chosen.entries:
+                        yield from opened(PostgresStand(work, data, entries, chosen.uploads_mb, cluster), sections)
+                if TEAM in chosen.only:
+                    yield from opened(PostgresStand(work, data, chosen.team_entries, 0, cluster, people=chosen.people), [TEAM])
+        # Only the demo agency's own files: SQLite is measured without uploads.
+        if sections := [section for section in chosen.only if section in SQLITE_SECTIONS and section != TEAM]:
+            for entries in chosen.entries:
+                yield from opened(SqliteStand(work, data, entries, 0), sections)
+        if TEAM in chosen.only:
+            yield from opened(SqliteStand(work, data, chosen.team_entries, 0, people=chosen.people), [TEAM])
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

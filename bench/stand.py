@@ -49,6 +49,8 @@ for name in {[visitor_name(number) for number in range(VISITORS)]}:
 class Stand(abc.ABC):
     """A site in ``folder`` with ``entries`` time entries. ``made`` is the folder for data that is kept from run to run.
 
+    ``people``: how many made them; None: as many as :data:`timetracker.tracking.demo` takes by itself.
+
     Contenders write their archives below :attr:`archives` and temporary files to :attr:`scratch`.
     """
 
@@ -56,6 +58,7 @@ class Stand(abc.ABC):
     made: Path
     entries: int
     uploads_mb: int
+    people: int | None = field(default=None, kw_only=True)
     site: Site = field(init=False)
     answers: dict[str, Answer] = field(init=False, default_factory=dict)
 
@@ -80,7 +83,8 @@ class Stand(abc.ABC):
     @property
     def kept(self) -> Path:
         """The data of this size and engine, made once."""
-        return self.made / f"{self.engine.replace(' ', '-')}-{self.entries}"
+        of = "" if self.people is None else f"-of-{self.people}"
+        return self.made / f"{self.engine.replace(' ', '-')}-{self.entries}{of}"
 
     @property
     def uploads(self) -> Path:
@@ -166,7 +170,8 @@ class Stand(abc.ABC):
     def _fill(self) -> None:
         """Fill the live database: the invented agency, and the people who look at it."""
         self.site.migrate()
-        self.site.manage("demo_data", "--entries", str(self.entries), "--uploads-mb", "0", "--anchor", ANCHOR, timeout=7200)
+        people = [] if self.people is None else ["--people", str(self.people)]
+        self.site.manage("demo_data", "--entries", str(self.entries), *people, "--uploads-mb", "0", "--anchor", ANCHOR, timeout=7200)
         self.site.manage("shell", "-v", "0", "-c", ACCOUNTS)
 
     @abc.abstractmethod

@@ -1,4 +1,4 @@
-"""What the team's pages take: every page of the navigation, and the start and the stop of the timer, one after the other, for one person.
+"""What the team's pages take: every page that lists or sums, and the start and the stop of the timer, one after the other, for one person.
 
 She is the one with the most entries, and may see everybody's time and all money: nobody's pages have more to sum.
 """
@@ -6,6 +6,7 @@ She is the one with the most entries, and may see everybody's time and all money
 from __future__ import annotations
 
 import contextlib
+import html
 import http.client
 import re
 import statistics
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.cookies import SimpleCookie
 from typing import Self
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
 from backups.tests.ledger import PASSWORD
 from backups.tests.site import Site
@@ -24,9 +25,30 @@ from backups.tests.web import HOST
 __all__ = ["TeamVisit", "busiest_person", "pages_timed", "timer_timed"]
 
 # Requests of which the median is one round's figure.
-TIMES = 9
+TIMES = 5
+# Of the data's last day, which is the one before the stand's ANCHOR.
+_RANGES = {
+    "month": "from=2026-09-01&to=2026-09-30",
+    "quarter": "from=2026-07-01&to=2026-09-30",
+    "year": "from=2025-10-01&to=2026-09-30",
+    "all": "range=all",
+}
+_GROUPINGS = ("client", "project", "person", "task", "day", "week", "month", "client&then=person")
+_OTHERS = (
+    "/week/?week=2026-W39",
+    "/entries/?since=2026-09-01&until=2026-09-30",
+    "/entries/?period=all",
+    "/reports/budgets/",
+    "/reports/budgets/?state=all",
+    "/account/",
+    *(f"/reports/?by={by}&{dates}" for by in _GROUPINGS for dates in _RANGES.values()),
+)
 _HTMX = {"HX-Request": "true"}
 _PAGE = re.compile(r'<a href="([^"]+)"[^>]* data-key="g')
+# Lists, of which the first client and the first project are asked for, too, and what belongs to them.
+_ONE = {"/clients/": ("", "invoices/", "documents/"), "/projects/": ("",), "/team/": ("",)}
+# Where sums follow a page.
+_SUMS = re.compile(r'hx-get="([^"]*sums=yes)" hx-trigger="load"')
 _WORK = re.compile(r'<option value="(\d[\d-]*)"')
 _RUNNING = re.compile(r'name="entry" value="(\d+)"')
 _BUSIEST = f"""
@@ -94,11 +116,26 @@ def busiest_person(site: Site) -> str:
 
 
 def pages_timed(visit: TeamVisit) -> Iterator[tuple[str, float]]:
-    """Each page of the navigation, and the median of the seconds that it takes."""
-    for path in _PAGE.findall(visit.ask("/")):
+    """Each page, and the median of the seconds that it takes; where its sums follow, what these take, too."""
+    for path in _pages_of(visit):
         # The first one may compile a template.
-        visit.ask(path)
+        page = visit.ask(path)
         yield path, statistics.median(_seconds(partial(visit.ask, path)) for _ in range(TIMES))
+        for address in map(html.unescape, _SUMS.findall(page)):
+            sums = urljoin(path, address)
+            yield f"its sums: {path}", statistics.median(_seconds(partial(visit.ask, sums)) for _ in range(TIMES))
+
+
+def _pages_of(visit: TeamVisit) -> Iterator[str]:
+    """Every page of the navigation, one client, project and person, and pages of short and long ranges."""
+    for path in _PAGE.findall(visit.ask("/")):
+        yield path
+        if path in _ONE:
+            found = re.search(rf'href="({path}[0-9]+/)"', visit.ask(path))
+            if found is None:
+                raise Unexpected(f"{path} leads to nothing")
+            yield from (found[1] + more for more in _ONE[path])
+    yield from _OTHERS
 
 
 def timer_timed(visit: TeamVisit) -> Iterator[tuple[str, float]]:
