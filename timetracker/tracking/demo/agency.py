@@ -66,7 +66,9 @@ def months_needed(*, anchor_on: date, entries: int, people: int | None) -> int:
     while people is not None and len(working_days(anchor_on, months)) * _ENTRIES_PER_DAY * people < entries:
         months += 12
         if first_day(anchor_on, months).year < _FIRST_YEAR:
-            raise DemoRefused(f"{people} people cannot have made {entries} entries since {_FIRST_YEAR}. Ask for more people or fewer entries.")
+            raise DemoRefused(
+                f"{people} people cannot have made {entries} entries since {_FIRST_YEAR}. Ask for more people or fewer entries."
+            )
     return months
 
 
