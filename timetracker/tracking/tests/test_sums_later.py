@@ -87,4 +87,4 @@ def test_another_range_begins_with_the_page_again_and_another_order_with_the_sum
 
 def test_the_file_of_many_entries_is_whole(browser: Browser, most: pytest.MonkeyPatch) -> None:
     answer = browser.get("/reports/report.csv?by=project&range=all")
-    assert b"WEB-1" in b"".join(answer)  # type: ignore[arg-type]
+    assert b"WEB-1" in b"".join(answer)
