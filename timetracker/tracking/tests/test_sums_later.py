@@ -80,7 +80,7 @@ def test_sums_of_few_entries_stand_in_the_page(browser: Browser, monkeypatch: py
 
 def test_another_range_begins_with_the_page_again_and_another_order_with_the_sums(browser: Browser, most: pytest.MonkeyPatch) -> None:
     page = page_of(browser, "/reports/?by=project&range=all&sums=yes")
-    shortcuts, _, table = page.partition("</nav>\n<form")
+    shortcuts, _, table = page.partition('<form class="report-form"')
     assert "range=this_year" in shortcuts and "sums=yes" not in shortcuts
     assert all("sums=yes" in address for address in re.findall(r'<a href="([^"]*)#table"', table))
 
