@@ -210,7 +210,6 @@ def _add_project(
         code=f"{initials}{number:02d}-{kind.code}{times}",
         billable=billable,
         hourly_rate=rate,
-        budget_hours=Decimal(random.randrange(120, 900, 20)) if billable else None,
         status=Project.Status.CLOSED if closed else (Project.Status.PAUSED if number % 9 == 8 else Project.Status.ACTIVE),
         colour=_COLOURS[(number + begins) % len(_COLOURS)],
         created_at=made,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from random import Random
 
 from django.apps import apps
 from django.contrib.auth.hashers import make_password
@@ -28,6 +29,7 @@ from timetracker.tracking.demo.pictures import logo_png
 from timetracker.tracking.demo.refusal import DemoRefused
 from timetracker.tracking.demo.tables import Ids, analyze, insert_objects, insert_rows, lock_tables, set_sequences
 from timetracker.tracking.models import DemoRun, Project, ProjectRate, Task, TimeEntry
+from timetracker.tracking.sums import budgets_used
 
 __all__ = ["DEMO_MODELS", "DemoReport", "demo_make"]
 
@@ -107,6 +109,7 @@ def _make(seed: int, entries: int, uploads_mb: int, anchor_on: date, password: s
     insert_objects(Task, agency.tasks)
     billed = BilledHours(site, open_month(days, anchor_on), ids)
     insert_rows(TimeEntry, ENTRY_FIELDS, entry_rows(seed=seed, entries=entries, days=days, agency=agency, billed=billed, ids=ids))
+    _agree_budgets(seed, anchor_on, agency)
 
     expenses = make_expenses(seed=seed, days=days, agency=agency, ids=ids, files=files)
     ledger = make_invoices(
@@ -140,6 +143,18 @@ def _make(seed: int, entries: int, uploads_mb: int, anchor_on: date, password: s
     analyze(ranges)
     counts = {str(model._meta.verbose_name_plural): last - first + 1 for model, (first, last) in ranges.items()}
     return DemoReport(counts, len(files.hashes), files.bytes)
+
+
+def _agree_budgets(seed: int, anchor_on: date, agency: Agency) -> None:
+    """Give each billable project a budget in whole tens of hours, of which its work has used most; of some more than all."""
+    random = Random(f"{seed}/budgets")  # noqa: S311 (invented data)
+    projects = [demo.project for demo in agency.projects if demo.project.billable]
+    used = budgets_used(Project.objects.filter(pk__in=[project.pk for project in projects]), now=datetime.combine(anchor_on, time(), UTC))
+    for project in projects:
+        percent = random.randrange(85, 125) if project.status == Project.Status.CLOSED else random.randrange(40, 112)
+        hours = used[project.pk].seconds / 3600
+        project.budget_hours = Decimal(10 * max(4, round(hours * 10 / percent)))
+    Project.objects.bulk_update(projects, ["budget_hours"], batch_size=500)
 
 
 def _site_settings(first: date, files: DemoFiles) -> SiteSettings:

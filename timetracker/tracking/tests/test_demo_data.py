@@ -7,7 +7,7 @@ import json
 import re
 import zlib
 from collections import defaultdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
@@ -29,6 +29,7 @@ from timetracker.tracking.demo.tables import insert_objects
 from timetracker.tracking.durations import rounded_seconds
 from timetracker.tracking.models import DemoRun, Project, ProjectRate, Task, TimeEntry
 from timetracker.tracking.rates import rate_for
+from timetracker.tracking.sums import budgets_used
 
 pytestmark = pytest.mark.django_db
 
@@ -405,3 +406,16 @@ def test_total_hours_are_believable() -> None:
     people_days = TimeEntry.objects.values("user_id", "started_at__date").distinct().count()
     assert timedelta(hours=3) < worked / people_days < timedelta(hours=9)
     assert 0 < breaks < worked.total_seconds() / 8
+
+
+@pytest.mark.parametrize("people", [None, 4])
+def test_budgets_are_used_in_large_part_and_some_are_overdrawn_a_little(people: int | None) -> None:
+    demo_make(seed=7, entries=6000, uploads_mb=0, anchor_on=ANCHOR, people=people)
+    billable = Project.objects.filter(billable=True)
+    now = datetime.combine(ANCHOR, time(), UTC)
+    used = [use.percent for use in budgets_used(billable, now=now).values() if use.seconds > 200 * 3600]
+    assert len(used) >= 5
+    assert None not in used
+    assert all(30 <= percent <= 140 for percent in used if percent is not None), used
+    assert any(percent > 100 for percent in used if percent is not None), used
+    assert not Project.objects.filter(billable=False, budget_hours__isnull=False).exists()
