@@ -367,12 +367,12 @@ def test_a_rate_that_is_none_is_refused(manager: Browser, project: Project, rate
 
 def test_rates_are_nobodys_business_who_may_see_no_money(project: Project) -> None:
     kim = somebody("kim", None, "tracking.view_project", *(f"tracking.{act}_projectrate" for act in ("view", "add", "change", "delete")))
-    rate = ProjectRate.objects.create(project=project, user=kim, hourly_rate=123)
+    rate = ProjectRate.objects.create(project=project, user=kim, hourly_rate=Decimal("123.45"))
     browser = browser_of(kim)
-    assert "123" not in text_of(browser, "project", project.pk)
+    assert "123.45" not in text_of(browser, "project", project.pk)
     assert browser.post(reverse("staff:rate_set", args=[project.pk]), {"user": kim.pk, "hourly_rate": 1}).status_code == 403
     assert browser.post(reverse("staff:rate_delete", args=[rate.pk])).status_code == 403
-    assert ProjectRate.objects.get().hourly_rate == 123
+    assert ProjectRate.objects.get().hourly_rate == Decimal("123.45")
 
 
 # --- queries ----------------------------------------------------------------------------------------------------------
