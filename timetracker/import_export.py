@@ -1,21 +1,41 @@
-"""What goes into the site and out of it as a whole: for now, the restore from a full archive."""
+"""What goes into the site and out of it as a whole: files that are brought in, and the restore from a full archive."""
 
 from __future__ import annotations
 
 from django.conf import settings
-from django.contrib.auth.decorators import permission_required, user_passes_test
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse
 from django.shortcuts import render
-from django.views.decorators.cache import never_cache
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-__all__ = ["import_export"]
+from timetracker.accounts.access import TeamRequest, team_page
+from timetracker.accounts.models import User
+from timetracker.imports.models import Import
+from timetracker.imports.permissions import kinds_for
+
+__all__ = ["import_export", "leads_somewhere"]
+
+_RESTORE = "backups.restore_backup"
 
 
-@never_cache
 @require_safe
-@user_passes_test(lambda user: user.is_active and user.is_staff, login_url="admin:login")
-@permission_required("backups.restore_backup", raise_exception=True)
-def import_export(request: HttpRequest) -> HttpResponse:
-    """``/import-export/``: for staff who may restore. Where restores by pages are switched off, it says so and leads nowhere."""
-    return render(request, "import_export.html", {"may_restore": getattr(settings, "BACKUPS_ALLOW_WEB_RESTORE", True)})
+@team_page()
+def import_export(request: TeamRequest) -> HttpResponse:
+    """``/import-export/``: a section for each thing that she may do. Where restores by pages are switched off, it says so."""
+    if not leads_somewhere(request.user):
+        raise PermissionDenied(f"{request.user.get_username()} may neither import nor restore.")
+    kinds = kinds_for(request.user)
+    context = {
+        "active": "import-export",
+        "kinds": kinds,
+        "imports": Import.objects.filter(by=request.user, expires_at__gt=timezone.now()) if kinds else [],
+        "shows_restore": request.user.has_perm(_RESTORE),
+        "may_restore": getattr(settings, "BACKUPS_ALLOW_WEB_RESTORE", True),
+    }
+    return render(request, "import_export.html", context)
+
+
+def leads_somewhere(user: User) -> bool:
+    """Whether there is anything on the page for her."""
+    return bool(kinds_for(user)) or user.has_perm(_RESTORE)

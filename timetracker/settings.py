@@ -94,6 +94,7 @@ INSTALLED_APPS = [
     "timetracker.tracking",
     "timetracker.billing",
     "timetracker.siteconf",
+    "timetracker.imports",
     "portal",
     "backups",
     "timetracker.admin_site.SiteAdminConfig",

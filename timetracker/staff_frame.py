@@ -19,6 +19,7 @@ from django.utils.functional import SimpleLazyObject
 from backups.gate import gate_read
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import ALL_ENTRIES
+from timetracker.import_export import leads_somewhere
 from timetracker.tracking.models import TimeEntry
 from timetracker.tracking.timer import running_for
 
@@ -54,7 +55,7 @@ PAGES = (
 
 
 def staff_frame(request: HttpRequest) -> dict[str, Any]:
-    """The context processor: ``navigation``, ``shows_admin`` and ``running_timer`` on the team's pages, nothing elsewhere.
+    """The context processor: ``navigation``, ``shows_admin``, ``shows_import_export`` and ``running_timer`` on the team's pages.
 
     ``now_ms`` is the server's time in milliseconds since 1970.
     """
@@ -64,6 +65,7 @@ def staff_frame(request: HttpRequest) -> dict[str, Any]:
     return {
         "now_ms": int(time.time() * 1000),
         "navigation": SimpleLazyObject(lambda: navigation_of(request.user)),
+        "shows_import_export": SimpleLazyObject(lambda: leads_somewhere(request.user)),
         "shows_admin": SimpleLazyObject(lambda: _shows_admin(request.user)),
         "running_timer": SimpleLazyObject(lambda: _running_timer(request.user)),
     }

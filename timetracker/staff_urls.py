@@ -5,6 +5,7 @@ from django.urls import path
 from timetracker.accounts.pages import account, entrance, team
 from timetracker.billing.pages import expenses
 from timetracker.clients.pages import clients, documents
+from timetracker.import_export import import_export
 from timetracker.tracking.pages import budgets, entries, projects, reports, selection, tasks, today, week
 
 app_name = "staff"
@@ -70,6 +71,7 @@ urlpatterns = [
     path("expenses/<int:pk>/", expenses.expense, name="expense"),
     path("expenses/<int:pk>/delete/", expenses.expense_delete, name="expense_delete"),
     path("expenses/<int:pk>/receipt/", expenses.receipt, name="receipt"),
+    path("import-export/", import_export, name="import_export"),
     path("login/", entrance.Login.as_view(), name="login"),
     path("logout/", entrance.Logout.as_view(), name="logout"),
     path("password/forgotten/", entrance.Forgotten.as_view(), name="forgotten"),

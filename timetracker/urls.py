@@ -9,6 +9,7 @@ urlpatterns = [
     path("", include("backups.urls")),
     path("", include("timetracker.staff_urls")),
     path("admin/", admin.site.urls),
+    # The backups' pages know it by this name; it is one of the team's.
     path("import-export/", import_export, name="import-export"),
     path("portal/", include("portal.urls")),
 ]

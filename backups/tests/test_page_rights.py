@@ -80,7 +80,6 @@ TABLE: Mapping[str, Mapping[str, str]] = {
     "admin:backups_backupschedule_add": {"GET": "add_backupschedule", "POST": "add_backupschedule"},
     "admin:backups_backupschedule_delete": {"GET": "delete_backupschedule", "POST": "delete_backupschedule"},
     "admin:backups_backupschedule_change": {"GET": "view_backupschedule", "POST": "change_backupschedule"},
-    "import-export": {"GET": RESTORE},
 }
 ASKED = [(name, method) for name, rights in TABLE.items() for method in rights]
 UNSAFE = [(name, method) for name, method in ASKED if method not in ("GET", "HEAD")]
@@ -149,7 +148,7 @@ def is_to_login(answer: HttpResponseBase) -> bool:
 
 def test_every_page_has_a_row_in_the_table() -> None:
     names = {name for name in mounted(get_resolver()) if name.startswith(("backups:", "admin:backups_"))}
-    assert names == (TABLE.keys() - {"import-export"}) | {f"backups:{name}" for name in PUBLIC}
+    assert names == TABLE.keys() | {f"backups:{name}" for name in PUBLIC}
 
 
 def test_every_permission_that_can_be_given_opens_a_page() -> None:

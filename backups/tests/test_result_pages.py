@@ -276,7 +276,7 @@ def test_import_export_leads_who_may_restore_to_the_store_and_to_the_upload(ann:
 
 
 def test_import_export_is_for_staff_who_may_restore() -> None:
-    assert Client().get("/import-export/")["Location"].startswith("/admin/login/?next=/import-export/")
+    assert Client().get("/import-export/")["Location"].startswith("/login/?next=/import-export/")
     looker = person("view", "add", name="looker")
     assert looker.get("/import-export/").status_code == 403
     assert "/import-export/" not in looker.get("/admin/").content.decode()

@@ -1,0 +1,28 @@
+"""Who may bring in what.
+
+Each kind takes the permission to import it and the one to add its rows. With the first alone nobody could do more here than on
+the pages of the single rows; with the second alone nobody can change thousands of rows at once.
+"""
+
+from __future__ import annotations
+
+from timetracker.accounts.models import User
+from timetracker.imports.models import Import
+
+__all__ = ["kinds_for", "may_import"]
+
+_ADDS = {
+    Import.Kind.TIME: "tracking.add_timeentry",
+    Import.Kind.CLIENTS: "clients.add_client",
+    Import.Kind.PROJECTS: "tracking.add_project",
+}
+
+
+def may_import(user: User, kind: str) -> bool:
+    """Whether she may bring in files of this :class:`Import.Kind`."""
+    return user.has_perms([f"imports.import_{kind}", _ADDS[Import.Kind(kind)]])
+
+
+def kinds_for(user: User) -> list[Import.Kind]:
+    """Return what she may bring in, clients first: the others lean on them."""
+    return [kind for kind in (Import.Kind.CLIENTS, Import.Kind.PROJECTS, Import.Kind.TIME) if may_import(user, kind)]
