@@ -14,7 +14,7 @@ from itertools import islice
 from django.http import StreamingHttpResponse
 from django.utils.http import content_disposition_header
 
-__all__ = ["Cell", "csv_answer", "csv_lines", "defused"]
+__all__ = ["Cell", "csv_answer", "csv_lines", "defused", "undefused"]
 
 Cell = str | int | Decimal
 # The last four are the full-width forms of the first, which East Asian versions read as those.
@@ -50,5 +50,10 @@ def csv_lines(columns: Sequence[str], rows: Iterable[Iterable[Cell]]) -> Iterato
 
 
 def defused(text: str) -> str:
-    """Return ``text`` such that no spreadsheet takes it for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    """Return ``text`` such that no spreadsheet takes it for a formula. What looks as if that was done already gets one more apostrophe."""
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULA) else text
+
+
+def undefused(text: str) -> str:
+    """Return what :func:`defused` was given."""
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(_FORMULA) else text

@@ -9,7 +9,7 @@ from io import StringIO
 
 import pytest
 
-from timetracker.csv_text import Cell, csv_answer, csv_lines, defused
+from timetracker.csv_text import Cell, csv_answer, csv_lines, defused, undefused
 
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1+1", "＋1", "－1", "＠SUM(A1)"]
 
@@ -21,9 +21,15 @@ def test_what_a_spreadsheet_would_take_for_a_formula_is_text(text: str) -> None:
     assert columns == [f"'{text}", "b"] and row == ["a", f"'{text}"]
 
 
-@pytest.mark.parametrize("text", ["", "Kim", "1-2", "a=1", "'=1", " 1", "2025-03-31T02:30:00+02:00"])
+@pytest.mark.parametrize("text", ["", "Kim", "1-2", "a=1", "'tis", "'", " 1", "2025-03-31T02:30:00+02:00"])
 def test_other_text_stays_as_it_is(text: str) -> None:
     assert defused(text) == text
+
+
+@pytest.mark.parametrize("text", [*FORMULAS, "'=1+1", "''@x", "'tis", "plain", "", "'", "+49 30"])
+def test_text_that_was_made_harmless_can_be_read_back(text: str) -> None:
+    assert undefused(defused(text)) == text
+    assert not defused(text).startswith(("=", "+", "-", "@", "\t", "\r", "\n"))
 
 
 def test_numbers_are_written_as_numbers() -> None:
