@@ -194,6 +194,11 @@ CACHES["logins"] = {**CACHES["backups"], "KEY_PREFIX": f"{REDIS_PREFIX}:logins"}
 if not REDIS_URL:
     CACHES["logins"] |= {"LOCATION": DATA_DIR / "logins", "OPTIONS": {"MAX_ENTRIES": 10_000}}
 
+# How far long work has come (timetracker/progress.py), apart from the gate as well.
+CACHES["progress"] = {**CACHES["backups"], "KEY_PREFIX": f"{REDIS_PREFIX}:progress"}
+if not REDIS_URL:
+    CACHES["progress"] |= {"LOCATION": DATA_DIR / "progress", "OPTIONS": {"MAX_ENTRIES": 10_000}}
+
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 LOGIN_URL = "staff:login"
