@@ -33,6 +33,8 @@ TRANSPORT_ALIASES["files"] = "timetracker.broker:Transport"
 GATE_SECONDS = 5
 # Seconds between two ticks.
 TICK_SECONDS = 60.0
+# Seconds between two looks for what has expired.
+EXPIRE_SECONDS = 3600.0
 
 
 class SiteTask(Task):
@@ -99,7 +101,10 @@ app.conf.update(
     enable_utc=True,
     timezone="UTC",
     beat_scheduler="celery.beat:Scheduler",
-    beat_schedule={"backups.tick": {"task": "backups.tick", "schedule": TICK_SECONDS}},
+    beat_schedule={
+        "backups.tick": {"task": "backups.tick", "schedule": TICK_SECONDS},
+        "imports.expire": {"task": "imports.expire", "schedule": EXPIRE_SECONDS, "options": {"expires": EXPIRE_SECONDS}},
+    },
 )
 app.autodiscover_tasks()
 

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.accounts.models import User
 from timetracker.imports.models import Import
+from timetracker.imports.pages.forms import UploadForm
 from timetracker.imports.permissions import kinds_for
 
 __all__ = ["import_export", "leads_somewhere"]
@@ -29,6 +30,7 @@ def import_export(request: TeamRequest) -> HttpResponse:
     context = {
         "active": "import-export",
         "kinds": kinds,
+        "form": UploadForm(user=request.user),
         "imports": Import.objects.filter(by=request.user, expires_at__gt=timezone.now()) if kinds else [],
         "shows_restore": request.user.has_perm(_RESTORE),
         "may_restore": getattr(settings, "BACKUPS_ALLOW_WEB_RESTORE", True),

@@ -6,6 +6,7 @@ from timetracker.accounts.pages import account, entrance, team
 from timetracker.billing.pages import expenses
 from timetracker.clients.pages import clients, documents
 from timetracker.import_export import import_export
+from timetracker.imports.pages import imports
 from timetracker.tracking.pages import budgets, entries, projects, reports, selection, tasks, today, week
 
 app_name = "staff"
@@ -72,6 +73,12 @@ urlpatterns = [
     path("expenses/<int:pk>/delete/", expenses.expense_delete, name="expense_delete"),
     path("expenses/<int:pk>/receipt/", expenses.receipt, name="receipt"),
     path("import-export/", import_export, name="import_export"),
+    path("import-export/imports/new/", imports.upload, name="import_new"),
+    path("import-export/imports/<int:pk>/", imports.one, name="import"),
+    path("import-export/imports/<int:pk>/columns/", imports.columns, name="import_columns"),
+    path("import-export/imports/<int:pk>/begin/", imports.begin, name="import_begin"),
+    path("import-export/imports/<int:pk>/wrong-rows.csv", imports.problems, name="import_problems"),
+    path("import-export/imports/<int:pk>/discard/", imports.discard, name="import_discard"),
     path("login/", entrance.Login.as_view(), name="login"),
     path("logout/", entrance.Logout.as_view(), name="logout"),
     path("password/forgotten/", entrance.Forgotten.as_view(), name="forgotten"),

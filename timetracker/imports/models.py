@@ -67,7 +67,9 @@ class Import(Timestamped):
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="imports")
     name = models.CharField(max_length=255, help_text="Of the file, on the computer that it came from.")
     file = models.FileField(upload_to=file_name, max_length=255)
-    problems = models.FileField(upload_to=file_name, max_length=255, blank=True, help_text="The rows that are wrong: CSV, compressed by gzip.")
+    problems = models.FileField(
+        upload_to=file_name, max_length=255, blank=True, help_text="The rows that are wrong: CSV, compressed by gzip."
+    )
     options = models.JSONField(default=dict)
     counts = models.JSONField(default=dict)
     message = models.TextField(blank=True, help_text="Why it failed.")

@@ -1,0 +1,48 @@
+"""What was brought goes after a week: rows, their files, and files of no row."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.core.files.storage import default_storage
+from django.utils import timezone
+
+from timetracker.imports.models import FOLDER, Import
+from timetracker.imports.running import import_discard
+
+__all__ = ["imports_expire"]
+
+logger = logging.getLogger(__name__)
+
+# How old a file without a row is at least: before that, its row may be about to be written.
+_YOUNG = timedelta(hours=1)
+
+
+def imports_expire() -> tuple[int, int]:
+    """Delete rows that have expired, with their files, and then files in :data:`FOLDER` that no row names; return how many of each.
+
+    After a restore there are such files: those that were brought later than the archive, whose rows are gone.
+    """
+    rows = 0
+    for row in Import.objects.filter(expires_at__lte=timezone.now()).order_by("pk").iterator():
+        import_discard(row)
+        rows += 1
+    return rows, _orphans_delete()
+
+
+def _orphans_delete() -> int:
+    try:
+        _, names = default_storage.listdir(FOLDER)
+    except FileNotFoundError:
+        return 0
+    named = {name for pair in Import.objects.values_list("file", "problems").iterator() for name in pair}
+    deleted = 0
+    for name in (f"{FOLDER}{name}" for name in names):
+        try:
+            if name not in named and timezone.now() - default_storage.get_modified_time(name) > _YOUNG:
+                default_storage.delete(name)
+                deleted += 1
+        except OSError as error:
+            logger.warning("The file %s, which belongs to no import, cannot be deleted: %s", name, error)
+    return deleted
