@@ -143,9 +143,8 @@ class Projects:
             self._by_id[pk] = project
             self._by_code[folded(code)].append(project)
             self._by_name[folded(name)].append(project)
-        # The client's number, the name and the code.
-        self._plan: _Plan[tuple[int, str, str]] = _Plan("project")
-        self._said: list[str] = []
+        # The client's number and name, the project's name and code.
+        self._plan: _Plan[tuple[int, str, str, str]] = _Plan("project")
 
     def find(self, *, client: str, name: str, code: str) -> int:
         """Return the id or number of a project, by its code where there is one, else by its name (or what stands there is a code).
@@ -177,7 +176,7 @@ class Projects:
     @property
     def new(self) -> list[str]:
         """The names of those that are planned, each behind its client's."""
-        return self._said
+        return [f"{client}: {name}" for _, client, name, _ in self._plan.whats]
 
     def make(self, clients: dict[int, int]) -> dict[int, int]:
         """Write what is planned, for the clients that were made, and return the ids of its numbers.
@@ -187,7 +186,7 @@ class Projects:
         found = list(Project.objects.values_list("client", "name", "code")) if self._plan.whats else []
         taken, there = {code for _, _, code in found}, {(client, folded(name)) for client, name, _ in found}
         rows = []
-        for client, name, code in self._plan.whats:
+        for client, _, name, code in self._plan.whats:
             _refuse(not code and (client, folded(name)) in there, "project", name)
             code = code or code_for(name, taken)
             taken.add(code)
@@ -207,11 +206,7 @@ class Projects:
         _check(Project, "name", name)
         if code:
             _check(Project, "code", code)
-        key, before = (code,) if code else (wanted, folded(name)), len(self._plan.whats)
-        number = self._plan.number(key, (wanted, name, code))
-        if len(self._plan.whats) > before:
-            self._said.append(f"{client}: {name}")
-        return number
+        return self._plan.number((code,) if code else (wanted, folded(name)), (wanted, client, name, code))
 
 
 class Tasks:

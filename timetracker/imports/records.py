@@ -13,7 +13,7 @@ from timetracker.imports.exceptions import FileRefused
 __all__ = ["DELIMITERS", "MOST_COLUMNS", "MOST_ROWS", "Record", "delimiter_guess", "records"]
 
 DELIMITERS = {",": "Comma", ";": "Semicolon", "\t": "Tab", "|": "Bar"}
-MOST_ROWS = 500_000
+MOST_ROWS = 250_000
 MOST_COLUMNS = 200
 # Characters that one row may have. Below what the csv module allows for one field (131,072), so this is met first.
 _LONGEST = 100_000
@@ -61,9 +61,10 @@ def delimiter_guess(text: io.TextIOBase, names: set[str]) -> str:
     for delimiter in DELIMITERS:
         try:
             cells = next((record.cells for record in records(io.StringIO(head, newline=""), delimiter)), [])
+            found = (sum(cell.casefold() in names for cell in cells), len(cells))
         except FileRefused:
-            continue
-        found = (sum(cell.casefold() in names for cell in cells), len(cells))
+            # Whoever reads the file with it says why.
+            found = (0, MOST_COLUMNS + 1)
         if found > best[:2]:
             best = (*found, delimiter)
     return best[2]

@@ -127,8 +127,9 @@ class TimeSheet(Sheet):
         clock = (start and start.clock) or self._begins_at
         starts = self._moments("start" if start else "date", start or Point(day), day, clock)
         if end is None or end.clock is None:
-            if worked is None:
-                raise _Wrong("end", "There is neither an end nor a length, so the timer still runs. Stop it there, or leave the row out.")
+            # Beside ends, a length alone is what a timer that runs has come to so far.
+            if worked is None or ("end" in self.options.columns and start and start.clock):
+                raise _Wrong("end", "There is no end, so this is a timer that still runs. Stop it there, or leave the row out.")
             return self._ended(starts[0], starts[0] + timedelta(seconds=worked + (pause or 0)), worked, pause)
         end_day = end.day or _day(points.get("end_date"))
         ends = self._moments("end", end, end_day or day, end.clock)

@@ -174,6 +174,8 @@ def _offset(text: str) -> timezone | None:
 
 
 def _within(seconds: int) -> int:
+    if seconds < 0:
+        raise Unfit("This is less than no time. Write how long it took.")
     if seconds > _LONGEST:
         raise Unfit("This is longer than a year.")
     return seconds

@@ -156,7 +156,9 @@ class MatchForm(forms.Form):
         """What a valid form says."""
         asked = self.cleaned_data
         columns = {field.name: int(asked[f"column_{field.name}"]) for field in self.matched if asked[f"column_{field.name}"]}
-        changed: dict[str, Any] = {name: asked[name] for name in ("encoding", "delimiter", "dates", "decimal", "zone", "creates") if name in asked}
+        changed: dict[str, Any] = {
+            name: asked[name] for name in ("encoding", "delimiter", "dates", "decimal", "zone", "creates") if name in asked
+        }
         if "begins_at" in asked:
             changed["begins_at"] = f"{asked['begins_at']:%H:%M}"
         return Options.from_json(self.options.to_json() | changed | {"columns": columns})
