@@ -103,9 +103,11 @@ def _values(sample: Sample, columns: dict[str, int], names: tuple[str, ...]) -> 
 
 
 def _dates(values: list[str]) -> str:
-    """The one order in which all dates can be read; empty where there are two, so that nobody takes March for May."""
-    fitting = [order for order in ORDERS if all(_can_be_read(value, order) for value in values)]
-    return fitting[0] if len(fitting) == 1 or len(fitting) == len(ORDERS) else ""
+    """The order in which most of them can be read; empty where that is so of two, so that nobody takes March for May."""
+    found = {order: sum(_can_be_read(value, order) for value in values) for order in ORDERS}
+    fitting = [order for order in ORDERS if found[order] == max(found.values())]
+    # All three: the year stands first wherever there is one.
+    return "" if len(fitting) == 2 else fitting[0]
 
 
 def _can_be_read(value: str, order: str) -> bool:

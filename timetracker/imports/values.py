@@ -65,7 +65,8 @@ def read_point(text: str, order: str) -> Point:
     if match:
         day: date | None = _day(text, match[1], match[2], match[3])
     elif match := _OTHER.match(text):
-        if order == "ymd":
+        # With dots the day stands first wherever they are used.
+        if order == "ymd" or (order == "mdy" and "." in match[0]):
             raise Unfit("Write a date as 2026-11-23, or choose another order of dates.")
         day = _day(text, match[3], *((match[2], match[1]) if order == "dmy" else (match[1], match[2])))
     else:

@@ -116,7 +116,7 @@ def test_a_file_that_is_too_large_is_refused(browser: Browser, monkeypatch: pyte
 
 @pytest.mark.one_engine
 def test_what_is_missing_in_the_match_is_said_beside_the_field_and_what_was_chosen_stays(ann: User, browser: Browser) -> None:
-    row = brought(ann, "time", "A,B,C\n01.02.2026,x,y\n")
+    row = brought(ann, "time", "A,B,C\n01/02/2026,x,y\n")
     form = {"encoding": "utf-8-sig", "delimiter": repr(","), "decimal": ".", "zone": "Asia/Tokyo", "begins_at": "08:00"}
     answer = browser.post(at(row, "columns/"), form | {"column_date": "0", "column_note": "1", "column_tags": "1"})
     page = answer.content.decode()
@@ -167,6 +167,9 @@ def test_dates_that_can_be_read_in_two_orders_have_to_be_chosen(ann: User) -> No
     assert brought(ann, "time", "Project,Date,Hours\nx,03/04/2026,1\nx,13/04/2026,1\n").options["dates"] == "dmy"
     assert brought(ann, "time", "Project,Date,Hours\nx,03/13/2026,1\n").options["dates"] == "mdy"
     assert brought(ann, "time", "Project,Date,Hours\nx,2026-04-03,1\n").options["dates"] == "ymd"
+    assert brought(ann, "time", "Project,Date,Hours\nx,03.04.2026,1\nx,31.02.2026,1\n").options["dates"] == "dmy", (
+        "nobody writes a month first so"
+    )
 
 
 # --- what is wrong ----------------------------------------------------------------------------------------------------
