@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.accounts.models import User
+from timetracker.imports.fields import fields_for
 from timetracker.imports.models import Import
 from timetracker.imports.pages.forms import UploadForm
 from timetracker.imports.permissions import kinds_for
@@ -18,6 +19,8 @@ from timetracker.imports.permissions import kinds_for
 __all__ = ["import_export", "leads_somewhere"]
 
 _RESTORE = "backups.restore_backup"
+# The latest of her files.
+_SHOWN = 50
 
 
 @require_safe
@@ -31,7 +34,8 @@ def import_export(request: TeamRequest) -> HttpResponse:
         "active": "import-export",
         "kinds": kinds,
         "form": UploadForm(user=request.user),
-        "imports": Import.objects.filter(by=request.user, expires_at__gt=timezone.now()) if kinds else [],
+        "column_names": [(kind.label, [field.label for field in fields_for(kind, request.user)]) for kind in kinds],
+        "imports": Import.objects.filter(by=request.user, expires_at__gt=timezone.now())[:_SHOWN] if kinds else [],
         "shows_restore": request.user.has_perm(_RESTORE),
         "may_restore": getattr(settings, "BACKUPS_ALLOW_WEB_RESTORE", True),
     }

@@ -15,8 +15,8 @@ NAMED = 20
 class Counts:
     """Numbers of rows: all, those that are new, those that are here already, those that repeat another, and those that are wrong.
 
-    Of new time: the seconds, the first and the last day (UTC, ISO), and whose it is. ``made`` has, for clients, projects and
-    tasks that a file of another kind makes, how many, and the first names.
+    Of new time: the seconds, the first and the last day (ISO, in the file's time zone), and of how many people it is. ``made`` has,
+    for clients, projects and tasks that a file of another kind makes, how many, and the first names.
     """
 
     rows: int = 0

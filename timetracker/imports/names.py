@@ -202,7 +202,7 @@ class Projects:
         if not self._creates:
             raise Unfit("There is no such project. Mend its name, make the project first, or tick that what is missing is made.")
         if wanted is None or not name:
-            raise Unfit("There is no such project, and to be made it needs a client and a name. Match columns for both.")
+            raise Unfit("There is no such project, and it can be made only where the row names its client and itself. Write both.")
         _check(Project, "name", name)
         if code:
             _check(Project, "code", code)

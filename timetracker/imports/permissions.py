@@ -9,12 +9,16 @@ from __future__ import annotations
 from timetracker.accounts.models import User
 from timetracker.imports.models import Import
 
-__all__ = ["kinds_for", "may_import"]
+__all__ = ["kinds_for", "may_create", "may_import"]
 
 _ADDS = {
     Import.Kind.TIME: "tracking.add_timeentry",
     Import.Kind.CLIENTS: "clients.add_client",
     Import.Kind.PROJECTS: "tracking.add_project",
+}
+_CREATES: dict[str, tuple[str, ...]] = {
+    Import.Kind.TIME: ("clients.add_client", "tracking.add_project", "tracking.add_task"),
+    Import.Kind.PROJECTS: ("clients.add_client",),
 }
 
 
@@ -26,3 +30,8 @@ def may_import(user: User, kind: str) -> bool:
 def kinds_for(user: User) -> list[Import.Kind]:
     """Return what she may bring in, clients first: the others lean on them."""
     return [kind for kind in (Import.Kind.CLIENTS, Import.Kind.PROJECTS, Import.Kind.TIME) if may_import(user, kind)]
+
+
+def may_create(user: User, kind: str) -> bool:
+    """Whether a file of this kind can name things that are missing and are made then, and she may add all of those."""
+    return kind in _CREATES and user.has_perms(_CREATES[kind])

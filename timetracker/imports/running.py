@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from typing import IO, cast
 
@@ -22,7 +23,7 @@ from timetracker.imports.exceptions import FileRefused, ImportOvertaken, ImportS
 from timetracker.imports.fields import fields_for
 from timetracker.imports.models import Import
 from timetracker.imports.options import Options, options_guess
-from timetracker.imports.permissions import may_import
+from timetracker.imports.permissions import may_create, may_import
 from timetracker.imports.problems import problems_file
 from timetracker.imports.record_sheets import ClientSheet, ProjectSheet
 from timetracker.imports.records import records
@@ -154,7 +155,7 @@ def _run(row: Import) -> None:
         raise ImportStopped("You may no longer import this. Ask somebody who gives out roles.")
     report = Report(str(row.run))
     with Spool() as spool, row.file.storage.open(str(row.file.name)) as opened:
-        sheet = _SHEETS[row.kind](Options.from_json(row.options), row.by, spool)
+        sheet = _SHEETS[row.kind](_options(row), row.by, spool)
         _read(cast(IO[bytes], opened.file), sheet, report, size=row.file.size)
         report.stage("Comparing with what is here", spool.rows, "rows")
         for done in sheet.compare():
@@ -168,6 +169,13 @@ def _run(row: Import) -> None:
             for done in sheet.write():
                 report.done(done)
             _end(row, state=Import.State.DONE, counts=sheet.counts.to_json())
+
+
+def _options(row: Import) -> Options:
+    """What was chosen, as far as she may still bring it in."""
+    options = Options.from_json(row.options)
+    columns = {field.name: options.columns[field.name] for field in fields_for(row.kind, row.by) if field.name in options.columns}
+    return replace(options, columns=columns, creates=options.creates and may_create(row.by, row.kind))
 
 
 def _read(file: IO[bytes], sheet: Sheet, report: Report, *, size: int) -> None:

@@ -221,7 +221,7 @@ class TimeSheet(Sheet):
             counts.seconds += end - start - pause
             self._whose.add(person)
         if rows:
-            days = [datetime.fromtimestamp(row.data[1], UTC).date().isoformat() for row in rows]
+            days = [datetime.fromtimestamp(row.data[1], self._zone).date().isoformat() for row in rows]
             counts.first = min(days) if not counts.first else min(counts.first, *days)
             counts.last = max(counts.last, *days)
         counts.people = len(self._whose)

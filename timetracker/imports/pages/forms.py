@@ -12,7 +12,7 @@ from timetracker.accounts.models import User
 from timetracker.imports.fields import ImportField, fields_for
 from timetracker.imports.models import Import
 from timetracker.imports.options import Options, Sample
-from timetracker.imports.permissions import kinds_for
+from timetracker.imports.permissions import kinds_for, may_create
 from timetracker.imports.records import DELIMITERS
 from timetracker.imports.text import ENCODINGS
 from timetracker.imports.values import ORDERS
@@ -36,12 +36,9 @@ _NEEDED: dict[str, tuple[tuple[tuple[str, ...], str], ...]] = {
     ),
 }
 _DATED = ("date", "start", "end_date", "end")
-_CREATING = {
-    Import.Kind.TIME: (
-        "Make clients, projects and tasks that are missing",
-        ("clients.add_client", "tracking.add_project", "tracking.add_task"),
-    ),
-    Import.Kind.PROJECTS: ("Make clients that are missing", ("clients.add_client",)),
+_CREATING: dict[str, str] = {
+    Import.Kind.TIME: "Make clients, projects and tasks that are missing",
+    Import.Kind.PROJECTS: "Make clients that are missing",
 }
 
 
@@ -99,9 +96,8 @@ class MatchForm(forms.Form):
         """What this kind of file has no use for."""
         if self.kind != Import.Kind.TIME:
             del self.fields["dates"], self.fields["zone"], self.fields["begins_at"]
-        label, permissions = _CREATING.get(Import.Kind(self.kind), ("", ()))
-        if label and user.has_perms(permissions):
-            self.fields["creates"].label = label
+        if may_create(user, self.kind):
+            self.fields["creates"].label = _CREATING[self.kind]
             self.fields["creates"].help_text = "Not ticked: a row that names one is wrong."
         else:
             del self.fields["creates"]

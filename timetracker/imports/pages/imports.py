@@ -5,6 +5,7 @@ An import is seen by the person who brought the file, and by nobody else (404).
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, cast
 
 from django.contrib import messages
@@ -66,8 +67,9 @@ def one(request: TeamRequest, pk: int) -> HttpResponseBase:
     context: dict[str, Any] = {
         "active": "import-export",
         "row": row,
-        "noun": row.get_kind_display().lower(),
         "counts": counts,
+        "first": date.fromisoformat(counts.first) if counts.first else None,
+        "last": date.fromisoformat(counts.last) if counts.last else None,
         "is_under_way": is_under_way,
         "is_stuck": import_is_stuck(row),
         "progress": progress_of(str(row.run)) if row.state == Import.State.RUNNING else None,
@@ -98,7 +100,7 @@ def columns(request: TeamRequest, pk: int) -> HttpResponseBase:
     form = MatchForm(request.POST or None, row=row, user=request.user, sample=sample)
     if form.is_bound:
         is_valid = form.is_valid()
-        if form.is_read_otherwise:
+        if form.is_read_otherwise or "reread" in request.POST:
             if _read_otherwise(row, form, request):
                 messages.info(request, "The file was read anew. Look whether the columns are right now.")
                 return go_on(request, reverse("staff:import_columns", args=[pk]))

@@ -172,6 +172,14 @@ def test_somebody_who_may_no_longer_import_does_not(ann: User) -> None:
     assert "You may no longer import this" in row.message
 
 
+def test_what_she_may_no_longer_make_or_see_is_left_out_at_the_end(ann: User) -> None:
+    member = somebody("cy", Role.MEMBER, "imports.import_time", "imports.import_clients", "clients.add_client")
+    row = imported(member, "time", ROWS, creates=True)
+    assert (row.state, counts_of(row).bad, nothing_is_written()) == ("checked", 1100, True)
+    row = imported(member, "clients", "Name,Rate\nMill,80\n", columns={"name": 0, "default_rate": 1})
+    assert (row.state, Client.objects.get().default_rate) == ("done", None)
+
+
 def test_a_worker_that_was_killed_is_noticed_and_the_import_begun_again(ann: User) -> None:
     row = brought(ann, "time", ROWS, creates=True)
     long_ago = timezone.now() - timedelta(minutes=2)
