@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -42,6 +43,6 @@ def import_export(request: TeamRequest) -> HttpResponse:
     return render(request, "import_export.html", context)
 
 
-def leads_somewhere(user: User) -> bool:
+def leads_somewhere(user: User | AnonymousUser) -> bool:
     """Whether there is anything on the page for her."""
-    return bool(kinds_for(user)) or user.has_perm(_RESTORE)
+    return isinstance(user, User) and (bool(kinds_for(user)) or user.has_perm(_RESTORE))

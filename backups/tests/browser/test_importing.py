@@ -56,7 +56,7 @@ def counted(site: SiteProcesses) -> tuple[int, int, int, int]:
         site.site.fetch(f"SELECT COUNT(*) FROM tracking_timeentry WHERE project_id IN ({mill})"),
         site.site.fetch("SELECT COUNT(*) FROM tracking_timeentry"),
     ]
-    return tuple(rows[0][0] for rows in found)  # type: ignore[return-value]
+    return tuple(rows[0][0] for rows in found)
 
 
 def test_an_import_with_errors_is_mended_and_repeated_and_changes_nothing_a_second_time(
