@@ -18,6 +18,9 @@ from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role
 from timetracker.billing.models import Expense, Invoice, InvoiceItem
 from timetracker.clients.models import Client, Document
+from timetracker.imports.counts import Counts
+from timetracker.imports.models import Import
+from timetracker.imports.options import Options
 from timetracker.staff_urls import urlpatterns
 from timetracker.tests.people import PDF, browser_of, somebody
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
@@ -71,12 +74,17 @@ PAGES: dict[str, tuple[type[Any] | None, tuple[str, ...]]] = {
     "expense_add": (None, ("",)),
     "expense": (Expense, ("",)),
     "expense_delete": (Expense, ("",)),
+    "import_export": (None, ("",)),
+    "import_new": (None, ("", "kind=time")),
+    "import": (Import, ("",)),
+    "import_columns": (Import, ("",)),
 }
 # Those that only change something or lead elsewhere, files, and pages before the login.
 OTHERS = {
     *("start", "stop", "discard", "shift", "entry", "delete", "again", "entries_change", "entries_delete", "send", "link"),
     *("client_archive", "client_reopen", "project_archive", "project_reopen", "rate_set", "rate_delete"),
     *("task", "task_add", "task_done", "task_reopen"),
+    *("import_begin", "import_problems", "import_discard"),
     *("document", "receipt", "login", "logout", "forgotten", "forgotten_sent", "new_password", "invitation"),
 }
 
@@ -102,6 +110,11 @@ def rows_made(owner: User, numbers: range) -> None:
         )
         item = InvoiceItem.objects.create(invoice=invoice, position=1, description="Work", quantity=Decimal(1), unit_price=Decimal(90))
         Document.objects.create(client=of_first.client, title=f"Offer {number}", file=ContentFile(PDF, name="a.pdf"), uploaded_by=someone)
+        options = Options("utf-8-sig", ",", ["Name"], {"name": 0}).to_json()
+        file = ContentFile(b"Name\nMill\n", name="clients.csv")
+        Import.objects.create(
+            kind="clients", state="checked", by=owner, name="clients.csv", file=file, options=options, counts=Counts(new=1).to_json()
+        )
         for of in (project, of_first):
             task = Task.objects.create(project=of, name=f"Task {number}", assignee=someone)
             Expense.objects.create(user=someone, project=of, description=f"Train {number}", amount=Decimal(12), currency="EUR")
