@@ -14,8 +14,9 @@ from django.test import Client as Browser
 
 from portal.models import ClientPerson
 from timetracker.accounts.models import User
-from timetracker.billing.models import Invoice, InvoiceItem, Payment
+from timetracker.billing.models import Invoice, Payment
 from timetracker.clients.models import Client, Document
+from timetracker.tests.invoices import item_on
 from timetracker.tracking.models import Project, Task, TimeEntry
 
 PASSWORD = "correct horse battery"
@@ -53,7 +54,7 @@ def make_invoice(client: Client, number: str, status: str = "sent", *, price: st
     invoice = Invoice.objects.create(
         client=client, number=number, status=status, issued_on=date(2025, 3, 2), due_on=date(2025, 3, 16), currency=currency, tax_rate=20
     )
-    InvoiceItem.objects.create(invoice=invoice, description=f"Work of {number}", quantity=Decimal(2), unit_price=Decimal(price))
+    item_on(invoice, description=f"Work of {number}", quantity=Decimal(2), unit_price=Decimal(price))
     return invoice
 
 

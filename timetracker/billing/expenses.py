@@ -30,7 +30,7 @@ def expense_refusal(expense: Expense) -> str:
         return ""
     invoice = expense.invoice_item.invoice
     if invoice.status == Invoice.Status.DRAFT:
-        return f"This expense is on the draft of invoice {invoice}. Take it off the draft first."
+        return f"This expense is on a draft of an invoice: {invoice}. Take it off the draft first."
     return f"This expense is on invoice {invoice}, which has been issued. Enter the difference as a new expense."
 
 

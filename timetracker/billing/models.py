@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import FileExtensionValidator, MaxValueValidator, MinValueValidator
-from django.db import models
-from django.db.models import F, Q
+from django.db import models, transaction
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
+from timetracker.billing.fixed import InvoiceRows, check_invoice_change, check_invoice_goes, hold_drafts
 from timetracker.money import currency_constraint, to_cents, validate_currency
 from timetracker.timestamps import Timestamped
 
@@ -27,28 +31,38 @@ def today() -> date:
 class Invoice(Timestamped):
     """A bill to a client; every amount of its items and payments is in ``currency``, ``tax_rate`` is in percent.
 
-    Its time entries and expenses hang on its items. That it is overdue or paid in part follows from ``due_on`` and
-    the payments and is not stored.
+    Its time entries and expenses hang on its items, from the draft on. Its number is given when it is issued; a draft of an older
+    version may have one already, and keeps it. From then on nothing of it changes but where it stands: ``save`` and ``delete``
+    raise :class:`~timetracker.billing.fixed.InvoiceRefused`, and so do the bulk operations of ``objects``. That it is overdue or
+    paid in part follows from ``due_on`` and the payments and is not stored.
     """
 
     class Status(models.TextChoices):
         """Where an invoice stands."""
 
         DRAFT = "draft", "Draft"
-        SENT = "sent", "Sent"
+        SENT = "sent", "Issued"
         PAID = "paid", "Paid"
         CANCELLED = "cancelled", "Cancelled"
 
-    number = models.CharField(max_length=40, unique=True, help_text="Given when the invoice is first saved.")
+    number = models.CharField(max_length=40, blank=True, default="", help_text="Given when the invoice is issued.")
     client = models.ForeignKey("clients.Client", on_delete=models.PROTECT, related_name="invoices", db_index=False)
     status = models.CharField(max_length=10, choices=Status, default=Status.DRAFT)
-    issued_on = models.DateField(default=today)
-    due_on = models.DateField()
+    issued_on = models.DateField("date", default=today)
+    due_on = models.DateField("due")
     currency = models.CharField(max_length=3, default="EUR", validators=[validate_currency])
     tax_rate = models.DecimalField(
         max_digits=5, decimal_places=2, default=Decimal(0), validators=[MinValueValidator(0), MaxValueValidator(100)], help_text="Percent."
     )
     notes = models.TextField(blank=True, help_text="Printed on the invoice.")
+    pdf = models.FileField("PDF", upload_to="invoices/%Y/%m/", max_length=255, blank=True, editable=False)
+    issued_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, editable=False, related_name="+", db_index=False
+    )
+    mailed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    mailed_to = models.TextField(blank=True, editable=False, help_text="Addresses of the last mail, separated by commas.")
+
+    objects = InvoiceRows.as_manager()
 
     class Meta:
         ordering = ["-issued_on", "-id"]
@@ -58,13 +72,21 @@ class Invoice(Timestamped):
             models.Index(fields=["issued_on", "id"], name="billing_invoice_issued"),
         ]
         constraints = [
+            models.UniqueConstraint(
+                fields=["number"],
+                condition=~Q(number=""),
+                name="billing_invoice_number_unique",
+                violation_error_message="There is an invoice of this number already.",
+            ),
             models.CheckConstraint(
-                name="billing_invoice_number_not_empty", condition=~Q(number=""), violation_error_message="An invoice needs a number."
+                name="billing_invoice_issued_has_number",
+                condition=Q(status="draft") | ~Q(number=""),
+                violation_error_message="An invoice that is no draft has a number.",
             ),
             models.CheckConstraint(
                 name="billing_invoice_status_known",
                 condition=Q(status__in=["draft", "sent", "paid", "cancelled"]),
-                violation_error_message="An invoice is a draft, sent, paid or cancelled.",
+                violation_error_message="An invoice is a draft, issued, paid or cancelled.",
             ),
             models.CheckConstraint(
                 name="billing_invoice_due_after_issue",
@@ -80,7 +102,12 @@ class Invoice(Timestamped):
         ]
 
     def __str__(self) -> str:
-        return self.number
+        return self.number or (f"Draft {self.pk}" if self.pk else "New draft")
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether it is still being written."""
+        return self.status == self.Status.DRAFT
 
     @property
     def subtotal(self) -> Decimal:
@@ -104,19 +131,69 @@ class Invoice(Timestamped):
         return self.total - self.paid
 
     def is_overdue(self, on: date | None = None) -> bool:
-        """Whether the invoice is sent, not paid, and was due before ``on`` (None: today)."""
+        """Whether the invoice is issued, not paid, and was due before ``on`` (None: today)."""
         return self.status == self.Status.SENT and self.due_on < (on or today())
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Write it. Raises InvoiceRefused, judged by the row in the database, where what does not change any more would."""
+        with transaction.atomic():
+            stored = Invoice.objects.select_for_update().filter(pk=self.pk).first() if self.pk else None
+            if stored is not None:
+                check_invoice_change(stored, self, options.get("update_fields"))
+            super().save(*args, **options)
+
+    def delete(self, *args: Any, **options: Any) -> tuple[int, dict[str, int]]:
+        """Delete a draft, whose time and expenses are free then. Raises InvoiceRefused for any other, and where it has a number."""
+        with transaction.atomic():
+            stored = Invoice.objects.select_for_update().filter(pk=self.pk).first()
+            if stored is not None:
+                check_invoice_goes(stored)
+            return super().delete(*args, **options)
+
+
+class ItemRows(QuerySet["InvoiceItem"]):
+    """Lines of invoices, of which many at once change only on drafts. All raise InvoiceRefused."""
+
+    def update(self, **fields: Any) -> int:
+        """Change lines of drafts."""
+        with transaction.atomic():
+            hold_drafts(Invoice.objects.filter(pk__in=self.order_by().values("invoice")))
+            return super().update(**fields)
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Take lines off drafts."""
+        with transaction.atomic():
+            hold_drafts(Invoice.objects.filter(pk__in=self.order_by().values("invoice")))
+            return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, objs: Iterable[InvoiceItem], *args: Any, **options: Any) -> list[InvoiceItem]:
+        """Write lines on drafts."""
+        items = list(objs)
+        with transaction.atomic():
+            hold_drafts(Invoice.objects.filter(pk__in={item.invoice_id for item in items}))
+            return super().bulk_create(items, *args, **options)
 
 
 class InvoiceItem(Timestamped):
-    """One line of an invoice: ``quantity`` (hours, pieces) times ``unit_price`` in the invoice's currency."""
+    """One line of an invoice: ``quantity`` of ``unit`` (hours, pieces) times ``unit_price`` in the invoice's currency.
+
+    Of an issued invoice it does not change: ``save`` and ``delete`` raise :class:`~timetracker.billing.fixed.InvoiceRefused`.
+    """
 
     invoice = models.ForeignKey(Invoice, on_delete=models.CASCADE, related_name="items", db_index=False)
     project = models.ForeignKey("tracking.Project", on_delete=models.PROTECT, null=True, blank=True, related_name="invoice_items")
     position = models.PositiveSmallIntegerField(default=1)
     description = models.CharField(max_length=300)
     quantity = models.DecimalField(max_digits=10, decimal_places=2, default=Decimal(1), validators=[MinValueValidator(_CENT)])
+    unit = models.CharField(max_length=10, blank=True, help_text="Such as h; printed behind the quantity.")
     unit_price = models.DecimalField(max_digits=12, decimal_places=2, help_text="Negative for a discount.")
+
+    objects = ItemRows.as_manager()
 
     class Meta:
         ordering = ["position", "id"]
@@ -136,6 +213,22 @@ class InvoiceItem(Timestamped):
     def amount(self) -> Decimal:
         """Quantity times price, rounded to cents."""
         return to_cents(self.quantity * self.unit_price)
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Write it on a draft, and take it from no other invoice than one."""
+        with transaction.atomic():
+            self._hold_drafts()
+            super().save(*args, **options)
+
+    def delete(self, *args: Any, **options: Any) -> tuple[int, dict[str, int]]:
+        """Take it off a draft; its time and expenses are free then."""
+        with transaction.atomic():
+            self._hold_drafts()
+            return super().delete(*args, **options)
+
+    def _hold_drafts(self) -> None:
+        stored = InvoiceItem.objects.filter(pk=self.pk).values("invoice")
+        hold_drafts(Invoice.objects.filter(Q(pk=self.invoice_id) | Q(pk__in=stored)))
 
 
 class Payment(Timestamped):
@@ -170,6 +263,11 @@ class Payment(Timestamped):
 
     def __str__(self) -> str:
         return f"{self.amount} for {self.invoice}"
+
+    def clean(self) -> None:
+        """Refuse money for what nobody owes."""
+        if self.invoice_id is not None and self.invoice.status not in (Invoice.Status.SENT, Invoice.Status.PAID):
+            raise ValidationError("Only an issued invoice is paid. Issue it first.", code="not_issued")
 
 
 class Expense(Timestamped):

@@ -21,7 +21,20 @@ class SiteSettingsAdmin(admin.ModelAdmin):
     fieldsets = (
         ("Company", {"fields": ("company_name", "company_address", "company_email", "tax_number", "payment_details", "logo")}),
         ("Time and money", {"fields": ("time_zone", "currency", "rounding_minutes", "rounding_direction")}),
-        ("Invoices", {"fields": ("invoice_prefix", "invoice_next_number", "invoice_digits", "invoice_due_days", "default_tax_rate")}),
+        (
+            "Invoices",
+            {
+                "fields": (
+                    "invoice_prefix",
+                    "invoice_next_number",
+                    "invoice_digits",
+                    "invoice_due_days",
+                    "invoice_notes",
+                    "tax_name",
+                    "default_tax_rate",
+                )
+            },
+        ),
         ("Record", {"fields": ("created_at", "updated_at")}),
     )
 

@@ -48,6 +48,8 @@ class SiteSettings(Timestamped):
     invoice_next_number = models.PositiveIntegerField(default=1, validators=[MinValueValidator(1)])
     invoice_digits = models.PositiveSmallIntegerField(default=4, validators=[MinValueValidator(1), MaxValueValidator(10)])
     invoice_due_days = models.PositiveSmallIntegerField(default=14, validators=[MaxValueValidator(365)])
+    invoice_notes = models.TextField(blank=True, help_text="Written on each new invoice, below its lines; can be changed there.")
+    tax_name = models.CharField(max_length=20, default="Tax", help_text="As invoices call it, such as VAT.")
     default_tax_rate = models.DecimalField(
         max_digits=5, decimal_places=2, default=Decimal(0), validators=[MinValueValidator(0), MaxValueValidator(100)], help_text="Percent."
     )

@@ -27,6 +27,8 @@ SNAPSHOT_FIELDS = (
     "invoice_next_number",
     "invoice_digits",
     "invoice_due_days",
+    "invoice_notes",
+    "tax_name",
     "default_tax_rate",
     "updated_at",
 )

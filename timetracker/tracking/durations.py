@@ -11,7 +11,7 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce, Greatest
 from django.db.models.sql.compiler import SQLCompiler
 
-__all__ = ["SecondsBetween", "WholeSecond", "WholeSecondsBetween", "rounded_seconds", "whole_second", "worked_seconds"]
+__all__ = ["RoundedSeconds", "SecondsBetween", "WholeSecond", "WholeSecondsBetween", "rounded_seconds", "whole_second", "worked_seconds"]
 
 
 class SecondsBetween(Func):
@@ -106,3 +106,17 @@ def rounded_seconds(seconds: int, *, minutes: int, direction: str) -> int:
     if direction == "nearest":
         return (seconds + step // 2) // step * step
     raise ValueError(f"The direction of rounding is up, down or nearest, not {direction!r}.")
+
+
+class RoundedSeconds(Func):
+    """``RoundedSeconds("seconds", minutes=15, direction="up")``: :func:`rounded_seconds` in SQL, of whole seconds from 0 on."""
+
+    arity = 1
+    output_field = BigIntegerField()
+
+    def __init__(self, seconds: Any, *, minutes: int, direction: str) -> None:
+        """Both engines cut when they divide whole numbers, so what is added first decides the direction."""
+        step = minutes * 60 or 1
+        added = {"up": step - 1, "down": 0, "nearest": step // 2}[direction]
+        super().__init__(seconds)
+        self.template = f"((%(expressions)s + {added}) / {step} * {step})"

@@ -196,7 +196,7 @@ def _billed(entry: TimeEntry) -> str:
         return ""
     invoice = entry.invoice_item.invoice
     if invoice.status == Invoice.Status.DRAFT:
-        return f"This time is on the draft of invoice {invoice}. Take it off the draft first."
+        return f"This time is on a draft of an invoice: {invoice}. Take it off the draft first."
     return f"This time is on invoice {invoice}, which has been issued. Enter the difference as new time."
 
 

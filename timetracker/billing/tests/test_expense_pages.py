@@ -22,9 +22,10 @@ from django.utils import timezone
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role
-from timetracker.billing.models import Expense, Invoice, InvoiceItem
+from timetracker.billing.models import Expense, Invoice
 from timetracker.billing.templatetags.money import amount
 from timetracker.clients.models import Client
+from timetracker.tests.invoices import item_on
 from timetracker.tests.people import PDF, PNG, browser_of, somebody
 from timetracker.tracking.models import Project
 
@@ -95,7 +96,7 @@ def form_of(expense: Expense, **changed: object) -> dict[str, object]:
 def billed(expense: Expense, project: Project, status: str = "sent") -> Expense:
     invoice = Invoice.objects.create(client=project.client, number="INV-7", status=status, issued_on="2025-03-02", due_on="2025-03-16")
     expense.project, expense.billable = project, True
-    expense.invoice_item = InvoiceItem.objects.create(invoice=invoice, description="Train", unit_price=1)
+    expense.invoice_item = item_on(invoice, description="Train", unit_price=1)
     expense.save()
     return expense
 

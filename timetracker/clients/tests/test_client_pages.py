@@ -15,8 +15,9 @@ from django.utils import timezone
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role
-from timetracker.billing.models import Expense, Invoice, InvoiceItem, Payment
+from timetracker.billing.models import Expense, Invoice, Payment
 from timetracker.clients.models import Client, Document
+from timetracker.tests.invoices import item_on
 from timetracker.tests.people import HTMX, browser_of, somebody
 from timetracker.tracking.models import Project, TimeEntry
 
@@ -112,7 +113,7 @@ def furnished(client: Client) -> Client:
     project = Project.objects.create(client=client, name="Web", code="WEB", budget_hours=10, hourly_rate=Decimal("91.00"))
     worked(kim, project, 4)
     invoice = Invoice.objects.create(client=client, number="INV-7", status="sent", issued_on="2025-03-02", due_on="2025-03-16", tax_rate=20)
-    InvoiceItem.objects.create(invoice=invoice, description="Work", quantity=2, unit_price=Decimal("150.55"))
+    item_on(invoice, description="Work", quantity=2, unit_price=Decimal("150.55"))
     Payment.objects.create(invoice=invoice, amount=Decimal("61.32"))
     Invoice.objects.create(client=client, number="INV-8", issued_on="2025-03-02", due_on="2025-03-16")
     Expense.objects.create(user=kim, project=project, description="Night train", amount=Decimal("123.45"))

@@ -41,7 +41,7 @@ def make_invoices(
     prefix: str,
     ids: Ids,
 ) -> Ledger:
-    """Write the invoices of all months before the open one, numbered in the order of their dates.
+    """Write the invoices of all months before the open one, numbered in the order of their dates; drafts have no number.
 
     Billable expenses of the month go on the same invoice; their ``invoice_item`` is set here.
     """
@@ -58,16 +58,18 @@ def make_invoices(
             month = (expense.spent_on.year - first.year) * 12 + expense.spent_on.month - first.month
             spent.setdefault((month, expense.project.client_id), []).append(expense)
 
-    ledger = Ledger()
-    for number, (month, client_id) in enumerate(sorted(lines), site.invoice_next_number):
+    ledger, number = Ledger(), site.invoice_next_number
+    for turn, (month, client_id) in enumerate(sorted(lines), 1):
         place, client = clients[client_id]
         issued_on = month_after(first, month + 1).replace(day=2)
-        written = datetime.combine(issued_on, time(9, number % 60), UTC)
+        written = datetime.combine(issued_on, time(9, turn % 60), UTC)
+        # Of the newest some are being written still, and have no number yet.
+        is_draft = issued_on >= month_after(anchor_on, -1) and turn % 4 == 0
         invoice = Invoice(
             id=ids.take(Invoice),
-            number=f"{prefix}{number:0{site.invoice_digits}d}",
+            number="" if is_draft else f"{prefix}{number:0{site.invoice_digits}d}",
             client=client,
-            status=Invoice.Status.SENT,
+            status=Invoice.Status.DRAFT if is_draft else Invoice.Status.SENT,
             issued_on=issued_on,
             due_on=issued_on + timedelta(days=30 if place % 3 else 14),
             currency=client.currency,
@@ -86,6 +88,7 @@ def make_invoices(
                     description=f"{demo.project.name}, {month_after(first, month):%B %Y}" + (f", {users[user_id]}" if user_id else ""),
                     # Rounding may leave nothing of a month's few minutes; no line is of zero hours.
                     quantity=max(billed.hours(key), Decimal("0.01")),
+                    unit="h",
                     unit_price=_rate(demo, user_id),
                 )
             )
@@ -104,6 +107,9 @@ def make_invoices(
             item.created_at = item.updated_at = written
         ledger.invoices.append(invoice)
         ledger.items += items
+        if is_draft:
+            continue
+        number += 1
         subtotal = sum((item.amount for item in items), Decimal(0))
         _settle(invoice, subtotal + to_cents(subtotal * invoice.tax_rate / 100), anchor_on, random, ids, ledger)
     return ledger
@@ -118,13 +124,10 @@ def _rate(demo: DemoProject, user_id: int) -> Decimal:
 
 
 def _settle(invoice: Invoice, total: Decimal, anchor_on: date, random: Random, ids: Ids, ledger: Ledger) -> None:
-    """Decide what happened to an invoice: most are paid in time, some in part or not; of the newest some are drafts."""
+    """Decide what happened to an issued invoice: most are paid in time, some in part or not."""
     turn = len(ledger.invoices)
     age = (anchor_on - invoice.due_on).days
     newest = invoice.issued_on >= month_after(anchor_on, -1)
-    if newest and turn % 4 == 0:
-        invoice.status = Invoice.Status.DRAFT
-        return
     if (newest and turn % 3) or (age > 0 and turn % 23 == 5):
         return
     part = turn % 17 == 9

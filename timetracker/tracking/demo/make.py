@@ -124,7 +124,8 @@ def _make(seed: int, entries: int, uploads_mb: int, anchor_on: date, password: s
         ids=ids,
     )
     taken = Invoice.objects.filter(number__startswith=prefix).values_list("number", flat=True)
-    _refuse(set(taken) & {invoice.number for invoice in ledger.invoices}, "invoices with the numbers")
+    numbers = {invoice.number for invoice in ledger.invoices if invoice.number}
+    _refuse(numbers.intersection(taken), "invoices with the numbers")
     insert_objects(Invoice, ledger.invoices)
     insert_objects(InvoiceItem, ledger.items)
     insert_objects(Payment, ledger.payments)
@@ -135,7 +136,7 @@ def _make(seed: int, entries: int, uploads_mb: int, anchor_on: date, password: s
     ranges = ids.ranges()
     made = {model._meta.label_lower: span for model, span in ranges.items()}
     if own_site:
-        site.invoice_next_number += len(ledger.invoices)
+        site.invoice_next_number += len(numbers)
         insert_objects(SiteSettings, [site])
         made[SiteSettings._meta.label_lower] = (1, 1)
     DemoRun.objects.create(seed=seed, anchor_on=anchor_on, rows=made, files=files.hashes)

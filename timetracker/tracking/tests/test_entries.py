@@ -16,6 +16,7 @@ from django.test.utils import CaptureQueriesContext
 
 from timetracker.accounts.models import User
 from timetracker.billing.models import Invoice, InvoiceItem
+from timetracker.tests.invoices import item_on
 from timetracker.tracking.entries import (
     EntryRefused,
     entries_change,
@@ -68,7 +69,7 @@ def make(user: User, project: Project, begins: datetime = NINE, length: timedelt
 
 def bill(entry: TimeEntry, status: str = "draft") -> InvoiceItem:
     invoice = Invoice.objects.create(number="INV-0007", client=entry.project.client, due_on=date(2099, 1, 1), status=status)
-    entry.invoice_item = InvoiceItem.objects.create(invoice=invoice, description="Work", unit_price=Decimal(90))
+    entry.invoice_item = item_on(invoice, description="Work", unit_price=Decimal(90))
     entry.save()
     return entry.invoice_item
 
@@ -80,7 +81,7 @@ def refused(said: str) -> Iterator[None]:
     assert found.value.messages == [said]
 
 
-ON_DRAFT = "This time is on the draft of invoice INV-0007. Take it off the draft first."
+ON_DRAFT = "This time is on a draft of an invoice: INV-0007. Take it off the draft first."
 ON_INVOICE = "This time is on invoice INV-0007, which has been issued. Enter the difference as new time."
 OF_OTHERS = "You may not change time of other people. Ask them, or somebody who sees everybody's time."
 

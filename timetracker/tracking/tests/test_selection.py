@@ -13,7 +13,8 @@ from django.test import Client as Browser
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role, role_give
-from timetracker.billing.models import Invoice, InvoiceItem
+from timetracker.billing.models import Invoice
+from timetracker.tests.invoices import item_on
 from timetracker.tracking.models import Project, Task, TimeEntry
 
 pytestmark = pytest.mark.django_db
@@ -50,7 +51,7 @@ def make(user: User, project: Project, begins: datetime = NINE, **fields: Any) -
 
 def bill(entry: TimeEntry) -> None:
     invoice = Invoice.objects.create(number="INV-0007", client=entry.project.client, due_on=date(2099, 1, 1), status="sent")
-    entry.invoice_item = InvoiceItem.objects.create(invoice=invoice, description="Work", unit_price=Decimal(90))
+    entry.invoice_item = item_on(invoice, description="Work", unit_price=Decimal(90))
     entry.save()
 
 

@@ -19,9 +19,10 @@ from django.utils import timezone
 from backups import gate
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role, role_give
-from timetracker.billing.models import Invoice, InvoiceItem
+from timetracker.billing.models import Invoice
 from timetracker.clients.models import Client
 from timetracker.staff_frame import staff_frame
+from timetracker.tests.invoices import item_on
 from timetracker.tests.people import browser_of, somebody
 from timetracker.tracking.models import Project, Task, TimeEntry
 from timetracker.tracking.pages.day_sheet import day_sheet, forgotten_because
@@ -328,7 +329,7 @@ def test_an_entry_is_deleted_and_started_again(browser: Browser, robin: User, en
 
 def test_billed_time_does_not_change(browser: Browser, entry: TimeEntry) -> None:
     invoice = Invoice.objects.create(number="INV-0001", client=entry.project.client, due_on=timezone.now().date(), status="sent")
-    item = InvoiceItem.objects.create(invoice=invoice, project=entry.project, description="Work", unit_price=Decimal(90))
+    item = item_on(invoice, project=entry.project, description="Work", unit_price=Decimal(90))
     TimeEntry.objects.update(invoice_item=item)
     page = browser.get(f"{TODAY}?edit={entry.pk}").content.decode()
     assert "billed" in page and "entry-form" not in page and "Edit: " not in page

@@ -26,6 +26,7 @@ from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role, role_give
 from timetracker.billing.models import Invoice, InvoiceItem
 from timetracker.clients.models import Client
+from timetracker.tests.invoices import item_on
 from timetracker.tests.people import browser_of
 from timetracker.tracking.days import week_of
 from timetracker.tracking.models import Project, Task, TimeEntry
@@ -129,7 +130,7 @@ def times(user: User, **filters: Any) -> list[str]:
 
 def billed(entry: TimeEntry, status: str = "sent") -> None:
     invoice = Invoice.objects.create(number="INV-0001", client=entry.project.client, due_on=timezone.now().date(), status=status)
-    item = InvoiceItem.objects.create(invoice=invoice, project=entry.project, description="Work", unit_price=Decimal(90))
+    item = item_on(invoice, project=entry.project, description="Work", unit_price=Decimal(90))
     TimeEntry.objects.filter(pk=entry.pk).update(invoice_item=item)
 
 
@@ -352,7 +353,7 @@ def test_several_entries_are_not_changed_as_one(browser: Browser, robin: User, p
         assert "There are 2 entries in this cell." in refused(browser, shown(browser), f"{row}.2025-03-04", text)
 
 
-@pytest.mark.parametrize(("status", "said"), [("sent", "which has been issued"), ("draft", "on the draft of invoice")])
+@pytest.mark.parametrize(("status", "said"), [("sent", "which has been issued"), ("draft", "on a draft of an invoice")])
 def test_billed_time_does_not_change_and_more_can_be_added(
     browser: Browser, robin: User, project: Project, row: str, status: str, said: str
 ) -> None:
