@@ -1,0 +1,123 @@
+"""What of a client is on no invoice yet: billable time that has ended, and billable expenses.
+
+Time is rounded as the site's settings say, each entry by itself, and counts at its rate (:mod:`timetracker.tracking.rates`).
+What a draft would come to is in its lines (:mod:`timetracker.billing.lines`): their hours have two places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.db.models import Count, F, Q, QuerySet, Sum, Value
+from django.utils import timezone
+
+from timetracker.billing.expenses import expense_sums
+from timetracker.billing.models import Expense
+from timetracker.billing.totals import RoundedProduct, cents
+from timetracker.clients.models import Client
+from timetracker.siteconf.models import SiteSettings
+from timetracker.tracking.durations import RoundedSeconds, worked_seconds
+from timetracker.tracking.models import Project, TimeEntry
+from timetracker.tracking.rates import RoundedAmount, with_rates
+from timetracker.tracking.sums import starting_on
+
+__all__ = ["Unbilled", "UnbilledSums", "priced", "unbilled_entries", "unbilled_expenses", "unbilled_sums"]
+
+
+@dataclass(frozen=True)
+class Unbilled:
+    """In one currency: entries with their seconds (rounded) and amount, expenses with theirs."""
+
+    currency: str
+    entries: int = 0
+    seconds: int = 0
+    time_amount: Decimal = Decimal(0)
+    expenses: int = 0
+    expense_amount: Decimal = Decimal(0)
+
+    @property
+    def total(self) -> Decimal:
+        """Both together, before tax."""
+        return self.time_amount + self.expense_amount
+
+
+@dataclass(frozen=True)
+class UnbilledSums:
+    """What can be billed, by currency; and the entries that cannot, for want of a rate, with their seconds."""
+
+    by_currency: tuple[Unbilled, ...]
+    entries_without_rate: int = 0
+    seconds_without_rate: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether there is anything."""
+        return bool(self.by_currency or self.entries_without_rate)
+
+
+def unbilled_entries(
+    client: Client, *, since: date | None, until: date | None, projects: Iterable[Project] | None, zone: ZoneInfo
+) -> QuerySet[TimeEntry]:
+    """Return its time that an invoice could bill and none does, of these days there and these projects (None: of all).
+
+    The conditions are on the rows of time alone, so that an UPDATE asks them once more of a row that it had to wait for.
+    """
+    ids = _billable_projects(client, projects).values_list("pk", flat=True)
+    entries = TimeEntry.objects.filter(project_id__in=list(ids), billable=True, ended_at__isnull=False, invoice_item__isnull=True)
+    return starting_on(entries.order_by(), since, until, zone=zone)
+
+
+def unbilled_expenses(client: Client, *, since: date | None, until: date | None, projects: Iterable[Project] | None) -> QuerySet[Expense]:
+    """Return its expenses that an invoice could bill and none does, of these days and projects (None: of all)."""
+    of = Q(project__client=client) if projects is None else Q(project__client=client, project__in=list(projects))
+    expenses = Expense.objects.filter(of, billable=True, invoice_item__isnull=True)
+    if since is not None:
+        expenses = expenses.filter(spent_on__gte=since)
+    return expenses if until is None else expenses.filter(spent_on__lte=until)
+
+
+def priced(entries: QuerySet[TimeEntry], site: SiteSettings) -> QuerySet[Any]:
+    """Add ``billed_seconds`` (rounded as ``site`` says) and ``price_cents`` of an hour (null: no rate), and what ``with_rates`` adds."""
+    found: QuerySet[Any] = (
+        with_rates(entries)
+        .annotate(worked_seconds=worked_seconds(timezone.now()), price_cents=RoundedProduct("rate", Value(1), factor="100"))
+        .annotate(billed_seconds=RoundedSeconds("worked_seconds", minutes=site.rounding_minutes, direction=site.rounding_direction))
+    )
+    return found
+
+
+def unbilled_sums(
+    client: Client,
+    *,
+    zone: ZoneInfo,
+    since: date | None = None,
+    until: date | None = None,
+    projects: Iterable[Project] | None = None,
+) -> UnbilledSums:
+    """Sum what could be billed, in the order of the currencies' codes. Three queries."""
+    chosen = None if projects is None else list(projects)
+    entries = unbilled_entries(client, since=since, until=until, projects=chosen, zone=zone)
+    rows = (
+        priced(entries, SiteSettings.load())
+        .annotate(in_cents=RoundedAmount("billed_seconds", "rate"))
+        .values("rate_currency")
+        .annotate(count=Count("pk"), seconds=Sum("billed_seconds"), sum=Sum(F("in_cents")))
+    )
+    time = {row["rate_currency"]: (row["count"], int(row["seconds"]), cents(row["sum"])) for row in rows}
+    expenses = unbilled_expenses(client, since=since, until=until, projects=chosen)
+    spent = {currency: (count, amount) for currency, count, amount in expense_sums(expenses)}
+    without = time.pop(None, (0, 0, Decimal(0)))
+    by_currency = [
+        Unbilled(currency, *time.get(currency, (0, 0, Decimal(0))), *spent.get(currency, (0, Decimal(0))))
+        for currency in sorted({*time, *spent})
+    ]
+    return UnbilledSums(tuple(by_currency), without[0], without[1])
+
+
+def _billable_projects(client: Client, projects: Iterable[Project] | None) -> QuerySet[Project]:
+    found = Project.objects.order_by().filter(client=client, billable=True)
+    return found if projects is None else found.filter(pk__in=[project.pk for project in projects])
