@@ -69,9 +69,9 @@ def check_invoice_change(stored: Invoice, changed: Invoice, names: Iterable[str]
     """Let ``changed`` be written over ``stored``, or only its fields ``names``. Raises InvoiceRefused."""
     fields = [field for field in stored._meta.concrete_fields if names is None or field.name in names or field.attname in names]
     differing = {field.name: field for field in fields if getattr(stored, field.attname) != getattr(changed, field.attname)}
-    if "number" in differing and stored.number:
-        raise InvoiceRefused(f"The number {stored.number} has been given and stays.", code="fixed")
     if stored.status == _DRAFT:
+        if "number" in differing and stored.number:
+            raise InvoiceRefused(f"The number {stored.number} has been given and stays.", code="fixed")
         return
     fixed = [str(field.verbose_name) for name, field in differing.items() if name not in _MOVES]
     if fixed or ("pdf" in differing and stored.pdf):

@@ -77,7 +77,9 @@ def _head(invoice: Invoice, site: SiteSettings) -> list[Flowable]:
     company = [name, Paragraph(_text("\n".join(sender)), _style(8.5, quiet=True, right=True))]
     client = invoice.client
     recipient = [part for part in (client.contact_name, client.address) if part]
-    top = Table([[_logo(site) or "", company]], colWidths=[_WIDTH / 2, _WIDTH / 2], style=_bare(("VALIGN", (0, 0), (-1, -1), "TOP")))
+    top = Table(
+        [[_logo(site) or "", company]], colWidths=[_WIDTH / 2, _WIDTH / 2], style=_bare(("VALIGN", (0, 0), (-1, -1), "TOP")), splitInRow=1
+    )
     return [
         top,
         Spacer(0, 12 * mm),
@@ -153,19 +155,9 @@ def _tail(invoice: Invoice, site: SiteSettings) -> list[Flowable]:
         parts += [Spacer(0, 8 * mm), Paragraph(_text(invoice.notes.strip()), _style(9.5))]
     if site.payment_details.strip() and invoice.total > 0:
         number = f" Give {invoice.number} as the reference." if invoice.number else ""
-        asked = f"Please pay {_money(invoice.total, invoice.currency)} by {_day(invoice.due_on)}.{escape(number)}"
-        body = [Paragraph(asked, _style(9.5, bold=True, after=1.5 * mm)), Paragraph(_text(site.payment_details.strip()), _style(9.5))]
-        box = Table(
-            [[body]],
-            colWidths=[_WIDTH],
-            style=TableStyle(
-                [
-                    ("BACKGROUND", (0, 0), (-1, -1), _GROUND),
-                    *((side, (0, 0), (-1, -1), 4 * mm) for side in _SIDES),
-                ]
-            ),
-        )
-        parts.append(KeepTogether([Spacer(0, 8 * mm), box]))
+        asked = f"Please pay {_money(invoice.total, invoice.currency)} by {_day(invoice.due_on)}.{number}"
+        words = f'<font name="{_BOLD}">{_text(asked)}</font><br/>{_text(site.payment_details.strip())}'
+        parts += [Spacer(0, 12 * mm), Paragraph(words, _style(9.5, boxed=True))]
     return parts
 
 
@@ -251,7 +243,10 @@ def _register_fonts() -> None:
         pdfmetrics.registerFont(TTFont(name, _FONTS / f"{name}.ttf"))
 
 
-def _style(size: float, *, bold: bool = False, quiet: bool = False, right: bool = False, after: float = 0) -> ParagraphStyle:
+def _style(
+    size: float, *, bold: bool = False, quiet: bool = False, right: bool = False, boxed: bool = False, after: float = 0
+) -> ParagraphStyle:
+    box = {"backColor": _GROUND, "borderPadding": 4 * mm, "leftIndent": 4 * mm, "rightIndent": 4 * mm} if boxed else {}
     return ParagraphStyle(
         "words",
         fontName=_BOLD if bold else _PLAIN,
@@ -261,6 +256,7 @@ def _style(size: float, *, bold: bool = False, quiet: bool = False, right: bool 
         alignment=TA_RIGHT if right else 0,
         spaceAfter=after,
         splitLongWords=1,
+        **box,
     )
 
 

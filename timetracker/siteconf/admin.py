@@ -5,18 +5,28 @@
 
 from __future__ import annotations
 
+from django import forms
 from django.contrib import admin
+from django.contrib.admin.widgets import AdminFileWidget
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
+from timetracker.siteconf.logos import LogoField
 from timetracker.siteconf.models import SiteSettings
+
+
+class SiteSettingsForm(forms.ModelForm):
+    """The settings, with a logo that is drawn anew."""
+
+    logo = LogoField(required=False, widget=AdminFileWidget)
 
 
 @admin.register(SiteSettings)
 class SiteSettingsAdmin(admin.ModelAdmin):
     """The one row; the list leads straight to it, or to the form that makes it."""
 
+    form = SiteSettingsForm
     readonly_fields = ("created_at", "updated_at")
     fieldsets = (
         ("Company", {"fields": ("company_name", "company_address", "company_email", "tax_number", "payment_details", "logo")}),

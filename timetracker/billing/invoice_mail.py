@@ -1,0 +1,64 @@
+"""An invoice by e-mail: its PDF, and where it is in the portal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
+from django.core.mail import EmailMessage
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+
+from timetracker.accounts.models import User
+from timetracker.billing.fixed import InvoiceRefused
+from timetracker.billing.issuing import invoice_pdf_keep
+from timetracker.billing.models import Invoice
+from timetracker.clients.models import Client
+from timetracker.siteconf.models import SiteSettings
+
+__all__ = ["invoice_mail", "mail_addresses", "mail_words", "portal_link"]
+
+
+def mail_addresses(client: Client) -> list[str]:
+    """Return where its mail may go: its own address first, then those of its people who may log in."""
+    people = User.objects.filter(client_person__client=client, is_active=True).exclude(email="").order_by("full_name", "pk")
+    return list(dict.fromkeys(address for address in (client.email, *people.values_list("email", flat=True)) if address))
+
+
+def portal_link(invoice: Invoice, *, address: str) -> str:
+    """Return where the client sees it, ``address`` being the site's; empty where its portal does not show it."""
+    client = invoice.client
+    if not (client.active and client.portal_enabled and client.portal_shows_invoices):
+        return ""
+    return address + reverse("portal:invoice", args=[invoice.pk])
+
+
+def mail_words(invoice: Invoice) -> str:
+    """Return what is written to the client unless somebody writes something else."""
+    return render_to_string("staff/mail/invoice_words.txt", {"invoice": invoice, "site": SiteSettings.load()}).strip()
+
+
+def invoice_mail(invoice: Invoice, *, to: Sequence[str], address: str, words: str = "", by: User) -> Invoice:
+    """Send an issued invoice to these addresses, and write down when and to whom; answers go to the company, or to ``by``.
+
+    Raises InvoiceRefused, and OSError where the PDF cannot be read or the mail was not accepted; then nothing is written down.
+    """
+    if invoice.is_draft or invoice.status == Invoice.Status.CANCELLED:
+        raise InvoiceRefused(f"{invoice} is {invoice.get_status_display().lower()}: only an issued invoice is sent.", code="state")
+    if not to:
+        raise InvoiceRefused("Nobody would get it. Choose an address, or type one.", code="nobody")
+    kept = invoice_pdf_keep(invoice)
+    with kept.pdf.open("rb") as file:
+        pdf = file.read()
+    site = SiteSettings.load()
+    link = portal_link(kept, address=address)
+    subject = " ".join(render_to_string("staff/mail/invoice_subject.txt", {"invoice": kept, "site": site}).split())
+    body = render_to_string("staff/mail/invoice.txt", {"words": words.strip() or mail_words(kept), "link": link, "site": site})
+    mail = EmailMessage(subject, body, to=list(to), reply_to=[site.company_email or by.email])
+    mail.attach(PurePosixPath(str(kept.pdf.name)).name, pdf, "application/pdf")
+    # Not within a transaction: a mail server that is slow would hold up all who write.
+    mail.send()
+    kept.mailed_at, kept.mailed_to = timezone.now(), ", ".join(to)
+    kept.save(update_fields=["mailed_at", "mailed_to", "updated_at"])
+    return kept

@@ -1,0 +1,60 @@
+"""A client with a project at 100 an hour, somebody who works on it, and uploads that go to a folder of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from timetracker.accounts.models import User
+from timetracker.clients.models import Client
+from timetracker.tracking.models import Project, TimeEntry
+
+Worked = Callable[..., TimeEntry]
+
+
+@pytest.fixture
+def media(settings: Settings, tmp_path: Path) -> Path:
+    """Where uploads go."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+    return tmp_path / "media"
+
+
+@pytest.fixture
+def bakery(db: None) -> Client:
+    """The client."""
+    return Client.objects.create(name="Sample Bakery", currency="EUR", default_rate=Decimal(100), email="office@bakery.example")
+
+
+@pytest.fixture
+def website(bakery: Client) -> Project:
+    """Its project."""
+    return Project.objects.create(client=bakery, name="Website", code="WEB")
+
+
+@pytest.fixture
+def robin(db: None) -> User:
+    """Who works on it."""
+    return User.objects.create(username="robin", full_name="Robin Example", is_staff=True)
+
+
+@pytest.fixture
+def worked(robin: User, website: Project) -> Worked:
+    """Writes an entry of so many minutes on a day of March 2025, from nine o'clock UTC on."""
+
+    def write(day: int = 3, minutes: float = 60, **fields: object) -> TimeEntry:
+        began = datetime(2025, 3, day, 9, tzinfo=UTC)
+        values = {"user": robin, "project": website, "started_at": began, "ended_at": began + timedelta(minutes=minutes)} | fields
+        return TimeEntry.objects.create(**values)
+
+    return write
+
+
+@pytest.fixture
+def march() -> dict[str, date]:
+    """The days of March 2025."""
+    return {"since": date(2025, 3, 1), "until": date(2025, 3, 31)}

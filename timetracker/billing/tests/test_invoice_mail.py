@@ -1,0 +1,111 @@
+"""An issued invoice goes out with its PDF and the portal's link; what fails is told and changes nothing."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core import mail
+from django.core.mail.backends.base import BaseEmailBackend
+from pytest_django import Settings
+
+from timetracker.accounts.models import User
+from timetracker.billing.drafts import draft_make
+from timetracker.billing.fixed import InvoiceRefused
+from timetracker.billing.invoice_mail import invoice_mail, mail_addresses, mail_words
+from timetracker.billing.issuing import invoice_cancel, invoice_issue
+from timetracker.billing.models import Invoice
+from timetracker.billing.tests.conftest import Worked
+from timetracker.clients.models import Client
+from timetracker.siteconf.models import SiteSettings
+
+ADDRESS = "https://time.example.org"
+
+
+class Refusing(BaseEmailBackend):
+    """A mail server that takes nothing."""
+
+    def send_messages(self, _messages: object) -> int:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+
+@pytest.fixture
+def issued(media: Path, bakery: Client, worked: Worked, robin: User) -> Invoice:
+    SiteSettings.objects.create(company_name="Example\nStudio", company_email="bills@studio.example")
+    worked(3, 120)
+    return invoice_issue(draft_make(bakery, by=robin), robin)
+
+
+def test_mail_has_the_words_the_pdf_and_where_it_is_in_the_portal(issued: Invoice, bakery: Client, robin: User, media: Path) -> None:
+    bakery.portal_enabled = True
+    bakery.save()
+    sent = invoice_mail(Invoice.objects.get(), to=["office@bakery.example", "kim@bakery.example"], address=ADDRESS, by=robin)
+    (message,) = mail.outbox
+    assert message.subject == "Invoice INV-0001 from Example Studio"
+    assert message.to == ["office@bakery.example", "kim@bakery.example"] and message.reply_to == ["bills@studio.example"]
+    assert "200.00\N{NO-BREAK SPACE}EUR, due on" in message.body
+    assert f"{ADDRESS}/portal/invoices/{issued.pk}/" in message.body
+    ((name, content, kind),) = message.attachments
+    assert (name, kind) == ("INV-0001.pdf", "application/pdf") and content == (media / str(sent.pdf.name)).read_bytes()
+    stored = Invoice.objects.get()
+    assert stored.mailed_to == "office@bakery.example, kim@bakery.example" and stored.mailed_at is not None
+
+
+@pytest.mark.parametrize("closed", [{"portal_enabled": False}, {"portal_shows_invoices": False}, {"active": False}])
+def test_mail_has_no_link_that_leads_nowhere(issued: Invoice, bakery: Client, robin: User, closed: dict[str, bool]) -> None:
+    Client.objects.update(**{"portal_enabled": True} | closed)
+    invoice_mail(Invoice.objects.get(), to=["kim@bakery.example"], address=ADDRESS, words="Here you are. <3", by=robin)
+    assert mail.outbox[0].body.startswith("Here you are. <3") and ADDRESS not in mail.outbox[0].body
+
+
+def test_mail_that_is_not_accepted_is_not_written_down(issued: Invoice, robin: User, settings: Settings) -> None:
+    settings.EMAIL_BACKEND = f"{__name__}.Refusing"
+    with pytest.raises(OSError, match="Connection refused"):
+        invoice_mail(issued, to=["kim@bakery.example"], address=ADDRESS, by=robin)
+    issued.refresh_from_db()
+    assert (issued.mailed_at, issued.mailed_to) == (None, "")
+
+
+def test_pdf_that_is_missing_is_told_and_nothing_is_sent(issued: Invoice, robin: User, media: Path) -> None:
+    (media / str(issued.pdf.name)).unlink()
+    with pytest.raises(FileNotFoundError):
+        invoice_mail(issued, to=["kim@bakery.example"], address=ADDRESS, by=robin)
+    assert mail.outbox == []
+
+
+def test_only_issued_invoices_are_sent_and_only_to_somebody(issued: Invoice, bakery: Client, robin: User, worked: Worked) -> None:
+    worked(5)
+    with pytest.raises(InvoiceRefused, match="is draft: only an issued invoice is sent"):
+        invoice_mail(draft_make(bakery, by=robin), to=["kim@bakery.example"], address=ADDRESS, by=robin)
+    with pytest.raises(InvoiceRefused, match="Nobody would get it"):
+        invoice_mail(issued, to=[], address=ADDRESS, by=robin)
+    with pytest.raises(InvoiceRefused, match="is cancelled"):
+        invoice_mail(invoice_cancel(issued), to=["kim@bakery.example"], address=ADDRESS, by=robin)
+    assert mail.outbox == []
+
+
+def test_invoice_of_before_gets_its_pdf_when_it_is_sent(bakery: Client, media: Path, robin: User) -> None:
+    old = Invoice.objects.create(client=bakery, number="OLD-1", status="paid", issued_on="2025-03-02", due_on="2025-03-16")
+    old.refresh_from_db()
+    sent = invoice_mail(old, to=["kim@bakery.example"], address=ADDRESS, by=robin)
+    assert mail.outbox[0].attachments[0][0] == "OLD-1.pdf" and sent.pdf
+
+
+def test_addresses_are_the_clients_and_those_of_its_people_who_may_log_in(bakery: Client, robin: User) -> None:
+    from django.apps import apps
+
+    person = apps.get_model("portal", "ClientPerson")
+    other = Client.objects.create(name="Other", email="")
+    for name, client, active in (("kim", bakery, True), ("lee", bakery, False), ("max", other, True)):
+        user = get_user_model().objects.create(username=name, email=f"{name}@bakery.example", is_active=active)
+        person.objects.create(user=user, client=client)
+    assert mail_addresses(bakery) == ["office@bakery.example", "kim@bakery.example"]
+    assert mail_addresses(other) == ["max@bakery.example"]
+
+
+def test_words_greet_the_contact_and_name_the_total(issued: Invoice) -> None:
+    issued.client.contact_name = "Kim Sample"
+    words = mail_words(issued)
+    assert words.startswith("Hello Kim Sample,") and f"{Decimal('200.00')}\N{NO-BREAK SPACE}EUR" in words
