@@ -18,7 +18,7 @@ from django.utils.functional import SimpleLazyObject
 
 from backups.gate import gate_read
 from timetracker.accounts.models import User
-from timetracker.accounts.roles import ALL_ENTRIES
+from timetracker.accounts.roles import ALL_ENTRIES, MONEY
 from timetracker.import_export import leads_somewhere
 from timetracker.tracking.models import TimeEntry
 from timetracker.tracking.timer import running_for
@@ -30,14 +30,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Page:
-    """A page that the navigation leads to: the name of its URL, what it is called, and the permission that it takes.
+    """A page that the navigation leads to: the name of its URL, what it is called, and the permissions that it takes.
 
     ``key`` is typed after ``g``. Its icon is the symbol of its name in ``icons/staff.svg``.
     """
 
     name: str
     label: str
-    permission: str = ""
+    permissions: tuple[str, ...] = ()
     key: str = ""
 
 
@@ -47,10 +47,11 @@ PAGES = (
     Page("week", "Week", key="w"),
     Page("entries", "Entries", key="e"),
     Page("reports", "Reports", key="r"),
-    Page("projects", "Projects", "tracking.view_project", key="p"),
-    Page("clients", "Clients", "clients.view_client", key="c"),
-    Page("expenses", "Expenses", "billing.view_expense", key="x"),
-    Page("team", "Team", "accounts.view_user", key="m"),
+    Page("projects", "Projects", ("tracking.view_project",), key="p"),
+    Page("clients", "Clients", ("clients.view_client",), key="c"),
+    Page("invoices", "Invoices", ("billing.view_invoice", MONEY), key="i"),
+    Page("expenses", "Expenses", ("billing.view_expense",), key="x"),
+    Page("team", "Team", ("accounts.view_user",), key="m"),
 )
 
 
@@ -79,7 +80,7 @@ def navigation_of(user: User | AnonymousUser) -> list[tuple[Page, str]]:
             address = reverse(f"staff:{page.name}")
         except NoReverseMatch:
             continue
-        if not page.permission or user.has_perm(page.permission):
+        if user.has_perms(page.permissions):
             found.append((page, address))
     return found
 

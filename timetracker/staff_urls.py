@@ -3,7 +3,7 @@
 from django.urls import path
 
 from timetracker.accounts.pages import account, entrance, team
-from timetracker.billing.pages import expenses
+from timetracker.billing.pages import drafts, expenses, invoice, invoices
 from timetracker.clients.pages import clients, documents
 from timetracker.import_export import import_export
 from timetracker.imports.pages import imports
@@ -79,6 +79,25 @@ urlpatterns = [
     path("import-export/imports/<int:pk>/begin/", imports.begin, name="import_begin"),
     path("import-export/imports/<int:pk>/wrong-rows.csv", imports.problems, name="import_problems"),
     path("import-export/imports/<int:pk>/discard/", imports.discard, name="import_discard"),
+    path("invoices/", invoices.invoices, name="invoices"),
+    path("invoices/new/", invoices.invoice_add, name="invoice_add"),
+    path("invoices/new/<int:pk>/", invoices.invoice_blank, name="invoice_blank"),
+    path("invoices/<int:pk>/", invoice.invoice, name="invoice"),
+    path("invoices/<int:pk>/pdf/", invoice.invoice_file, name="invoice_file"),
+    path("invoices/<int:pk>/pdf/make/", invoice.pdf_make, name="invoice_pdf_make"),
+    path("invoices/<int:pk>/edit/", drafts.draft_edit, name="draft_edit"),
+    path("invoices/<int:pk>/lines/", drafts.line_add, name="line_add"),
+    path("invoices/<int:pk>/lines/<int:item>/", drafts.line, name="line"),
+    path("invoices/<int:pk>/lines/<int:item>/up/", drafts.line_move, {"step": 0}, name="line_up"),
+    path("invoices/<int:pk>/lines/<int:item>/down/", drafts.line_move, {"step": 1}, name="line_down"),
+    path("invoices/<int:pk>/lines/<int:item>/delete/", drafts.line_delete, name="line_delete"),
+    path("invoices/<int:pk>/discount/", drafts.discount_add, name="discount_add"),
+    path("invoices/<int:pk>/issue/", drafts.issue, name="invoice_issue"),
+    path("invoices/<int:pk>/delete/", drafts.draft_delete, name="draft_delete"),
+    path("invoices/<int:pk>/send/", invoice.send, name="invoice_send"),
+    path("invoices/<int:pk>/payments/", invoice.payment_new, name="payment_new"),
+    path("invoices/<int:pk>/cancel/", invoice.cancel, name="invoice_cancel"),
+    path("payments/<int:pk>/delete/", invoice.payment_delete, name="payment_delete"),
     path("login/", entrance.Login.as_view(), name="login"),
     path("logout/", entrance.Logout.as_view(), name="logout"),
     path("password/forgotten/", entrance.Forgotten.as_view(), name="forgotten"),

@@ -6,8 +6,9 @@ What a draft would come to is in its lines (:mod:`timetracker.billing.lines`): t
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -16,7 +17,6 @@ from zoneinfo import ZoneInfo
 from django.db.models import Count, F, Q, QuerySet, Sum, Value
 from django.utils import timezone
 
-from timetracker.billing.expenses import expense_sums
 from timetracker.billing.models import Expense
 from timetracker.billing.totals import RoundedProduct, cents
 from timetracker.clients.models import Client
@@ -26,7 +26,7 @@ from timetracker.tracking.models import Project, TimeEntry
 from timetracker.tracking.rates import RoundedAmount, with_rates
 from timetracker.tracking.sums import starting_on
 
-__all__ = ["Unbilled", "UnbilledSums", "priced", "unbilled_entries", "unbilled_expenses", "unbilled_sums"]
+__all__ = ["Unbilled", "UnbilledSums", "priced", "unbilled_entries", "unbilled_clients", "unbilled_expenses", "unbilled_sums"]
 
 
 @dataclass(frozen=True)
@@ -98,24 +98,58 @@ def unbilled_sums(
     until: date | None = None,
     projects: Iterable[Project] | None = None,
 ) -> UnbilledSums:
-    """Sum what could be billed, in the order of the currencies' codes. Three queries."""
+    """Sum what could be billed, in the order of the currencies' codes. Four queries."""
     chosen = None if projects is None else list(projects)
     entries = unbilled_entries(client, since=since, until=until, projects=chosen, zone=zone)
+    expenses = unbilled_expenses(client, since=since, until=until, projects=chosen)
+    return _sums_by_client(entries, expenses).get(client.pk, UnbilledSums(()))
+
+
+def unbilled_clients() -> list[tuple[Client, UnbilledSums]]:
+    """Return the clients of whom something can be billed, by name, and what. Four queries."""
+    entries = TimeEntry.objects.filter(billable=True, project__billable=True, ended_at__isnull=False, invoice_item__isnull=True)
+    expenses = Expense.objects.filter(billable=True, invoice_item__isnull=True)
+    sums = _sums_by_client(entries.order_by(), expenses)
+    return [(client, sums[client.pk]) for client in Client.objects.filter(pk__in=list(sums)).order_by("name", "pk")]
+
+
+def _sums_by_client(entries: QuerySet[TimeEntry], expenses: QuerySet[Expense]) -> dict[int, UnbilledSums]:
+    """Sum by client and currency, in the order of the currencies' codes."""
+    time: dict[int, dict[str, dict[str, Any]]] = defaultdict(dict)
+    without: dict[int, dict[str, Any]] = {}
     rows = (
         priced(entries, SiteSettings.load())
         .annotate(in_cents=RoundedAmount("billed_seconds", "rate"))
-        .values("rate_currency")
-        .annotate(count=Count("pk"), seconds=Sum("billed_seconds"), sum=Sum(F("in_cents")))
+        .values("rate_currency", client=F("project__client_id"))
+        .annotate(count=Count("pk"), seconds=Sum("billed_seconds"), sum=Sum("in_cents"))
     )
-    time = {row["rate_currency"]: (row["count"], int(row["seconds"]), cents(row["sum"])) for row in rows}
-    expenses = unbilled_expenses(client, since=since, until=until, projects=chosen)
-    spent = {currency: (count, amount) for currency, count, amount in expense_sums(expenses)}
-    without = time.pop(None, (0, 0, Decimal(0)))
-    by_currency = [
-        Unbilled(currency, *time.get(currency, (0, 0, Decimal(0))), *spent.get(currency, (0, Decimal(0))))
-        for currency in sorted({*time, *spent})
-    ]
-    return UnbilledSums(tuple(by_currency), without[0], without[1])
+    for row in rows:
+        if row["rate_currency"] is None:
+            without[row["client"]] = row
+        else:
+            time[row["client"]][row["rate_currency"]] = row
+    spent: dict[int, dict[str, dict[str, Any]]] = defaultdict(dict)
+    in_cents = RoundedProduct("amount", Value(1), factor="100")
+    costs = expenses.order_by().annotate(in_cents=in_cents).values("currency", client=F("project__client_id"))
+    for row in costs.annotate(count=Count("pk"), sum=Sum("in_cents")):
+        spent[row["client"]][row["currency"]] = row
+    return {
+        client: UnbilledSums(
+            tuple(_unbilled(code, time[client].get(code), spent[client].get(code)) for code in sorted({*time[client], *spent[client]})),
+            without[client]["count"] if client in without else 0,
+            int(without[client]["seconds"]) if client in without else 0,
+        )
+        for client in {*time, *spent, *without}
+    }
+
+
+def _unbilled(currency: str, time: dict[str, Any] | None, spent: dict[str, Any] | None) -> Unbilled:
+    found = Unbilled(currency)
+    if time:
+        found = replace(found, entries=time["count"], seconds=int(time["seconds"]), time_amount=cents(time["sum"]))
+    if spent:
+        found = replace(found, expenses=spent["count"], expense_amount=cents(spent["sum"]))
+    return found
 
 
 def _billable_projects(client: Client, projects: Iterable[Project] | None) -> QuerySet[Project]:

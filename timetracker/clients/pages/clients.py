@@ -16,6 +16,7 @@ from timetracker.accounts.roles import MONEY
 from timetracker.billing.expenses import expenses_seen_by
 from timetracker.billing.models import Invoice
 from timetracker.billing.totals import sums_by_currency, with_totals
+from timetracker.billing.unbilled import unbilled_sums
 from timetracker.careful_forms import form_saved, go_on, row_to_change
 from timetracker.clients.models import Client
 from timetracker.clients.pages.forms import ClientForm
@@ -71,6 +72,7 @@ def client(request: TeamRequest, pk: int) -> HttpResponse:
         invoices = Invoice.objects.filter(client=found)
         context["invoices"] = with_totals(invoices).order_by("-issued_on", "-id")[: SHOWN + 1]
         context["sums"] = sums_by_currency(invoices) if user.has_perm(MONEY) else []
+        context["unbilled"] = unbilled_sums(found, zone=zone_of(user)) if user.has_perm(MONEY) else None
     return render(request, "staff/client.html", context)
 
 

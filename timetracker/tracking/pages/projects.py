@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.accounts.roles import ALL_ENTRIES, MONEY
+from timetracker.billing.unbilled import unbilled_sums
 from timetracker.careful_forms import form_saved, go_on, row_to_change
 from timetracker.clients.models import Client
 from timetracker.deletion import Instead, deletion_page
@@ -112,6 +113,8 @@ def project_page(
     if money and user.has_perm("tracking.view_projectrate"):
         context |= {"rates": found.rates.select_related("user").order_by("user__full_name", "user__username"), "rate": _usual_rate(found)}
         context["rating"] = rating or RateForm(auto_id="rate_%s")
+    if money and user.has_perm("billing.add_invoice"):
+        context["unbilled"] = unbilled_sums(found.client, projects=[found], zone=zone)
     return render(request, "staff/project.html", context)
 
 

@@ -1,0 +1,191 @@
+"""Drafts: what is written on them, line by line, and their issue. An issued invoice has none of these pages (404)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import F, Max, QuerySet
+from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from timetracker.accounts.access import TeamRequest
+from timetracker.billing.drafts import MOST_LINES
+from timetracker.billing.fixed import InvoiceRefused
+from timetracker.billing.issuing import invoice_issue
+from timetracker.billing.models import Invoice, InvoiceItem
+from timetracker.billing.pages.access import money_page
+from timetracker.billing.pages.invoice_forms import DiscountForm, DraftForm, IssueForm, LineForm
+from timetracker.careful_forms import form_saved, go_on, row_to_change
+from timetracker.tracking.days import today_in, zone_of
+
+__all__ = ["discount_add", "draft_delete", "draft_edit", "issue", "line", "line_add", "line_delete", "line_move"]
+
+View = Callable[..., HttpResponseBase]
+
+
+def _refusals_said(view: View) -> View:
+    """Say what is refused on the page of the invoice, as it stands then."""
+
+    @wraps(view)
+    def page(request: TeamRequest, pk: int, *args: Any, **options: Any) -> HttpResponseBase:
+        try:
+            return view(request, pk, *args, **options)
+        except InvoiceRefused as refused:
+            messages.error(request, " ".join(refused.messages))
+            return go_on(request, _address(pk))
+
+    return page
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@money_page("billing.change_invoice")
+@_refusals_said
+def draft_edit(request: TeamRequest, pk: int) -> HttpResponseBase:
+    """Change its days, tax and notes, unless somebody else has done so meanwhile."""
+    with row_to_change(request, _drafts(), pk) as found:
+        form = DraftForm(request.POST or None, instance=found)
+        if form.is_valid() and form_saved(form):
+            messages.success(request, "The draft is saved.")
+            return go_on(request, _address(pk))
+    return render(request, "staff/draft_form.html", {"active": "invoices", "form": form, "invoice": found})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@money_page("billing.change_invoice")
+@_refusals_said
+def line_add(request: TeamRequest, pk: int) -> HttpResponseBase:
+    """Write another line."""
+    with _held_draft(request, pk) as found:
+        form = LineForm(request.POST or None, instance=InvoiceItem(invoice=found, position=_next_position(found)))
+        if form.is_valid() and _has_room(request, found) and form_saved(form):
+            return go_on(request, _address(pk) + "#lines")
+    return render(request, "staff/draft_line.html", {"active": "invoices", "form": form, "invoice": found})
+
+
+@require_POST
+@money_page("billing.change_invoice")
+@_refusals_said
+def discount_add(request: TeamRequest, pk: int) -> HttpResponseBase:
+    """Write a line that takes so many percent off."""
+    with _held_draft(request, pk) as found:
+        form = DiscountForm(request.POST)
+        if form.is_valid() and _has_room(request, found):
+            off = form.of(found.subtotal)
+            if off > 0:
+                words = f"Discount, {form.cleaned_data['percent'].normalize():f} %"
+                InvoiceItem.objects.create(invoice=found, position=_next_position(found), description=words, unit_price=-off)
+                return go_on(request, _address(pk) + "#lines")
+            form.add_error("percent", "There is nothing to take it off. Write lines first.")
+    return render(request, "staff/draft_discount.html", {"active": "invoices", "form": form, "invoice": found})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@money_page("billing.change_invoice")
+@_refusals_said
+def line(request: TeamRequest, pk: int, item: int) -> HttpResponseBase:
+    """Change a line; the time that hangs on it stays there."""
+    with _held_draft(request, pk) as invoice, row_to_change(request, invoice.items.all(), item) as found:
+        form = LineForm(request.POST or None, instance=found)
+        if form.is_valid() and form_saved(form):
+            messages.success(request, "The line is saved.")
+            return go_on(request, _address(pk) + "#lines")
+    context = {"active": "invoices", "form": form, "invoice": invoice, "line": found, "entries": found.time_entries.count()}
+    return render(request, "staff/draft_line.html", context)
+
+
+@require_POST
+@money_page("billing.change_invoice")
+@_refusals_said
+def line_move(request: TeamRequest, pk: int, item: int, step: int) -> HttpResponseBase:
+    """Let a line change its place with the one before it (``step`` 0) or behind it (1)."""
+    with _held_draft(request, pk) as found:
+        items = list(found.items.all())
+        place = next((place for place, each in enumerate(items) if each.pk == item), None)
+        other = None if place is None else place + (1 if step else -1)
+        if place is not None and other is not None and 0 <= other < len(items):
+            items[place], items[other] = items[other], items[place]
+            for position, each in enumerate(items, 1):
+                each.position = position
+            InvoiceItem.objects.bulk_update(items, ["position"])
+    return go_on(request, _address(pk) + "#lines")
+
+
+@require_POST
+@money_page("billing.change_invoice")
+@_refusals_said
+def line_delete(request: TeamRequest, pk: int, item: int) -> HttpResponseBase:
+    """Take a line off; its time and its expense can be billed again."""
+    with _held_draft(request, pk) as found:
+        taken = found.items.filter(pk=item).first()
+        if taken is not None:
+            taken.delete()
+            messages.success(request, f"“{taken}” is off the draft. What it billed can be billed again.")
+    return go_on(request, _address(pk) + "#lines")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@money_page("billing.change_invoice")
+@_refusals_said
+def issue(request: TeamRequest, pk: int) -> HttpResponseBase:
+    """Ask for its days, and issue it."""
+    found = get_object_or_404(_drafts().select_related("client"), pk=pk)
+    today = today_in(zone_of(request.user))
+    form = IssueForm(request.POST or None, initial={"issued_on": today, "due_on": today + (found.due_on - found.issued_on)})
+    if form.is_valid():
+        try:
+            issued = invoice_issue(found, request.user, on=form.cleaned_data["issued_on"], due_on=form.cleaned_data["due_on"])
+        except OSError as error:
+            form.add_error(
+                None, f"The PDF cannot be kept ({error.strerror or error}), so it is a draft still. Tell whoever runs this site."
+            )
+        else:
+            messages.success(request, f"Invoice {issued} is issued. Send it, or download its PDF.")
+            return go_on(request, _address(pk))
+    context = {"active": "invoices", "form": form, "invoice": found, "lines": found.items.count(), "address": _address(pk)}
+    return render(request, "staff/draft_issue.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@money_page("billing.delete_invoice")
+@_refusals_said
+def draft_delete(request: TeamRequest, pk: int) -> HttpResponseBase:
+    """Ask, and delete the draft; its time and its expenses can be billed again."""
+    found = get_object_or_404(_drafts(), pk=pk)
+    if request.method == "POST":
+        name = str(found)
+        found.delete()
+        messages.success(request, f"{name} is deleted. What it billed can be billed again.")
+        return go_on(request, reverse("staff:invoices"))
+    context = {"active": "invoices", "name": str(found), "kind": "draft", "back": _address(pk)}
+    return render(request, "staff/delete.html", context)
+
+
+def _drafts() -> QuerySet[Invoice]:
+    return Invoice.objects.filter(status=Invoice.Status.DRAFT)
+
+
+@contextmanager
+def _held_draft(request: TeamRequest, pk: int) -> Iterator[Invoice]:
+    with row_to_change(request, _drafts().select_related("client"), pk) as found:
+        yield found
+
+
+def _next_position(found: Invoice) -> int:
+    return 1 + (found.items.aggregate(last=Max(F("position")))["last"] or 0)
+
+
+def _has_room(request: TeamRequest, found: Invoice) -> bool:
+    if found.items.count() < MOST_LINES:
+        return True
+    messages.error(request, f"An invoice has {MOST_LINES} lines at most. Take one off, or write a second invoice.")
+    return False
+
+
+def _address(pk: int) -> str:
+    return reverse("staff:invoice", args=[pk])

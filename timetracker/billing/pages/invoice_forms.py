@@ -1,0 +1,205 @@
+"""Forms of invoices: what is wanted of the list, what a new one bills, and what is written on it."""
+
+# Django's form classes take no type arguments at run time.
+# mypy: disable-error-code="type-arg"
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, cast
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+
+from timetracker.billing.lines import Grouping
+from timetracker.billing.models import Invoice, InvoiceItem, Payment
+from timetracker.billing.unbilled import UnbilledSums
+from timetracker.careful_forms import CarefulForm, DayField
+from timetracker.clients.models import Client
+from timetracker.lists import ListFilter
+from timetracker.tracking.models import Project
+
+__all__ = ["DiscountForm", "DraftForm", "InvoiceFilter", "IssueForm", "LineForm", "MailForm", "NewInvoiceForm", "PaymentForm"]
+
+
+class InvoiceFilter(ListFilter):
+    """What of the invoices is wanted."""
+
+    since = DayField(label="From", required=False)
+    until = DayField(label="To", required=False)
+    client = forms.ModelChoiceField(Client.objects.order_by("name"), label="Client", required=False, empty_label="All clients")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Offer the states of invoices."""
+        super().__init__(*args, **kwargs)
+        cast(forms.ChoiceField, self.fields["state"]).choices = [
+            ("", "All"),
+            ("draft", "Drafts"),
+            ("open", "Open"),
+            ("overdue", "Overdue"),
+            ("part", "Paid in part"),
+            ("paid", "Paid"),
+            ("cancelled", "Cancelled"),
+        ]
+
+
+class NewInvoiceForm(forms.Form):
+    """What a new invoice bills. It is asked by GET, so that a preview has an address, and nothing is kept."""
+
+    client = forms.ModelChoiceField(Client.objects.order_by("name"), label="Client", empty_label="Choose a client")
+    since = DayField(label="From", required=False)
+    until = DayField(label="To", required=False)
+    grouping = forms.ChoiceField(label="One line for", choices=Grouping.choices, required=False)
+    expenses = forms.ChoiceField(label="Expenses", choices=[("", "Bill them, too"), ("no", "Leave them")], required=False)
+    currency = forms.ChoiceField(label="Currency", required=False)
+    projects = forms.ModelMultipleChoiceField(
+        Project.objects.none(), label="Projects", required=False, widget=forms.CheckboxSelectMultiple, help_text="None ticked: all."
+    )
+
+    def __init__(self, *args: Any, client: Client | None, sums: UnbilledSums, **kwargs: Any) -> None:
+        """Offer the projects and the currencies of the client that is chosen."""
+        super().__init__(*args, **kwargs | {"label_suffix": ""})
+        if client is None:
+            for name in [name for name in self.fields if name != "client"]:
+                del self.fields[name]
+            return
+        projects = cast(forms.ModelMultipleChoiceField, self.fields["projects"])
+        projects.queryset = Project.objects.filter(client=client, billable=True).order_by("code")
+        codes = [unbilled.currency for unbilled in sums.by_currency]
+        codes.sort(key=lambda code: code != client.currency)
+        if len(codes) < 2:
+            del self.fields["currency"]
+        else:
+            cast(forms.ChoiceField, self.fields["currency"]).choices = [(code, code) for code in codes]
+        self.usual_currency = codes[0] if codes else client.currency
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse days in the wrong order."""
+        asked = super().clean() or self.cleaned_data
+        since, until = asked.get("since"), asked.get("until")
+        if since and until and until < since:
+            self.add_error("until", ValidationError("The last day is before the first. Choose a later one.", code="days"))
+        return asked
+
+    def wanted(self) -> dict[str, Any]:
+        """What a valid form asks for, as ``draft_make`` takes it."""
+        asked = self.cleaned_data
+        return {
+            "since": asked.get("since"),
+            "until": asked.get("until"),
+            "projects": list(asked["projects"]) if asked.get("projects") else None,
+            "grouping": Grouping(asked.get("grouping") or Grouping.PROJECT),
+            "expenses": asked.get("expenses") != "no",
+            "currency": asked.get("currency") or self.usual_currency,
+        }
+
+
+class DraftForm(CarefulForm):
+    """What a draft says besides its lines."""
+
+    issued_on = DayField(label="Date")
+    due_on = DayField(label="Due")
+
+    class Meta:
+        model = Invoice
+        fields = ("issued_on", "due_on", "tax_rate", "notes")
+        labels = {"tax_rate": "Tax in percent"}
+        widgets = {"notes": forms.Textarea(attrs={"rows": 3})}
+
+    def clean(self) -> dict[str, Any]:
+        """Say beside the field what the database would refuse."""
+        asked = super().clean()
+        _check_due(self, asked.get("issued_on"), asked.get("due_on"))
+        return asked
+
+
+class IssueForm(forms.Form):
+    """The days of the invoice that a draft becomes."""
+
+    issued_on = DayField(label="Date of the invoice")
+    due_on = DayField(label="Due")
+
+    def clean(self) -> dict[str, Any]:
+        """Say beside the field what would be refused."""
+        asked = super().clean() or self.cleaned_data
+        _check_due(self, asked.get("issued_on"), asked.get("due_on"))
+        return asked
+
+
+def _check_due(form: forms.BaseForm, issued_on: date | None, due_on: date | None) -> None:
+    if issued_on and due_on and due_on < issued_on:
+        form.add_error("due_on", ValidationError("An invoice is not due before its date. Choose a later day.", code="due"))
+
+
+class LineForm(CarefulForm):
+    """A line of a draft."""
+
+    class Meta:
+        model = InvoiceItem
+        fields = ("description", "quantity", "unit", "unit_price")
+        labels = {"unit_price": "Price of one"}
+        help_texts = {"unit": "Such as h or pcs.", "unit_price": "Below zero to take off."}
+
+
+class DiscountForm(forms.Form):
+    """So many percent off what the lines come to."""
+
+    percent = forms.DecimalField(
+        label="Discount in percent",
+        max_digits=5,
+        decimal_places=2,
+        validators=[MinValueValidator(Decimal("0.01")), MaxValueValidator(100)],
+        widget=forms.NumberInput(attrs={"step": "0.01", "min": "0.01", "max": "100"}),
+    )
+
+    def of(self, subtotal: Decimal) -> Decimal:
+        """Return what a valid form takes off, to the cent."""
+        percent: Decimal = self.cleaned_data["percent"]
+        return (subtotal * percent / 100).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
+
+
+class PaymentForm(forms.ModelForm):
+    """Money that was received."""
+
+    paid_on = DayField(label="Day")
+
+    class Meta:
+        model = Payment
+        fields = ("paid_on", "amount", "method", "reference")
+        labels = {"method": "How"}
+        help_texts = {"reference": "What the bank's statement says."}
+
+
+class MailForm(forms.Form):
+    """To whom an invoice goes, with which words."""
+
+    to = forms.MultipleChoiceField(label="To whom", required=False, widget=forms.CheckboxSelectMultiple)
+    more = forms.EmailField(label="Another address", required=False)
+    words = forms.CharField(
+        label="Message",
+        max_length=5000,
+        widget=forms.Textarea(attrs={"rows": 7}),
+        help_text="The PDF goes with it, and the link to the portal where the client's portal shows invoices.",
+    )
+
+    def __init__(self, *args: Any, addresses: list[str], **kwargs: Any) -> None:
+        """Offer the addresses that are known."""
+        super().__init__(*args, **kwargs)
+        if addresses:
+            cast(forms.MultipleChoiceField, self.fields["to"]).choices = [(address, address) for address in addresses]
+        else:
+            del self.fields["to"]
+            self.fields["more"].label = "Address"
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse to send it to nobody."""
+        asked = super().clean() or self.cleaned_data
+        if "more" in asked and not self.addresses(asked):
+            self.add_error("more", ValidationError("Nobody would get it. Tick an address, or type one.", code="nobody"))
+        return asked
+
+    def addresses(self, asked: dict[str, Any]) -> list[str]:
+        """Each address once."""
+        return list(dict.fromkeys([*asked.get("to", []), *([asked["more"]] if asked.get("more") else [])]))
