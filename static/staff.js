@@ -163,7 +163,8 @@
 
   addEventListener("htmx:beforeOnLoad", (event) => {
     const form = event.detail.elt;
-    if (!event.detail.xhr.getResponseHeader("HX-Redirect") || form.tagName !== "FORM") return;
+    const to = event.detail.xhr.getResponseHeader("HX-Redirect");
+    if (!keys || !to?.startsWith(`${keys.dataset.login}?`) || form.tagName !== "FORM") return;
     const fields = [...form.elements].filter(isKept).map((field) => [field.name, field.type === "checkbox" ? field.checked : field.value]);
     try {
       if (fields.length) sessionStorage.setItem(KEPT, JSON.stringify({ user: keys?.dataset.user, action: form.getAttribute("action"), fields }));

@@ -10,7 +10,7 @@ from typing import Any
 from django.contrib import messages
 from django.db.models import F, Max, QuerySet
 from django.http import HttpResponseBase
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -64,7 +64,7 @@ def line_add(request: TeamRequest, pk: int) -> HttpResponseBase:
     with _held_draft(request, pk) as found:
         form = LineForm(request.POST or None, instance=InvoiceItem(invoice=found, position=_next_position(found)))
         if form.is_valid() and _has_room(request, found) and form_saved(form):
-            return go_on(request, _address(pk) + "#lines")
+            return go_on(request, _address(pk))
     return render(request, "staff/draft_line.html", {"active": "invoices", "form": form, "invoice": found})
 
 
@@ -80,7 +80,7 @@ def discount_add(request: TeamRequest, pk: int) -> HttpResponseBase:
             if off > 0:
                 words = f"Discount, {form.cleaned_data['percent'].normalize():f} %"
                 InvoiceItem.objects.create(invoice=found, position=_next_position(found), description=words, unit_price=-off)
-                return go_on(request, _address(pk) + "#lines")
+                return go_on(request, _address(pk))
             form.add_error("percent", "There is nothing to take it off. Write lines first.")
     return render(request, "staff/draft_discount.html", {"active": "invoices", "form": form, "invoice": found})
 
@@ -94,7 +94,7 @@ def line(request: TeamRequest, pk: int, item: int) -> HttpResponseBase:
         form = LineForm(request.POST or None, instance=found)
         if form.is_valid() and form_saved(form):
             messages.success(request, "The line is saved.")
-            return go_on(request, _address(pk) + "#lines")
+            return go_on(request, _address(pk))
     context = {"active": "invoices", "form": form, "invoice": invoice, "line": found, "entries": found.time_entries.count()}
     return render(request, "staff/draft_line.html", context)
 
@@ -103,7 +103,7 @@ def line(request: TeamRequest, pk: int, item: int) -> HttpResponseBase:
 @money_page("billing.change_invoice")
 @_refusals_said
 def line_move(request: TeamRequest, pk: int, item: int, step: int) -> HttpResponseBase:
-    """Let a line change its place with the one before it (``step`` 0) or behind it (1)."""
+    """Let a line change its place with the one before it (``step`` 0) or behind it (1); htmx shows the lines as they are then."""
     with _held_draft(request, pk) as found:
         items = list(found.items.all())
         place = next((place for place, each in enumerate(items) if each.pk == item), None)
@@ -113,7 +113,7 @@ def line_move(request: TeamRequest, pk: int, item: int, step: int) -> HttpRespon
             for position, each in enumerate(items, 1):
                 each.position = position
             InvoiceItem.objects.bulk_update(items, ["position"])
-    return go_on(request, _address(pk) + "#lines")
+    return redirect(_address(pk))
 
 
 @require_POST
@@ -126,7 +126,7 @@ def line_delete(request: TeamRequest, pk: int, item: int) -> HttpResponseBase:
         if taken is not None:
             taken.delete()
             messages.success(request, f"“{taken}” is off the draft. What it billed can be billed again.")
-    return go_on(request, _address(pk) + "#lines")
+    return redirect(_address(pk))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -34,7 +34,8 @@ __all__ = ["cancel", "invoice", "invoice_file", "payment_delete", "payment_new",
 def invoice(request: TeamRequest, pk: int) -> HttpResponse:
     """One invoice: a draft with what changes it, an issued one as it is."""
     found = get_object_or_404(with_totals(Invoice.objects.select_related("client", "issued_by")), pk=pk)
-    items = found.items.annotate(entries=Count("time_entries")).select_related("project")
+    # Grouped rows leave the model's order.
+    items = found.items.annotate(entries=Count("time_entries")).order_by("position", "id")
     context: dict[str, Any] = {"active": "invoices", "invoice": found, "items": items, "site": SiteSettings.load()}
     if found.is_draft:
         context |= {"line_form": LineForm(auto_id="line_%s"), "discount_form": DiscountForm(auto_id="discount_%s")}
