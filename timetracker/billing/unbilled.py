@@ -7,7 +7,7 @@ What a draft would come to is in its lines (:mod:`timetracker.billing.lines`): t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -27,6 +27,8 @@ from timetracker.tracking.rates import RoundedAmount, with_rates
 from timetracker.tracking.sums import starting_on
 
 __all__ = ["Unbilled", "UnbilledSums", "priced", "unbilled_entries", "unbilled_clients", "unbilled_expenses", "unbilled_sums"]
+
+_UTC = ZoneInfo("UTC")
 
 
 @dataclass(frozen=True)
@@ -93,12 +95,12 @@ def priced(entries: QuerySet[TimeEntry], site: SiteSettings) -> QuerySet[Any]:
 def unbilled_sums(
     client: Client,
     *,
-    zone: ZoneInfo,
+    zone: ZoneInfo = _UTC,
     since: date | None = None,
     until: date | None = None,
     projects: Iterable[Project] | None = None,
 ) -> UnbilledSums:
-    """Sum what could be billed, in the order of the currencies' codes. Four queries."""
+    """Sum what could be billed of these days in ``zone`` and these projects (None: of all), by the currencies' codes. Three queries."""
     chosen = None if projects is None else list(projects)
     entries = unbilled_entries(client, since=since, until=until, projects=chosen, zone=zone)
     expenses = unbilled_expenses(client, since=since, until=until, projects=chosen)
@@ -115,8 +117,8 @@ def unbilled_clients() -> list[tuple[Client, UnbilledSums]]:
 
 def _sums_by_client(entries: QuerySet[TimeEntry], expenses: QuerySet[Expense]) -> dict[int, UnbilledSums]:
     """Sum by client and currency, in the order of the currencies' codes."""
-    time: dict[int, dict[str, dict[str, Any]]] = defaultdict(dict)
-    without: dict[int, dict[str, Any]] = {}
+    time: dict[int, dict[str, Mapping[str, Any]]] = defaultdict(dict)
+    without: dict[int, Mapping[str, Any]] = {}
     rows = (
         priced(entries, SiteSettings.load())
         .annotate(in_cents=RoundedAmount("billed_seconds", "rate"))
@@ -128,7 +130,7 @@ def _sums_by_client(entries: QuerySet[TimeEntry], expenses: QuerySet[Expense]) -
             without[row["client"]] = row
         else:
             time[row["client"]][row["rate_currency"]] = row
-    spent: dict[int, dict[str, dict[str, Any]]] = defaultdict(dict)
+    spent: dict[int, dict[str, Mapping[str, Any]]] = defaultdict(dict)
     in_cents = RoundedProduct("amount", Value(1), factor="100")
     costs = expenses.order_by().annotate(in_cents=in_cents).values("currency", client=F("project__client_id"))
     for row in costs.annotate(count=Count("pk"), sum=Sum("in_cents")):
@@ -143,7 +145,7 @@ def _sums_by_client(entries: QuerySet[TimeEntry], expenses: QuerySet[Expense]) -
     }
 
 
-def _unbilled(currency: str, time: dict[str, Any] | None, spent: dict[str, Any] | None) -> Unbilled:
+def _unbilled(currency: str, time: Mapping[str, Any] | None, spent: Mapping[str, Any] | None) -> Unbilled:
     found = Unbilled(currency)
     if time:
         found = replace(found, entries=time["count"], seconds=int(time["seconds"]), time_amount=cents(time["sum"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ class Person:
 
     # --- what a page must be like -------------------------------------------------------------------------------------
 
-    def heading(self, words: str) -> None:
+    def heading(self, words: str | re.Pattern[str]) -> None:
         """The page has a heading with these words; waits for it."""
         expect(self.page.get_by_role("heading", name=words).first).to_be_visible()
 

@@ -22,7 +22,6 @@ from timetracker.billing.unbilled import UnbilledSums, unbilled_clients, unbille
 from timetracker.careful_forms import go_on
 from timetracker.clients.models import Client
 from timetracker.lists import asked_of, id_of, page_of
-from timetracker.tracking.days import zone_of
 
 __all__ = ["invoice_add", "invoice_blank", "invoices"]
 
@@ -71,7 +70,7 @@ def invoice_add(request: TeamRequest) -> HttpResponseBase:
     """Choose what to bill, by the address (GET), see what comes of it, and write the draft (POST to the same address)."""
     asked = id_of(request.GET.get("client"))
     client = Client.objects.filter(pk=asked).first() if asked else None
-    sums = unbilled_sums(client, zone=zone_of(request.user)) if client else UnbilledSums(())
+    sums = unbilled_sums(client) if client else UnbilledSums(())
     form = NewInvoiceForm(request.GET if client else None, client=client, sums=sums)
     wanted = form.wanted() if client and form.is_valid() else None
     if request.method == "POST" and client and wanted:

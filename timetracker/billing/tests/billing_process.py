@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import random
 import sys
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import django
+from pytest import MonkeyPatch
 
 FIRST = date(2025, 1, 1)
 
@@ -46,7 +48,7 @@ def bill(seed: int) -> None:
     from timetracker.tracking.models import TimeEntry
 
     chance = random.Random(seed)  # noqa: S311 - not for secrets
-    robin, draw = User.objects.get(), issuing.invoice_pdf
+    robin = User.objects.get()
     days = range((TimeEntry.objects.latest("started_at").started_at.date() - FIRST).days + 1)
     print("ready", flush=True)
     sys.stdin.readline()
@@ -63,11 +65,9 @@ def bill(seed: int) -> None:
                 # Another process has it all.
                 continue
             if chance.random() < 0.2:
-                issuing.invoice_pdf = _fails
-                try:
+                with MonkeyPatch.context() as patch, suppress(OSError):
+                    patch.setattr(issuing, "invoice_pdf", _fails)
                     issuing.invoice_issue(draft, robin)
-                except OSError:
-                    issuing.invoice_pdf = draw
             print(issuing.invoice_issue(draft, robin).number, flush=True)
 
 
@@ -77,4 +77,7 @@ def _fails(*_: object, **__: object) -> bytes:
 
 if __name__ == "__main__":
     django.setup()
-    {"fill": fill, "bill": bill}[sys.argv[1]](*map(int, sys.argv[2:]))
+    if sys.argv[1] == "fill":
+        fill(int(sys.argv[2]), int(sys.argv[3]))
+    else:
+        bill(int(sys.argv[2]))

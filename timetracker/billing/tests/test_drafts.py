@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -63,7 +64,7 @@ def test_time_without_a_rate_is_told_apart(bakery: Client, worked: Worked) -> No
 
 def test_days_are_those_of_the_zone(bakery: Client, worked: Worked, robin: User) -> None:
     worked(4, started_at=datetime(2025, 3, 3, 23, 30, tzinfo=UTC), ended_at=datetime(2025, 3, 4, 0, 30, tzinfo=UTC))
-    fourth = {"since": date(2025, 3, 4), "until": date(2025, 3, 4)}
+    fourth: Any = {"since": date(2025, 3, 4), "until": date(2025, 3, 4)}
     assert unbilled_sums(bakery, zone=UTC_ZONE, **fourth).by_currency == ()
     assert unbilled_sums(bakery, zone=ZoneInfo("Europe/Berlin"), **fourth).by_currency[0].entries == 1
     robin.time_zone = "Europe/Berlin"
@@ -191,7 +192,7 @@ def test_days_projects_and_expenses_are_chosen(bakery: Client, website: Project,
     train = spent(robin, website, spent_on=date(2025, 3, 9))
     spent(robin, website, spent_on=date(2025, 3, 20))
     spent(robin, shop, spent_on=date(2025, 3, 9))
-    chosen = {"since": date(2025, 3, 9), "until": date(2025, 3, 11), "projects": [website]}
+    chosen: Any = {"since": date(2025, 3, 9), "until": date(2025, 3, 11), "projects": [website]}
     without = draft_make(bakery, by=robin, expenses=False, **chosen)
     assert lines_of(without) == [("Website, 10 March 2025", "1.00", "100.00")]
     with_it = draft_make(bakery, by=robin, **chosen)

@@ -72,7 +72,7 @@ def client(request: TeamRequest, pk: int) -> HttpResponse:
         invoices = Invoice.objects.filter(client=found)
         context["invoices"] = with_totals(invoices).order_by("-issued_on", "-id")[: SHOWN + 1]
         context["sums"] = sums_by_currency(invoices) if user.has_perm(MONEY) else []
-        context["unbilled"] = unbilled_sums(found, zone=zone_of(user)) if user.has_perm(MONEY) else None
+        context["unbilled"] = unbilled_sums(found) if user.has_perm(MONEY) else None
     return render(request, "staff/client.html", context)
 
 

@@ -114,7 +114,7 @@ def project_page(
         context |= {"rates": found.rates.select_related("user").order_by("user__full_name", "user__username"), "rate": _usual_rate(found)}
         context["rating"] = rating or RateForm(auto_id="rate_%s")
     if money and user.has_perm("billing.add_invoice"):
-        context["unbilled"] = unbilled_sums(found.client, projects=[found], zone=zone)
+        context["unbilled"] = unbilled_sums(found.client, projects=[found])
     return render(request, "staff/project.html", context)
 
 
