@@ -138,8 +138,8 @@ def _bill_time(claim: InvoiceItem, grouping: Grouping, zone: ZoneInfo) -> int:
     lines = time_lines(claimed, grouping, site=site, zone=zone)
     if len(lines) > MOST_LINES:
         return len(lines)
-    for position, line in enumerate(lines, 1):
-        item = InvoiceItem.objects.create(
+    items = InvoiceItem.objects.bulk_create(
+        InvoiceItem(
             invoice=claim.invoice,
             project_id=line.project_id,
             position=position,
@@ -148,6 +148,9 @@ def _bill_time(claim: InvoiceItem, grouping: Grouping, zone: ZoneInfo) -> int:
             unit="h",
             unit_price=line.unit_price,
         )
+        for position, line in enumerate(lines, 1)
+    )
+    for item, line in zip(items, lines, strict=True):
         moved = TimeEntry.objects.filter(pk__in=entries_of_line(line, claimed, site=site).values("pk")).update(invoice_item=item)
         if moved != line.entries:
             raise InvoiceRefused("A rate or a task has been changed at this moment, so no draft was written. Try again.", code="race")
