@@ -55,7 +55,7 @@ def invoice_mail(invoice: Invoice, *, to: Sequence[str], address: str, words: st
     link = portal_link(kept, address=address)
     subject = " ".join(render_to_string("staff/mail/invoice_subject.txt", {"invoice": kept, "site": site}).split())
     body = render_to_string("staff/mail/invoice.txt", {"words": words.strip() or mail_words(kept), "link": link, "site": site})
-    mail = EmailMessage(subject, body, to=list(to), reply_to=[site.company_email or by.email])
+    mail = EmailMessage(subject, body, to=list(to), reply_to=list(filter(None, [site.company_email or by.email])))
     mail.attach(PurePosixPath(str(kept.pdf.name)).name, pdf, "application/pdf")
     # Not within a transaction: a mail server that is slow would hold up all who write.
     mail.send()
