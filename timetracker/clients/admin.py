@@ -12,7 +12,7 @@ from django.contrib.admin.widgets import AdminFileWidget
 from timetracker.accounts.roles import MONEY
 from timetracker.admin_sight import SightAdmin
 from timetracker.attachments import DOCUMENT_MEGABYTES, PAPERS, AttachmentField
-from timetracker.clients.models import Client, Document
+from timetracker.clients.models import PORTAL_SWITCHES, Client, Document
 
 
 @admin.register(Client)
@@ -27,7 +27,7 @@ class ClientAdmin(SightAdmin):
     fieldsets = (
         (None, {"fields": ("name", "active", "currency", "default_rate")}),
         ("Contact", {"fields": ("contact_name", "email", "phone", "address")}),
-        ("Portal", {"fields": ("portal_enabled", "portal_shows_time", "portal_shows_invoices", "portal_shows_documents")}),
+        ("Portal", {"fields": PORTAL_SWITCHES}),
         ("For the team", {"fields": ("notes", "created_at", "updated_at")}),
     )
 

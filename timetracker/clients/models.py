@@ -11,7 +11,19 @@ from django.db.models.functions import Lower
 from timetracker.money import currency_constraint, validate_currency
 from timetracker.timestamps import Timestamped
 
-__all__ = ["Client", "Document"]
+__all__ = ["PORTAL_SWITCHES", "Client", "Document"]
+
+# What the portal of a client shows: whether there is one, which pages it has, and what these say.
+PORTAL_SWITCHES = (
+    "portal_enabled",
+    "portal_shows_time",
+    "portal_shows_invoices",
+    "portal_shows_documents",
+    "portal_shows_people",
+    "portal_shows_notes",
+    "portal_shows_unbilled",
+    "portal_shows_amounts",
+)
 
 
 class Client(Timestamped):
@@ -36,6 +48,14 @@ class Client(Timestamped):
     portal_shows_time = models.BooleanField("portal shows time", default=True)
     portal_shows_invoices = models.BooleanField("portal shows invoices", default=True)
     portal_shows_documents = models.BooleanField("portal shows documents", default=True)
+    portal_shows_people = models.BooleanField("portal shows names", default=True, help_text="Who has worked; off: no person's name.")
+    portal_shows_amounts = models.BooleanField(
+        "portal shows amounts", default=True, help_text="Off: invoices without prices, sums and their PDF."
+    )
+    portal_shows_notes = models.BooleanField("portal shows notes", default=True, help_text="The notes of time entries.")
+    portal_shows_unbilled = models.BooleanField(
+        "portal shows time before it is billed", default=True, help_text="Off: time appears with its invoice, in sums and budgets too."
+    )
     notes = models.TextField(blank=True, help_text="For the team; never shown in the portal.")
 
     class Meta:

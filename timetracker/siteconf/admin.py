@@ -29,7 +29,10 @@ class SiteSettingsAdmin(admin.ModelAdmin):
     form = SiteSettingsForm
     readonly_fields = ("created_at", "updated_at")
     fieldsets = (
-        ("Company", {"fields": ("company_name", "company_address", "company_email", "tax_number", "payment_details", "logo")}),
+        (
+            "Company",
+            {"fields": ("company_name", "company_address", "company_email", "tax_number", "payment_details", "logo", "portal_color")},
+        ),
         ("Time and money", {"fields": ("time_zone", "currency", "rounding_minutes", "rounding_direction")}),
         (
             "Invoices",

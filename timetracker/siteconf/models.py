@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from django.core.validators import FileExtensionValidator, MaxValueValidator, MinValueValidator
+from django.core.validators import FileExtensionValidator, MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 
@@ -35,6 +35,13 @@ class SiteSettings(Timestamped):
     )
     logo = models.ImageField(
         upload_to="branding/", max_length=255, blank=True, validators=[FileExtensionValidator(["png", "jpg", "jpeg", "webp"])]
+    )
+    portal_color = models.CharField(
+        "portal colour",
+        max_length=7,
+        blank=True,
+        validators=[RegexValidator(r"\A#[0-9a-fA-F]{6}\Z", "A colour is # and six digits 0-9 or a-f, such as #1f5f8b.")],
+        help_text="Of links and buttons in the clients' portal, such as #1f5f8b; made lighter or darker where they could not be read.",
     )
     time_zone = models.CharField(
         max_length=64, default="UTC", validators=[validate_time_zone], help_text="IANA name, such as Europe/Berlin."

@@ -19,6 +19,7 @@ SNAPSHOT_FIELDS = (
     "company_email",
     "tax_number",
     "logo",
+    "portal_color",
     "time_zone",
     "currency",
     "rounding_minutes",

@@ -17,7 +17,7 @@ from timetracker.accounts.models import User
 from timetracker.accounts.roles import MONEY
 from timetracker.attachments import DOCUMENT_MEGABYTES, PAPERS, AttachmentField, attachment_followed
 from timetracker.careful_forms import CarefulForm, CurrencyField
-from timetracker.clients.models import Client, Document
+from timetracker.clients.models import PORTAL_SWITCHES, Client, Document
 from timetracker.siteconf.models import SiteSettings
 
 __all__ = ["ClientForm", "DocumentForm"]
@@ -38,10 +38,7 @@ class ClientForm(CarefulForm):
             "address",
             "currency",
             "default_rate",
-            "portal_enabled",
-            "portal_shows_time",
-            "portal_shows_invoices",
-            "portal_shows_documents",
+            *PORTAL_SWITCHES,
             "notes",
         )
         labels = {
@@ -52,8 +49,17 @@ class ClientForm(CarefulForm):
             "portal_shows_time": "The portal shows time",
             "portal_shows_invoices": "The portal shows invoices",
             "portal_shows_documents": "The portal shows documents that are released",
+            "portal_shows_people": "The portal shows who has worked",
+            "portal_shows_notes": "The portal shows the notes of time entries",
+            "portal_shows_unbilled": "The portal shows time before it is billed",
+            "portal_shows_amounts": "The portal shows amounts",
         }
-        help_texts = {"portal_enabled": "", "default_rate": "Used where the project has no rate."}
+        help_texts = {
+            "portal_enabled": "",
+            "portal_shows_people": "",
+            "portal_shows_notes": "",
+            "default_rate": "Used where the project has no rate.",
+        }
         widgets = {"address": forms.Textarea(attrs={"rows": 3}), "notes": forms.Textarea(attrs={"rows": 4})}
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:

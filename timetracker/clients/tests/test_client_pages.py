@@ -175,6 +175,27 @@ def test_a_client_is_made_and_its_page_comes_next(owner: Browser) -> None:
     assert (made.currency, made.default_rate, made.portal_shows_time, made.portal_shows_invoices) == ("CHF", Decimal("95.50"), True, False)
 
 
+def test_each_switch_of_the_portal_is_changed_and_shown(owner: Browser, furnished: Client) -> None:
+    Client.objects.filter(pk=furnished.pk).update(portal_enabled=True)
+    assert text_of(owner, "client", furnished.pk).count("<dd>shown</dd>") == 4
+    form = browser_form(owner, furnished)
+    for switch in ("portal_shows_people", "portal_shows_notes", "portal_shows_unbilled", "portal_shows_amounts"):
+        assert form.pop(switch) == "on", switch
+    assert owner.post(reverse("staff:client_edit", args=[furnished.pk]), form).status_code == 302
+    furnished.refresh_from_db()
+    assert furnished.portal_enabled and furnished.portal_shows_time
+    assert not (furnished.portal_shows_people or furnished.portal_shows_notes)
+    assert not (furnished.portal_shows_unbilled or furnished.portal_shows_amounts)
+    assert text_of(owner, "client", furnished.pk).count("<dd>kept back") == 4
+
+
+def browser_form(owner: Browser, client: Client) -> dict[str, str]:
+    """What a browser would send of the form as it is shown."""
+    form = owner.get(reverse("staff:client_edit", args=[client.pk])).context["form"]
+    values = {field.name: field.value() for field in form}
+    return {name: "on" if value is True else str(value) for name, value in values.items() if value not in (None, False)}
+
+
 def test_htmx_is_sent_on_with_a_real_page(owner: Browser) -> None:
     response = owner.post(reverse("staff:client_add"), {"name": "Old Mill", "currency": "EUR"}, headers=HTMX)
     assert response["HX-Redirect"] == reverse("staff:client", args=[Client.objects.get().pk])
