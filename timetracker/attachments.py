@@ -120,14 +120,22 @@ def attachment_followed(row: models.Model, field: str) -> Iterator[None]:
 
 
 def attachment_answer(file: FieldFile) -> FileResponse:
-    """Return the file, to be saved and never shown within the site: anybody may have written it. Raises Http404 where it is missing."""
+    """Return the file, to be saved and never shown within the site: anybody may have written it. Raises Http404 where it is missing.
+
+    A browser that shows it all the same gives it no script and nothing of the site. What forms do not take (a restore may bring it)
+    goes without a kind, so that nothing opens it by itself.
+    """
     try:
         content = file.open("rb")
     except OSError as error:
         logger.error("The file of %s %s cannot be read: %s", file.instance._meta.verbose_name, file.instance.pk, error)
         raise Http404("The file is missing.") from error
-    response = FileResponse(content, as_attachment=True, filename=PurePosixPath(str(file.name)).name)
+    name = PurePosixPath(str(file.name))
+    is_known = name.suffix.removeprefix(".").lower() in _IS
+    kind = {} if is_known else {"content_type": "application/octet-stream"}
+    response = FileResponse(content, as_attachment=True, filename=name.name, **kind)
     response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     return response
 
 
