@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponseBase
@@ -19,6 +20,7 @@ from portal.models import ClientPerson
 from timetracker.accounts.models import User
 from timetracker.clients.models import Client
 from timetracker.siteconf.models import SiteSettings
+from timetracker.tracking.days import zone_of
 
 __all__ = ["PortalRequest", "client_page", "find_person"]
 
@@ -26,11 +28,12 @@ Switch = Literal["portal_shows_time", "portal_shows_invoices", "portal_shows_doc
 
 
 class PortalRequest(HttpRequest):
-    """A request that :func:`client_page` has let in: ``person`` is logged in and works for ``client``."""
+    """A request that :func:`client_page` has let in: ``person`` is logged in, lives in ``zone`` and works for ``client``."""
 
     user: User
     person: ClientPerson
     client: Client
+    zone: ZoneInfo
     htmx: HtmxDetails
 
 
@@ -70,7 +73,8 @@ def client_page(switch: Switch | None = None) -> Callable[[Callable[..., HttpRes
             if switch is not None and not getattr(client, switch):
                 raise Http404(f"{switch} is off for {client}.")
             request.person, request.client = person, client
-            with timezone.override(person.user.time_zone):
+            request.zone = zone_of(person.user)
+            with timezone.override(request.zone):
                 return view(request, *args, **kwargs)
 
         return page

@@ -1,6 +1,6 @@
-"""What the portal's templates know besides their view's own: the client, and the counts in the navigation.
+"""What the portal's templates know besides their view's own: the client, the counts in the navigation, and how the portal looks.
 
-Both are lazy: a page that does not show them makes no query for them. Pages outside of the portal, and all error pages,
+All are lazy: a page that does not show them makes no query for them. Pages outside of the portal, and all error pages,
 make none whatever they show.
 """
 
@@ -15,8 +15,10 @@ from django.utils.functional import SimpleLazyObject
 
 from backups.gate import gate_read
 from portal.access import find_person
+from portal.branding import Brand, brand_of
 from portal.figures import NavigationCounts, navigation_counts
 from timetracker.clients.models import Client
+from timetracker.siteconf.models import SiteSettings
 
 __all__ = ["current_client", "get_current_client"]
 
@@ -24,13 +26,14 @@ logger = logging.getLogger(__name__)
 
 
 def current_client(request: HttpRequest) -> dict[str, Any]:
-    """The context processor: ``current_client`` and ``navigation_counts`` on pages of the portal, nothing elsewhere."""
+    """The context processor: ``current_client``, ``navigation_counts`` and ``brand`` on pages of the portal, nothing elsewhere."""
     match = request.resolver_match
     if match is None or match.app_name != "portal":
         return {}
     return {
         "current_client": SimpleLazyObject(lambda: get_current_client(request)),
         "navigation_counts": SimpleLazyObject(lambda: _counts(request)),
+        "brand": SimpleLazyObject(_brand),
     }
 
 
@@ -54,9 +57,8 @@ def get_current_client(request: HttpRequest) -> Client | None:
 
 
 def _counts(request: HttpRequest) -> NavigationCounts | None:
-    """The counts; None during a restore, in which no query is made that is not needed, and where the database fails."""
-    gate = gate_read()
-    if gate.operation or gate.state == "closed":
+    """The counts; None during a restore, and where the database fails."""
+    if _only_essential():
         return None
     client = get_current_client(request)
     try:
@@ -64,6 +66,23 @@ def _counts(request: HttpRequest) -> NavigationCounts | None:
     except Error as error:
         _forgive(error)
         return None
+
+
+def _brand() -> Brand | None:
+    """How the portal looks; None (as it comes) during a restore, and where the database fails."""
+    if _only_essential():
+        return None
+    try:
+        return brand_of(SiteSettings.load())
+    except Error as error:
+        _forgive(error)
+        return None
+
+
+def _only_essential() -> bool:
+    """Whether no query is to be made that is not needed: during a restore, and while closed."""
+    gate = gate_read()
+    return bool(gate.operation) or gate.state == "closed"
 
 
 def _forgive(error: Error) -> None:

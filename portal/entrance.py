@@ -22,7 +22,7 @@ __all__ = ["Forgotten", "Invitation", "Login", "Logout", "NewPassword", "change_
 
 
 class Login(auth_views.LoginView):
-    """Shown without a query: also while the database is away."""
+    """Shown also while the database is away."""
 
     template_name = "portal/login.html"
     authentication_form = LoginForm

@@ -6,21 +6,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, time
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.utils import timezone
 
-from portal.figures import projects_of
+from portal.figures import BILLED, FREE, TO_BILL, people_of, projects_of, with_standing
 from timetracker.accounts.links import is_first_mail
 from timetracker.accounts.models import User
 from timetracker.accounts.password_links import PasswordForgottenForm
+from timetracker.careful_forms import DayField
 from timetracker.clients.models import Client
 from timetracker.tracking.models import Project, TimeEntry
+from timetracker.tracking.sums import starting_on
 
 __all__ = ["ForgottenForm", "LoginForm", "TimeFilter"]
 
@@ -61,16 +62,28 @@ class ForgottenForm(PasswordForgottenForm):
 
 
 class TimeFilter(forms.Form):
-    """Which time entries: of a project, from a day, to a day (inclusive, in the current time zone)."""
+    """Which time entries: of a project, a person, from a day, to a day (inclusive, in the reader's time zone), billed or not."""
 
     project = forms.ModelChoiceField(queryset=Project.objects.none(), required=False, empty_label="All projects")
-    since = forms.DateField(label="From", required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(label="To", required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    person = forms.ModelChoiceField(queryset=User.objects.none(), required=False, empty_label="Everybody")
+    standing = forms.ChoiceField(
+        label="Billing",
+        required=False,
+        choices=[("", "All"), (BILLED, "Billed"), (TO_BILL, "Not billed yet"), (FREE, "Not charged")],
+    )
+    since = DayField(label="From", required=False)
+    until = DayField(label="To", required=False)
 
     def __init__(self, *args: Any, client: Client, **kwargs: Any) -> None:
-        """Offer the client's own projects."""
-        super().__init__(*args, **kwargs)
+        """Offer what the client may know: its own projects, and who works for it."""
+        super().__init__(*args, **kwargs | {"label_suffix": ""})
+        self.client = client
         cast(forms.ModelChoiceField, self.fields["project"]).queryset = projects_of(client)
+        cast(forms.ModelChoiceField, self.fields["person"]).queryset = people_of(client)
+        if not client.portal_shows_people:
+            del self.fields["person"]
+        if not client.portal_shows_unbilled:
+            del self.fields["standing"]
 
     def clean(self) -> dict[str, Any]:
         """Refuse an end before the beginning."""
@@ -80,13 +93,18 @@ class TimeFilter(forms.Form):
             self.add_error("until", "This day is before the first one.")
         return cleaned
 
-    def chosen(self, entries: QuerySet[TimeEntry]) -> QuerySet[TimeEntry]:
-        """Return those of ``entries`` that a valid form asks for."""
+    @property
+    def names_what_is_not_there(self) -> bool:
+        """Whether it asks for a project or a person that is not the client's."""
+        return "project" in self.errors or "person" in self.errors
+
+    def chosen(self, entries: QuerySet[TimeEntry], *, zone: ZoneInfo) -> QuerySet[TimeEntry]:
+        """Return those of the client's ``entries`` that a valid form asks for."""
         asked = self.cleaned_data
         if asked["project"]:
             entries = entries.filter(project=asked["project"])
-        if asked["since"]:
-            entries = entries.filter(started_at__gte=timezone.make_aware(datetime.combine(asked["since"], time.min)))
-        if asked["until"]:
-            entries = entries.filter(started_at__lte=timezone.make_aware(datetime.combine(asked["until"], time.max)))
-        return entries
+        if asked.get("person"):
+            entries = entries.filter(user=asked["person"])
+        if asked.get("standing"):
+            entries = with_standing(entries, self.client).filter(standing=asked["standing"])
+        return starting_on(entries, asked["since"], asked["until"], zone=zone)

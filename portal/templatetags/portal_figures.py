@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import PurePosixPath
 
 from django import template
 
+from portal.figures import invoice_state
 from timetracker.billing.templatetags.money import amount, of_cents
 
-__all__ = ["amount", "file_kind", "hours", "of_cents", "percent_of"]
+__all__ = ["amount", "file_kind", "hours", "of_cents"]
 
 register = template.Library()
 register.filter(amount)
 register.filter(of_cents)
+register.filter("state", invoice_state)
 
 
 @register.filter
 def hours(seconds: float) -> str:
-    """Return hours and minutes, rounded to the nearest minute: ``12:05``."""
-    minutes = round(seconds / 60)
+    """Return hours and minutes, without the seconds left over, as on the team's pages: ``1,212:05``."""
+    minutes = int(seconds) // 60
     return f"{minutes // 60:,}:{minutes % 60:02d}"
-
-
-@register.filter
-def percent_of(seconds: float, budget_hours: Decimal) -> int:
-    """Return how much of a budget of hours is used, in whole percent; all of it where the budget is zero."""
-    return round(seconds / 36 / float(budget_hours)) if budget_hours else 100
 
 
 @register.filter

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.core.cache import caches
 from django.core.files.base import ContentFile
 from django.test import Client as Browser
@@ -43,16 +45,24 @@ class Side:
         return self.person.user
 
 
+@cache
+def _hashed() -> str:
+    """PASSWORD as an account keeps it, made once: it is slow to make."""
+    return make_password(PASSWORD)
+
+
 def make_person(client: Client, email: str, name: str = "Toni Client") -> ClientPerson:
     """A person of ``client`` who logs in with ``email`` and PASSWORD."""
-    user = User.objects.create_user(email, email, PASSWORD, full_name=name)
+    user = User.objects.create(username=email, email=email, password=_hashed(), full_name=name)
     return ClientPerson.objects.create(user=user, client=client)
 
 
-def make_invoice(client: Client, number: str, status: str = "sent", *, price: str = "100.00", currency: str = "EUR") -> Invoice:
-    """An invoice of one line, due in March 2025."""
+def make_invoice(
+    client: Client, number: str, status: str = "sent", *, price: str = "100.00", currency: str = "EUR", due_on: date = date(2025, 3, 16)
+) -> Invoice:
+    """An invoice of one line, of 2 March 2025."""
     invoice = Invoice.objects.create(
-        client=client, number=number, status=status, issued_on=date(2025, 3, 2), due_on=date(2025, 3, 16), currency=currency, tax_rate=20
+        client=client, number=number, status=status, issued_on=date(2025, 3, 2), due_on=due_on, currency=currency, tax_rate=20
     )
     item_on(invoice, description=f"Work of {number}", quantity=Decimal(2), unit_price=Decimal(price))
     return invoice

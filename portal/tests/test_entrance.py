@@ -15,6 +15,7 @@ from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from backups import gate
 from portal.access import client_page
 from portal.invitations import invitation_link, invitation_send
 from portal.tests.conftest import PASSWORD, Side, make_person
@@ -24,7 +25,7 @@ from timetracker.clients.models import Client
 from timetracker.siteconf.models import SiteSettings
 from timetracker.tests.mailed_links import NEW_PASSWORD, SITE, link_in_mail, use_link
 
-ENTRANCE = {"login", "logout", "forgotten", "forgotten_sent", "new_password", "invitation"}
+ENTRANCE = {"login", "logout", "forgotten", "forgotten_sent", "new_password", "invitation", "brand_sheet", "logo"}
 
 pytestmark = pytest.mark.django_db
 
@@ -43,11 +44,17 @@ def is_logged_in(browser: Browser) -> bool:
 # --- who is let in ----------------------------------------------------------------------------------------------------
 
 
-def test_login_takes_no_query_to_be_shown(browser: Browser) -> None:
-    for visitor in (browser, Browser()):
-        with CaptureQueriesContext(connection) as queries:
-            page = visitor.get(reverse("portal:login"))
-        assert page.status_code == 200 and not len(queries)
+def test_login_takes_the_query_of_its_look_to_be_shown_and_none_during_a_restore(browser: Browser) -> None:
+    for restoring, expected in ((False, 1), (True, 0)):
+        if restoring:
+            gate.gate_raise("restore-of-the-test", "restore")
+        try:
+            for visitor in (browser, Browser()):
+                with CaptureQueriesContext(connection) as queries:
+                    page = visitor.get(reverse("portal:login"))
+                assert page.status_code == 200 and len(queries) == expected
+        finally:
+            gate.gate_open()
 
 
 def test_a_clients_person_logs_in_with_her_address_in_any_capitals(own: Side) -> None:
@@ -86,9 +93,9 @@ def test_a_person_who_is_switched_off_is_logged_out_and_kept_out(browser: Browse
 
 
 def test_every_page_but_the_entrance_asks_for_a_login_and_leads_back(own: Side) -> None:
-    keys = {"invoice": [own.invoice.pk], "document": [own.document.pk]}
+    keys = {"invoice": [own.invoice.pk], "invoice_pdf": [own.invoice.pk], "document": [own.document.pk], "month": [2025, 3]}
     pages = [str(pattern.name) for pattern in urlpatterns if pattern.name not in ENTRANCE]
-    assert len(pages) == 9
+    assert len(pages) == 14
     for name in pages:
         address = reverse(f"portal:{name}", args=keys.get(name, []))
         response = Browser().get(address)
@@ -102,7 +109,7 @@ def test_htmx_is_led_to_the_login_as_a_whole_page(own: Side) -> None:
 
 
 @pytest.mark.parametrize("off", ["active", "portal_enabled"])
-@pytest.mark.parametrize("page", ["dashboard", "projects", "time", "invoices", "documents", "account", "change_password"])
+@pytest.mark.parametrize("page", ["dashboard", "projects", "time", "report", "invoices", "documents", "account", "change_password"])
 def test_where_the_portal_is_off_the_person_is_told_so_and_sees_nothing(browser: Browser, own: Side, off: str, page: str) -> None:
     SiteSettings.objects.create(company_name="Example Studio", company_email="office@studio.example")
     Client.objects.filter(pk=own.client.pk).update(**{off: False})
