@@ -103,7 +103,10 @@ app.conf.update(
     beat_scheduler="celery.beat:Scheduler",
     beat_schedule={
         "backups.tick": {"task": "backups.tick", "schedule": TICK_SECONDS},
+        # A message that nobody has taken before the next one comes is of no use.
         "imports.expire": {"task": "imports.expire", "schedule": EXPIRE_SECONDS, "options": {"expires": EXPIRE_SECONDS}},
+        "exports.tick": {"task": "exports.tick", "schedule": TICK_SECONDS, "options": {"expires": TICK_SECONDS}},
+        "exports.sweep": {"task": "exports.sweep", "schedule": EXPIRE_SECONDS, "options": {"expires": EXPIRE_SECONDS}},
     },
 )
 app.autodiscover_tasks()

@@ -1,4 +1,4 @@
-"""What goes into the site and out of it as a whole: files that are brought in, and the restore from a full archive."""
+"""What goes into the site and out of it as a whole: files that are brought in, exports, and the restore from a full archive."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.accounts.models import User
+from timetracker.exports.access import EVERYTHING
 from timetracker.imports.fields import fields_for
 from timetracker.imports.models import Import
 from timetracker.imports.pages.forms import UploadForm
@@ -29,7 +30,7 @@ _SHOWN = 50
 def import_export(request: TeamRequest) -> HttpResponse:
     """``/import-export/``: a section for each thing that she may do. Where restores by pages are switched off, it says so."""
     if not leads_somewhere(request.user):
-        raise PermissionDenied(f"{request.user.get_username()} may neither import nor restore.")
+        raise PermissionDenied(f"{request.user.get_username()} may neither import, export nor restore.")
     kinds = kinds_for(request.user)
     context = {
         "active": "import-export",
@@ -45,4 +46,4 @@ def import_export(request: TeamRequest) -> HttpResponse:
 
 def leads_somewhere(user: User | AnonymousUser) -> bool:
     """Whether there is anything on the page for her."""
-    return isinstance(user, User) and (bool(kinds_for(user)) or user.has_perm(_RESTORE))
+    return isinstance(user, User) and (bool(kinds_for(user)) or user.has_perm(EVERYTHING) or user.has_perm(_RESTORE))

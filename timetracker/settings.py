@@ -95,6 +95,7 @@ INSTALLED_APPS = [
     "timetracker.billing",
     "timetracker.siteconf",
     "timetracker.imports",
+    "timetracker.exports",
     "portal",
     "backups",
     "timetracker.admin_site.SiteAdminConfig",

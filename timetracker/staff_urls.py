@@ -5,6 +5,7 @@ from django.urls import path
 from timetracker.accounts.pages import account, entrance, team
 from timetracker.billing.pages import drafts, expenses, invoice, invoices
 from timetracker.clients.pages import clients, documents
+from timetracker.exports import pages as exports
 from timetracker.import_export import import_export
 from timetracker.imports.pages import imports
 from timetracker.tracking.pages import budgets, entries, projects, reports, selection, tasks, today, week
@@ -98,6 +99,10 @@ urlpatterns = [
     path("invoices/<int:pk>/payments/", invoice.payment_new, name="payment_new"),
     path("invoices/<int:pk>/cancel/", invoice.cancel, name="invoice_cancel"),
     path("payments/<int:pk>/delete/", invoice.payment_delete, name="payment_delete"),
+    path("exports/<uuid:token>/file/", exports.download, name="export_file"),
+    path("exports/<uuid:token>/delete/", exports.delete, name="export_delete"),
+    path("exports/<str:scope>/", exports.standing, name="export"),
+    path("exports/<str:scope>/ask/", exports.ask, name="export_ask"),
     path("login/", entrance.Login.as_view(), name="login"),
     path("logout/", entrance.Logout.as_view(), name="logout"),
     path("password/forgotten/", entrance.Forgotten.as_view(), name="forgotten"),

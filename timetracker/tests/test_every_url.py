@@ -26,6 +26,7 @@ from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role
 from timetracker.billing.models import Expense
 from timetracker.clients.models import Client, Document
+from timetracker.exports.models import Export
 from timetracker.staff_urls import urlpatterns
 from timetracker.tests.people import PDF, browser_of, somebody
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
@@ -100,6 +101,10 @@ expense_add       302 302 302 | 200 200 200 200    302 302 302 | 302 302 302 302
 expense           302 302 302 | 404 200 200 200    302 302 302 | 404 200 200 200
 expense_delete    302 302 302 | 403 200 200 200    302 302 302 | 403 302 302 302
 receipt           302 302 302 | 404 200 200 200    405 405 405 | 405 405 405 405
+export            302 302 302 | 302 302 302 302    405 405 405 | 405 405 405 405
+export_ask        405 405 405 | 405 405 405 405    302 302 302 | 302 302 302 302
+export_file       404 404 404 | 404 404 404 404    405 405 405 | 405 405 405 405
+export_delete     405 405 405 | 405 405 405 405    302 302 302 | 404 404 404 404
 login             200 200 200 | 200 200 200 200    200 200 200 | 200 200 200 200
 logout            405 405 405 | 405 405 405 405    302 302 302 | 302 302 302 302
 forgotten         200 200 200 | 200 200 200 200    200 200 200 | 200 200 200 200
@@ -146,6 +151,7 @@ class Agency:
         document.file.save("offer.pdf", ContentFile(PDF))
         self.expense = Expense(user=self.other, description="Train", amount=Decimal(40), currency="USD")
         self.expense.receipt.save("ticket.pdf", ContentFile(PDF))
+        self.export = Export.objects.create(user=self.other, asked_by="other", scope="own", state="ready")
         self.numbers = {
             "client": client.pk,
             "document": document.pk,
@@ -178,6 +184,10 @@ class Agency:
         kwargs: dict[str, Any] = {}
         if "pk" in route:
             kwargs["pk"] = self.numbers.get(name) or self.numbers[name.partition("_")[0]]
+        elif "scope" in route:
+            kwargs["scope"] = "own"
+        elif name.startswith("export"):
+            kwargs["token"] = self.export.token
         elif route:
             kwargs = {"uidb64": "MQ", "token": "no-token"}
         asked = {
@@ -231,6 +241,7 @@ class Agency:
         return [
             list(TimeEntry.objects.filter(user=self.other).order_by("pk").values()),
             list(Expense.objects.filter(user=self.other).order_by("pk").values()),
+            list(Export.objects.filter(user=self.other).values()),
             list(User.objects.filter(pk=self.other.pk).values("is_active", "password", "groups__name")),
         ]
 

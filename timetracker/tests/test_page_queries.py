@@ -85,6 +85,7 @@ OTHERS = {
     *("client_archive", "client_reopen", "project_archive", "project_reopen", "rate_set", "rate_delete"),
     *("task", "task_add", "task_done", "task_reopen"),
     *("import_begin", "import_problems", "import_discard"),
+    *("export", "export_ask", "export_file", "export_delete"),
     *("document", "receipt", "login", "logout", "forgotten", "forgotten_sent", "new_password", "invitation"),
 }
 
