@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from timetracker.accounts.models import User
 from timetracker.exports.access import exports_of, may_export
 from timetracker.exports.models import Export
+from timetracker.progress import progress_cancel
 
 __all__ = ["export_ask", "export_delete"]
 
@@ -40,9 +41,11 @@ def export_ask(user: User, scope: str) -> Export:
 
 def export_delete(export: Export) -> None:
     """Delete row and file; one that is being made is thrown away by whoever makes it."""
-    token_name = export.stored_name
+    if export.is_pending:
+        progress_cancel(export.token.hex)
+    name = export.stored_name
     export.delete()
-    transaction.on_commit(partial(_discard, token_name), robust=True)
+    transaction.on_commit(partial(_discard, name), robust=True)
 
 
 _PENDING = (Export.State.QUEUED, Export.State.MAKING)

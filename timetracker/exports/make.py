@@ -29,6 +29,7 @@ from timetracker.exports.models import Export
 from timetracker.exports.sections import FORMAT, Section, sections_for
 from timetracker.exports.snapshot import snapshot
 from timetracker.exports.tables import table_write, tables_of
+from timetracker.progress import Report, WorkCancelled, WorkGivesWay
 from timetracker.siteconf.models import SiteSettings
 from timetracker.tracking.days import zone_of
 
@@ -49,8 +50,6 @@ files/      the files that rows name.
 
 This is no backup: it cannot bring a site back as it was.
 """
-# Rows between two looks at the gate.
-_LOOK = 2000
 # Bytes copied at once.
 _BLOCK = 1024 * 1024
 
@@ -79,18 +78,24 @@ def _make(export: Export) -> None:
         return
     try:
         with tempfile.TemporaryFile(dir=_temporary_folder()) as file:
-            counts, missing = _write(export, file)
+            report = Report(export.token.hex)
+            counts, missing = _write(export, file, report)
             size = file.seek(0, io.SEEK_END)
             file.seek(0)
-            _look_at_gate()
+            report.stage("Putting it away", 0, "")
+            report.done(0)
             default_storage.delete(export.stored_name)
             default_storage.save(export.stored_name, File(file))
+    except WorkCancelled:
+        # Its row is gone.
+        logger.info("The export %s was given up.", export.token)
+    except WorkGivesWay:
+        _fail(export, _CUT_OFF)
     except ExportRefused as error:
         _fail(export, str(error))
-    except Exception as error:
-        if isinstance(error, Error) and connection.connection is not None:
-            # Its session may have been ended by a restore; the next query opens another.
-            connection.close()
+    except Exception:
+        # Its session may have been ended by a restore; the next query opens another.
+        connection.close()
         is_cut_off = bool(gate_read().operation)
         logger.exception("The export %s for %s could not be made.", export.token, export.asked_by)
         _fail(export, _CUT_OFF if is_cut_off else _BROKEN)
@@ -118,8 +123,11 @@ def _turn(export: Export, before: Export.State, /, **values: Any) -> bool:
     return bool(Export.objects.filter(token=export.token, state=before).update(updated_at=timezone.now(), **values))
 
 
-def _write(export: Export, file: IO[bytes]) -> tuple[dict[str, int], int]:
-    """Write the ZIP; return the number of rows of each section, and of files that are missing. Raises ExportRefused."""
+def _write(export: Export, file: IO[bytes], report: Report) -> tuple[dict[str, int], int]:
+    """Write the ZIP; return the number of rows of each section, and of files that are missing.
+
+    Raises ExportRefused, WorkCancelled and WorkGivesWay: a restore waits for transactions that are older than it.
+    """
     with snapshot():
         # Anew: what she may have now counts, and not what she might when she asked.
         user = User.objects.filter(exports=export).first()
@@ -128,34 +136,38 @@ def _write(export: Export, file: IO[bytes]) -> tuple[dict[str, int], int]:
         sections = sections_for(user, export.scope)
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr("README.txt", _README)
-            missing = frozenset(_files_write(archive, sections))
-            counts = _json_write(archive, export, sections, missing)
-            for section in sections:
-                for table in tables_of(section):
-                    _look_at_gate()
-                    with _text(archive, f"{table.name}.csv") as text:
-                        table_write(table, text, zone_of(user))
+            missing = frozenset(_files_write(archive, sections, report))
+            counts = _json_write(archive, export, sections, missing, report)
+            report.stage("Writing tables", sum(counts.values()), "rows")
+            done = 0
+            for table in (table for section in sections for table in tables_of(section)):
+                with _text(archive, f"{table.name}.csv") as text:
+                    for _ in table_write(table, text, zone_of(user)):
+                        done += 1
+                        report.done(done)
     return counts, len(missing)
 
 
-def _files_write(archive: zipfile.ZipFile, sections: list[Section]) -> Iterator[str]:
+def _files_write(archive: zipfile.ZipFile, sections: list[Section], report: Report) -> Iterator[str]:
     """Write the files that rows name; yield the members that are missing."""
-    for section in sections:
-        for member, name in section.files():
-            _look_at_gate()
-            try:
-                content = default_storage.open(name, "rb")
-            except OSError as error:
-                logger.warning("An export goes without the file %s: %s", name, error)
-                yield member
-                continue
-            # What people attach is compressed already.
-            info = zipfile.ZipInfo(member, datetime.now(UTC).timetuple()[:6])
-            with content, archive.open(info, "w", force_zip64=True) as target:
-                shutil.copyfileobj(content, target, _BLOCK)
+    report.stage("Copying files", sum(section.count_files() for section in sections), "files")
+    for done, (member, name) in enumerate(file for section in sections for file in section.files()):
+        report.done(done)
+        try:
+            content = default_storage.open(name, "rb")
+        except OSError as error:
+            logger.warning("An export goes without the file %s: %s", name, error)
+            yield member
+            continue
+        # What people attach is compressed already.
+        info = zipfile.ZipInfo(member, datetime.now(UTC).timetuple()[:6])
+        with content, archive.open(info, "w", force_zip64=True) as target:
+            shutil.copyfileobj(content, target, _BLOCK)
 
 
-def _json_write(archive: zipfile.ZipFile, export: Export, sections: list[Section], missing: frozenset[str]) -> dict[str, int]:
+def _json_write(
+    archive: zipfile.ZipFile, export: Export, sections: list[Section], missing: frozenset[str], report: Report
+) -> dict[str, int]:
     """Write ``data.json``, one row in a line; return the number of rows of each section."""
     counts: Counter[str] = Counter()
     head = {
@@ -166,16 +178,18 @@ def _json_write(archive: zipfile.ZipFile, export: Export, sections: list[Section
         "site": SiteSettings.load().company_name,
         "app_version": settings.APP_VERSION,
     }
+    report.stage("Writing rows", sum(section.found.count() for section in sections), "rows")
+    done = 0
     encode: Callable[[Any], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
     with _text(archive, "data.json") as text:
         text.write(json.dumps(head, ensure_ascii=False, indent=1).removesuffix("\n}"))
         for section in sections:
             text.write(f',\n "{section.name}": [')
             for row in section.rows(missing):
-                if counts[section.name] % _LOOK == 0:
-                    _look_at_gate()
                 text.write(f"{',' if counts[section.name] else ''}\n  {encode(row)}")
                 counts[section.name] += 1
+                done += 1
+                report.done(done)
                 for key, *_ in section.inner:
                     counts[f"invoice_{key}"] += len(row[key])
             text.write("\n ]")
@@ -188,12 +202,6 @@ def _text(archive: zipfile.ZipFile, member: str) -> Iterator[IO[str]]:
     """A member of the archive to write text to, as UTF-8 and with no line end changed."""
     with archive.open(member, "w", force_zip64=True) as raw, io.TextIOWrapper(raw, "utf-8", newline="", write_through=False) as text:
         yield text
-
-
-def _look_at_gate() -> None:
-    """Make way for a restore: it waits for transactions that are older than it, and what is read may be gone."""
-    if gate_read().state != "open" or gate_read().operation:
-        raise ExportRefused(_CUT_OFF)
 
 
 def _temporary_folder() -> Path:

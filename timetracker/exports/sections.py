@@ -64,10 +64,18 @@ class Section(NamedTuple):
 
     def files(self) -> Iterator[StoredFile]:
         """Yield the files that the rows name."""
+        for name, rows in self._with_files():
+            for pk, stored in rows.values_list("pk", name).iterator(chunk_size=_ROWS):
+                yield StoredFile(member_of(self.name, pk, stored), stored)
+
+    def count_files(self) -> int:
+        """Return how many files that is."""
+        return sum(rows.count() for _, rows in self._with_files())
+
+    def _with_files(self) -> Iterator[tuple[str, QuerySet[Any]]]:
         for name in self.fields:
             if isinstance(self.found.model._meta.get_field(name), FileField):
-                for pk, stored in self.found.exclude(**{name: ""}).values_list("pk", name).iterator(chunk_size=_ROWS):
-                    yield StoredFile(member_of(self.name, pk, stored), stored)
+                yield name, self.found.exclude(**{name: ""})
 
 
 class _Within:

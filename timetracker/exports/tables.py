@@ -167,8 +167,8 @@ def tables_of(section: Section) -> Iterator[Table]:
         yield Table(name, found, shown, files)
 
 
-def table_write(table: Table, file: IO[str], zone: ZoneInfo) -> None:
-    """Write a CSV file to ``file``, which was opened with ``newline=""``."""
+def table_write(table: Table, file: IO[str], zone: ZoneInfo) -> Iterator[None]:
+    """Write a CSV file to ``file``, which was opened with ``newline=""``; yields after each row."""
     writer = csv.writer(file)
     writer.writerow(table.columns)
     for pk, *values in table.found.values_list("pk", *table.columns.values()).iterator(chunk_size=_ROWS):
@@ -177,6 +177,7 @@ def table_write(table: Table, file: IO[str], zone: ZoneInfo) -> None:
             for heading, value in zip(table.columns, values, strict=True)
         )
         writer.writerow([_cell(value, zone) for value in shown])
+        yield
 
 
 def _is_in(path: str, fields: tuple[str, ...]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
@@ -24,6 +25,8 @@ from timetracker.tests.mailed_links import NEW_PASSWORD, SITE, link_in_mail, use
 from timetracker.tests.people import browser_of
 
 ENTRANCE = {"login", "logout", "forgotten", "forgotten_sent", "new_password", "invitation"}
+# What is there for one person alone, and for everybody else not: 404, whoever asks. See timetracker/exports/tests/test_pages.py.
+NOBODYS = {"export_file"}
 
 pytestmark = pytest.mark.django_db
 
@@ -62,10 +65,11 @@ def test_a_clients_person_is_led_to_the_portal(db: None) -> None:
     assert log_in("toni@bakery.example", wanted=reverse("staff:team")).headers["Location"] == reverse("portal:dashboard")
 
 
-@pytest.mark.parametrize("name", [str(pattern.name) for pattern in urlpatterns if pattern.name not in ENTRANCE])
+@pytest.mark.parametrize("name", [str(pattern.name) for pattern in urlpatterns if pattern.name not in ENTRANCE | NOBODYS])
 def test_every_page_but_the_entrance_sends_strangers_to_the_login_and_clients_to_the_portal(hire: Hire, name: str) -> None:
     pattern = next(each for each in urlpatterns if each.name == name)
-    address = reverse(f"staff:{name}", args=[1] if "pk" in str(pattern.pattern) else [])
+    args = {"pk": 1, "scope": "own", "token": UUID(int=1)}
+    address = reverse(f"staff:{name}", kwargs={key: value for key, value in args.items() if f":{key}>" in str(pattern.pattern)})
     guest = browser_of(User.objects.create_user("toni@bakery.example"))
     ask, wanted = ("get", address)
     if Browser().get(address).status_code == 405:
@@ -83,7 +87,7 @@ def test_each_page_of_the_team_decides_who_may_see_it() -> None:
     # Within the wrapper of never_cache.
     marker = checked.__wrapped__.__code__
     for pattern in urlpatterns:
-        if pattern.name not in ENTRANCE:
+        if pattern.name not in ENTRANCE | NOBODYS:
             view: Any = pattern.callback
             codes = set()
             while view is not None:

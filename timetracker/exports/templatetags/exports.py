@@ -12,6 +12,7 @@ from timetracker.accounts.models import User
 from timetracker.accounts.roles import MONEY
 from timetracker.exports.access import exports_of, may_export
 from timetracker.exports.models import KEPT_FOR, Export
+from timetracker.progress import progress_of
 
 __all__ = ["export_section", "section_context"]
 
@@ -28,10 +29,12 @@ def section_context(user: User, scope: str, place: str) -> dict[str, Any]:
     """Return what the section's template knows: ``export`` is the latest one that has not expired."""
     if not may_export(user, scope):
         return {"may": False}
+    export = exports_of(user).filter(scope=scope, expires_at__gt=timezone.now()).first()
     return {
         "may": True,
         "scope": scope,
-        "export": exports_of(user).filter(scope=scope, expires_at__gt=timezone.now()).first(),
+        "export": export,
+        "progress": progress_of(export.token.hex) if export and export.state == Export.State.MAKING else None,
         "States": Export.State,
         "money": user.has_perm(MONEY),
         "days": KEPT_FOR.days,

@@ -13,6 +13,7 @@ import pytest
 from django.apps import apps
 from django.conf import settings as site_settings
 from django.core.files.storage import FileSystemStorage, default_storage
+from django.db import connection, connections
 from django.utils import timezone
 
 from backups.gate import gate_raise, gate_read_only, gate_release
@@ -204,6 +205,29 @@ def test_a_storage_that_fails_leaves_no_file_and_says_so(staffed: Agency, media:
     export = made(staffed.owner, "everything")
     assert (export.state, "worker's log" in export.reason) == ("failed", True)
     assert stored(media) == []
+
+
+class _LosesTheConnection(FileSystemStorage):
+    """A storage during whose reading the database ends the session, as it does when a restore replaces it."""
+
+    def _open(self, name: str, mode: str = "rb") -> Any:
+        if connection.vendor == "postgresql":
+            side = connections.create_connection("default")
+            with side.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
+            side.close()
+        else:
+            connection.connection.close()
+        return super()._open(name, mode)  # type: ignore[misc]  # not in the stubs
+
+
+def test_an_export_whose_session_is_ended_says_that_it_failed(staffed: Agency, media: Path, settings: Any) -> None:
+    settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": f"{__name__}._LosesTheConnection"}}
+    export = made(staffed.owner, "everything")
+    assert (export.state, "worker's log" in export.reason) == ("failed", True)
+    assert stored(media) == []
+    with export_lock() as is_held:
+        assert is_held, "the next one can be made"
 
 
 class _DeletesTheRow(FileSystemStorage):
