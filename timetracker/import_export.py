@@ -36,7 +36,9 @@ def import_export(request: TeamRequest) -> HttpResponse:
         "active": "import-export",
         "kinds": kinds,
         "form": UploadForm(user=request.user),
-        "column_names": [(kind.label, [field.label for field in fields_for(kind, request.user)]) for kind in kinds],
+        "column_names": [
+            (kind.label, [field.label for field in fields_for(kind, request.user)]) for kind in kinds if kind != Import.Kind.DATA
+        ],
         "imports": Import.objects.filter(by=request.user, expires_at__gt=timezone.now())[:_SHOWN] if kinds else [],
         "shows_restore": request.user.has_perm(_RESTORE),
         "may_restore": getattr(settings, "BACKUPS_ALLOW_WEB_RESTORE", True),

@@ -16,7 +16,8 @@ class Counts:
     """Numbers of rows: all, those that are new, those that are here already, those that repeat another, and those that are wrong.
 
     Of new time: the seconds, the first and the last day (ISO, in the file's time zone), and of how many people it is. ``made`` has,
-    for clients, projects and tasks that a file of another kind makes, how many, and the first names.
+    for clients, projects and tasks that a file of another kind makes, how many, and the first names. ``lists`` has, for each list
+    of an export, how many rows are new and how many are here.
     """
 
     rows: int = 0
@@ -29,6 +30,7 @@ class Counts:
     last: str = ""
     people: int = 0
     made: dict[str, list[Any]] = field(default_factory=dict)
+    lists: dict[str, list[int]] = field(default_factory=dict)
 
     def making(self, kind: str, names: list[str]) -> None:
         """Note what is made."""

@@ -44,6 +44,7 @@ class Import(Timestamped):
         TIME = "time", "Time entries"
         CLIENTS = "clients", "Clients"
         PROJECTS = "projects", "Projects"
+        DATA = "data", "Export of TimeTracker"
 
     class State(models.TextChoices):
         """How far it has come."""
@@ -86,9 +87,10 @@ class Import(Timestamped):
             ("import_time", "Can import time entries"),
             ("import_clients", "Can import clients"),
             ("import_projects", "Can import projects"),
+            ("import_data", "Can import exports of TimeTracker"),
         ]
         constraints = [
-            models.CheckConstraint(name="imports_import_kind_known", condition=Q(kind__in=["time", "clients", "projects"])),
+            models.CheckConstraint(name="imports_import_kind_known", condition=Q(kind__in=["time", "clients", "projects", "data"])),
             models.CheckConstraint(
                 name="imports_import_state_known",
                 condition=Q(state__in=["brought", "waiting", "running", "checked", "done", "failed"]),

@@ -19,6 +19,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from timetracker.accounts.models import User
+from timetracker.imports.data_file import data_open
+from timetracker.imports.data_sheet import DataSheet
 from timetracker.imports.exceptions import FileRefused, ImportOvertaken, ImportStopped
 from timetracker.imports.fields import fields_for
 from timetracker.imports.models import Import
@@ -40,6 +42,10 @@ logger = logging.getLogger(__name__)
 
 # Bytes up to which a file is read within the page: some two thousand rows, less than a second.
 AT_ONCE = 256 * 1024
+# A ZIP may be some hundred times as large as it looks.
+AT_ONCE_DATA = 16 * 1024
+# Bytes that an export may have: with the files, which it holds as they are.
+LARGEST_DATA = 1024**3
 # Seconds without a sign of work after which it can be begun again.
 PATIENCE = timedelta(seconds=60)
 # Any number that nothing else locks: imports into one database are written one after the other, or two of the same file would both be new.
@@ -52,14 +58,11 @@ def import_bring(upload: UploadedFile[bytes], *, kind: str, by: User) -> Import:
 
     What was chosen for the latest file of the same columns is chosen again.
     """
-    if (upload.size or 0) > LARGEST:
-        raise FileRefused(f"The file has more than {LARGEST // 1024**2} MB. Divide it, and import one part after the other.")
+    largest = LARGEST_DATA if kind == Import.Kind.DATA else LARGEST
+    if (upload.size or 0) > largest:
+        raise FileRefused(f"The file has more than {largest // 1024**2} MB. Divide it, and import one part after the other.")
     file: IO[bytes] = upload.file  # type: ignore[assignment]
-    options = options_guess(file, kind, fields_for(kind, by), zone=zone_of(by).key)
-    before = Import.objects.filter(by=by, kind=kind, options__header=options.header).exclude(state=Import.State.BROUGHT).first()
-    if before is not None:
-        chosen = Options.from_json(before.options).to_json()
-        options = Options.from_json(chosen | {"encoding": options.encoding, "delimiter": options.delimiter})
+    options = _options_of_data(file) if kind == Import.Kind.DATA else _options_guessed(file, kind, by)
     row = Import(kind=kind, by=by, name=str(upload.name or "file")[-255:], options=options.to_json())
     file.seek(0)
     row.file.save("", File(file), save=False)
@@ -69,6 +72,21 @@ def import_bring(upload: UploadedFile[bytes], *, kind: str, by: User) -> Import:
         row.file.delete(save=False)
         raise
     return row
+
+
+def _options_of_data(file: IO[bytes]) -> Options:
+    """There is nothing to choose. Raises FileRefused for what can be no export."""
+    with data_open(file):
+        return Options("", "")
+
+
+def _options_guessed(file: IO[bytes], kind: str, by: User) -> Options:
+    options = options_guess(file, kind, fields_for(kind, by), zone=zone_of(by).key)
+    before = Import.objects.filter(by=by, kind=kind, options__header=options.header).exclude(state=Import.State.BROUGHT).first()
+    if before is not None:
+        chosen = Options.from_json(before.options).to_json()
+        options = Options.from_json(chosen | {"encoding": options.encoding, "delimiter": options.delimiter})
+    return options
 
 
 def import_begin(row: Import, act: Import.Act) -> None:
@@ -86,7 +104,7 @@ def import_begin(row: Import, act: Import.Act) -> None:
         return
     if problems:
         problems.storage.delete(str(problems.name))
-    if row.file.size <= AT_ONCE:
+    if row.file.size <= (AT_ONCE_DATA if row.kind == Import.Kind.DATA else AT_ONCE):
         import_run(row.pk, run)
     else:
         _send(row.pk, run)
@@ -155,20 +173,41 @@ def _run(row: Import) -> None:
         raise ImportStopped("You may no longer import this. Ask somebody who gives out roles.")
     report = Report(str(row.run))
     with Spool() as spool, row.file.storage.open(str(row.file.name)) as opened:
-        sheet = _SHEETS[row.kind](_options(row), row.by, spool)
-        _read(cast(IO[bytes], opened.file), sheet, report, size=row.file.size)
-        report.stage("Comparing with what is here", spool.rows, "rows")
-        for done in sheet.compare():
+        file = cast(IO[bytes], opened.file)
+        if row.kind == Import.Kind.DATA:
+            _run_data(row, spool, file, report)
+        else:
+            sheet = _SHEETS[row.kind](_options(row), row.by, spool)
+            _read(file, sheet, report, size=row.file.size)
+            _settle(row, sheet, report)
+
+
+def _run_data(row: Import, spool: Spool, file: IO[bytes], report: Report) -> None:
+    with data_open(file) as data:
+        sheet = DataSheet(row.by, spool, data)
+        report.stage("Reading", data.size, "bytes")
+        for done in sheet.read():
             report.done(done)
-        if row.act == Import.Act.CHECK or spool.bad:
-            _end_check(row, sheet)
-            return
-        with transaction.atomic():
-            _take_turn()
-            report.stage("Writing", spool.rows, "rows")
-            for done in sheet.write():
-                report.done(done)
-            _end(row, state=Import.State.DONE, counts=sheet.counts.to_json())
+        try:
+            _settle(row, sheet, report)
+        except BaseException:
+            sheet.discard_files()
+            raise
+
+
+def _settle(row: Import, sheet: Sheet | DataSheet, report: Report) -> None:
+    report.stage("Comparing with what is here", sheet.spool.rows, "rows")
+    for done in sheet.compare():
+        report.done(done)
+    if row.act == Import.Act.CHECK or sheet.spool.bad:
+        _end_check(row, sheet)
+        return
+    with transaction.atomic():
+        _take_turn()
+        report.stage("Writing", sheet.spool.rows, "rows")
+        for done in sheet.write():
+            report.done(done)
+        _end(row, state=Import.State.DONE, counts=sheet.counts.to_json())
 
 
 def _options(row: Import) -> Options:
@@ -193,7 +232,7 @@ def _read(file: IO[bytes], sheet: Sheet, report: Report, *, size: int) -> None:
         text.detach()
 
 
-def _end_check(row: Import, sheet: Sheet) -> None:
+def _end_check(row: Import, sheet: Sheet | DataSheet) -> None:
     name, counts = "", sheet.counts
     counts.bad = sheet.spool.bad
     if counts.bad:

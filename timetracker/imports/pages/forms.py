@@ -47,9 +47,9 @@ class UploadForm(forms.Form):
 
     kind = forms.ChoiceField(label="What is in it")
     file = forms.FileField(
-        label="CSV file",
-        help_text="The first row has the names of the columns. Up to 64 MB; commas, semicolons or tabs; UTF-8, UTF-16 or Windows.",
-        widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.txt,text/csv,text/plain"}),
+        label="File",
+        help_text="CSV: the first row has the names of the columns. Up to 64 MB; commas, semicolons or tabs; UTF-8, UTF-16 or Windows.",
+        widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.txt,text/csv,text/plain,.zip,.json"}),
     )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.careful_forms import go_on
 from timetracker.imports.counts import Counts
+from timetracker.imports.data_rows import SECTIONS
 from timetracker.imports.exceptions import FileRefused, ImportStopped
 from timetracker.imports.fields import fields_for
 from timetracker.imports.models import Import
@@ -51,6 +52,9 @@ def upload(request: TeamRequest) -> HttpResponseBase:
         except FileRefused as error:
             form.add_error("file", str(error))
         else:
+            if row.kind == Import.Kind.DATA:
+                _begin(request, row, Import.Act.CHECK)
+                return go_on(request, reverse("staff:import", args=[row.pk]))
             return go_on(request, reverse("staff:import_columns", args=[row.pk]))
     return render(request, "staff/import_new.html", {"active": "import-export", "form": form, "back": reverse("staff:import_export")})
 
@@ -60,14 +64,16 @@ def upload(request: TeamRequest) -> HttpResponseBase:
 def one(request: TeamRequest, pk: int) -> HttpResponseBase:
     """How far it has come, and what came of it. While it is under way the page asks again each second."""
     row = _seen(request, pk)
-    if row.state == Import.State.BROUGHT:
+    if row.state == Import.State.BROUGHT and row.kind != Import.Kind.DATA:
         return redirect("staff:import_columns", pk)
     is_under_way = row.state in (Import.State.WAITING, Import.State.RUNNING)
     counts = Counts.from_json(row.counts)
     context: dict[str, Any] = {
         "active": "import-export",
         "row": row,
+        "is_data": row.kind == Import.Kind.DATA,
         "counts": counts,
+        "lists": [(name, *counts.lists[name]) for name in SECTIONS if name in counts.lists],
         "first": date.fromisoformat(counts.first) if counts.first else None,
         "last": date.fromisoformat(counts.last) if counts.last else None,
         "is_under_way": is_under_way,
@@ -90,7 +96,8 @@ def columns(request: TeamRequest, pk: int) -> HttpResponseBase:
     """Say which column means what, and have the file checked."""
     row = _seen(request, pk)
     address = reverse("staff:import", args=[pk])
-    if row.state in (Import.State.WAITING, Import.State.RUNNING, Import.State.DONE) and not import_is_stuck(row):
+    is_settled = row.state in (Import.State.WAITING, Import.State.RUNNING, Import.State.DONE) and not import_is_stuck(row)
+    if is_settled or row.kind == Import.Kind.DATA:
         return redirect(address)
     try:
         sample = _sample(row)
@@ -123,7 +130,7 @@ def begin(request: TeamRequest, pk: int) -> HttpResponseBase:
         is_ready = row.state == Import.State.CHECKED and not counts.bad and counts.new
         if is_ready or (row.act == Import.Act.WRITE and import_is_stuck(row)):
             _begin(request, row, Import.Act.WRITE)
-    elif act == Import.Act.CHECK and row.state not in (Import.State.BROUGHT, Import.State.DONE):
+    elif act == Import.Act.CHECK and row.state != Import.State.DONE and (row.state != Import.State.BROUGHT or row.kind == Import.Kind.DATA):
         _begin(request, row, Import.Act.CHECK)
     return go_on(request, reverse("staff:import", args=[pk]))
 

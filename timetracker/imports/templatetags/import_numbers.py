@@ -14,6 +14,7 @@ _NOUNS = {
     Import.Kind.TIME: ("time entry", "time entries"),
     Import.Kind.CLIENTS: ("client", "clients"),
     Import.Kind.PROJECTS: ("project", "projects"),
+    Import.Kind.DATA: ("row", "rows"),
 }
 
 

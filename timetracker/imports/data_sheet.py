@@ -1,0 +1,311 @@
+"""The import of an export: what is not here is added, what is here stays as it is. It replaces nothing, so it is no restore."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator
+from datetime import datetime
+from itertools import groupby
+from pathlib import PurePosixPath
+from typing import Any, cast
+
+from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import IntegrityError
+from django.db.models import FileField, Model
+
+from timetracker.accounts.models import User
+from timetracker.accounts.roles import Role, role_give, roles_to_give
+from timetracker.attachments import DOCUMENT_MEGABYTES, PAPERS, PICTURES, RECEIPT_MEGABYTES, AttachmentField
+from timetracker.imports.counts import Counts
+from timetracker.imports.data_file import DataFile
+from timetracker.imports.data_here import NEW, Conflict, Here, Values, entries_here, expenses_here, natural_key
+from timetracker.imports.data_rows import INNER, SECTIONS, Section, values_of
+from timetracker.imports.exceptions import FileRefused, ImportStopped
+from timetracker.imports.spool import Row, Spool
+from timetracker.tracking.models import TimeEntry
+
+__all__ = ["DataSheet"]
+
+# Rows of a file that nothing tells apart: more of them are no time that anybody has spent.
+_TWINS = 1000
+_MEGABYTE = 1024 * 1024
+# Which files a field takes: endings, and MiB. Any other field: as documents do.
+_TAKEN = {"receipt": (PICTURES, RECEIPT_MEGABYTES), "pdf": (("pdf",), DOCUMENT_MEGABYTES)}
+_CHANGED = "Something has changed since the file was checked, so nothing was imported. Check it again."
+
+# A row with what it names by the ids of this site, NEW for what is not here.
+_Found = tuple[Row, Values]
+
+
+class DataSheet:
+    """All rows of one file. First :meth:`read`, then either :meth:`compare` or :meth:`write`, that within a transaction.
+
+    Where the transaction is taken back, :meth:`discard_files` takes away the files that it wrote.
+    """
+
+    def __init__(self, user: User, spool: Spool, file: DataFile) -> None:
+        """Read what ``user`` brought."""
+        self.user, self.spool, self.file, self.counts = user, spool, file, Counts()
+        self._roles = {role.value for role in roles_to_give(user)}
+        # By list: the ids that its rows have in the file, also of those that are wrong.
+        self._there: dict[str, set[int]] = {name: set() for name in (*SECTIONS, *INNER)}
+        # By list: what those are here.
+        self._ids: dict[str, dict[int, int]] = {}
+        self._project_of_task: dict[int, int] = {}
+        self._running: set[Hashable] = set()
+        self._saved: list[str] = []
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def read(self) -> Iterator[int]:
+        """Put all rows into the spool, and what is wrong with them; yields how many bytes have been read. Raises FileRefused."""
+        for line, (name, row) in enumerate(self.file.rows(frozenset(SECTIONS)), 1):
+            self.counts.rows += 1
+            self._keep(SECTIONS[name], line, row)
+            yield self.file.position
+
+    def _keep(self, section: Section, line: int, row: Any) -> None:
+        values, faults = values_of(section, row)
+        own = values.get("id")
+        for fault in faults:
+            self._complain(section, line, own, fault.field, fault.value, fault.reason)
+        if section.with_ids and not any(fault.field == "id" for fault in faults):
+            faults += self._note_id(section, line, own)
+        for item in values.get("items", []):
+            faults += self._note_id(INNER["items"], line, item.get("id"))
+        if section.name == "tasks" and not faults:
+            self._project_of_task[values["id"]] = values["project"]
+        if faults:
+            return
+        is_unique = section.is_unique or bool(section.name == "invoices" and values.get("number"))
+        key = repr((section.name, natural_key(section.name, values)))
+        major = list(SECTIONS).index(section.name)
+        # Time in its own order, so that those that are looked up together are near each other.
+        minor = int(datetime.fromisoformat(values["started_at"]).timestamp()) if section.name == "time_entries" else 0
+        for turn in range(_TWINS):
+            if self.spool.add(Row(line, f"{key}{turn}", [section.name, turn, values]), major=major, minor=minor):
+                return
+            if is_unique:
+                self._complain(section, line, own, "", "", "Another row of this list is the same one. Leave one of them out.")
+                return
+        raise FileRefused(f"The same row is in the list {section.name} more than {_TWINS:,} times.")
+
+    def _note_id(self, section: Section, line: int, own: Any) -> list[Any]:
+        """Note that there is such a row; returns something if that is wrong."""
+        if type(own) is int and own not in self._there[section.name]:
+            self._there[section.name].add(own)
+            return []
+        self._complain(section, line, own, "id", str(own), "Each row of this list has an id of its own.")
+        return [own]
+
+    def _complain(self, section: Section, line: int, own: Any, field: str, value: str, reason: str) -> None:
+        where = f"{section.name} {own}" if type(own) is int else section.name
+        # What no database keeps is shown as it can be.
+        shown, name = (text.encode(errors="backslashreplace").decode() for text in (value, field[:60]))
+        self.spool.complain(line, f"{where}, {name}" if name else where, shown, reason)
+
+    # --- comparing and writing ----------------------------------------------------------------------------------------
+
+    def compare(self) -> Iterator[int]:
+        """Count what would happen; yields the number of rows that are done after each thousand."""
+        yield from self._settle(is_written=False)
+
+    def write(self) -> Iterator[int]:
+        """Write all rows that are new, and their files; yields the number of rows that are done after each thousand.
+
+        Raises ImportStopped where something has come in between since :meth:`compare`.
+        """
+        yield from self._settle(is_written=True)
+
+    def discard_files(self) -> None:
+        """Delete the files that were written."""
+        for name in self._saved:
+            default_storage.delete(name)
+
+    def _settle(self, *, is_written: bool) -> Iterator[int]:
+        self.counts = Counts(rows=self.counts.rows)
+        self._ids = {name: {} for name in (*SECTIONS, *INNER)}
+        self._running = set(TimeEntry.objects.filter(ended_at=None).values_list("user", flat=True))
+        here, done = Here(), 0
+        for batch in self.spool.batches():
+            for name, rows in groupby(batch, key=lambda row: str(row.data[0])):
+                new = self._new(SECTIONS[name], here, list(rows))
+                if is_written and self.spool.bad:
+                    raise ImportStopped(_CHANGED)
+                if is_written:
+                    self._insert(SECTIONS[name], new)
+            done += len(batch)
+            yield done
+
+    def _new(self, section: Section, here: Here, rows: list[Row]) -> list[_Found]:
+        """Return those that are not here, and complain of what they lack; note of all what they are here."""
+        found = [(row, values) for row in rows if (values := self._named(section, row)) is not None]
+        find = self._finder(section, here, [values for _, values in found])
+        new: list[_Found] = []
+        count = 0
+        for row, values in found:
+            own, bad = row.data[2].get("id"), self.spool.bad
+            try:
+                pk = find(values, row.data[1])
+            except Conflict as error:
+                self._complain(section, row.line, own, error.field, str(values.get(error.field, "")), str(error))
+                continue
+            if section.with_ids:
+                self._ids[section.name][own] = pk
+            if pk == NEW:
+                self._check(section, row.line, own, values)
+                if self.spool.bad == bad:
+                    new.append((row, values))
+            else:
+                count += 1
+        self.counts.new += len(new)
+        self.counts.here += count
+        before = self.counts.lists.get(section.name, [0, 0])
+        self.counts.lists[section.name] = [before[0] + len(new), before[1] + count]
+        return new
+
+    def _named(self, section: Section, row: Row) -> Values | None:
+        """The values with the ids that this site has; None where one names a row that is not in the file, or is wrong itself."""
+        values: Values = dict(row.data[2])
+        if section.name == "time_entries" and self._project_of_task.get(values["task"], values["project"]) != values["project"]:
+            self._complain(section, row.line, values.get("id"), "task", str(values["task"]), "This task belongs to another project.")
+            return None
+        if not self._translate(section, row, values):
+            return None
+        for name, inner in INNER.items():
+            if name in values:
+                values[name] = [dict(item) for item in values[name]]
+                if not all(self._translate(inner, row, item) for item in values[name]):
+                    return None
+        return values
+
+    def _translate(self, section: Section, row: Row, values: Values) -> bool:
+        for field, target in section.references.items():
+            wanted = values.get(field)
+            if wanted is None:
+                continue
+            if wanted not in self._there[target]:
+                reason = f"The list {target} has no row of this id."
+                self._complain(section, row.line, values.get("id"), field, str(wanted), reason)
+                return False
+            if wanted not in self._ids[target]:
+                # That row is wrong, which has been told.
+                return False
+            values[field] = self._ids[target][wanted]
+        return True
+
+    def _finder(self, section: Section, here: Here, rows: list[Values]) -> Callable[[Values, int], int]:
+        """Return what says which row of this site the ``turn``-th of its kind is, or NEW."""
+        match section.name:
+            case "people":
+                return lambda values, turn: here.person(values)
+            case "clients":
+                return lambda values, turn: here.client(values)
+            case "projects":
+                return lambda values, turn: here.project(values)
+            case "invoices":
+                return lambda values, turn: self._invoice(here, values, turn)
+            case "time_entries" | "expenses":
+                look = entries_here if section.name == "time_entries" else expenses_here
+                counted: Counter[tuple[Hashable, ...]] = look(rows)
+                # Which one it is does not matter: nothing names it.
+                return lambda values, turn: 0 if turn < counted[natural_key(section.name, values)] else NEW
+            case _:
+                return lambda values, turn: here.one_of_many(section.name, values, turn)
+
+    def _invoice(self, here: Here, values: Values, turn: int) -> int:
+        pk, items = here.invoice(values, turn)
+        own = [item["id"] for item in values.get("items", [])]
+        self._ids["items"] |= dict(zip(own, items or [NEW] * len(own), strict=True))
+        return pk
+
+    def _check(self, section: Section, line: int, own: Any, values: Values) -> None:
+        """Complain of what a new row cannot have."""
+        if section.name == "people" and values.get("role") and values["role"] not in self._roles:
+            self._complain(section, line, own, "role", values["role"], "You may not give this role. Ask somebody who may, or leave it out.")
+        if section.name == "time_entries" and values.get("ended_at") is None:
+            if values["user"] in self._running and values["user"] != NEW:
+                reason = "This person has a running timer already. Stop one of the two."
+                self._complain(section, line, own, "ended_at", "", reason)
+            self._running.add(values["user"])
+        for name in section.files:
+            if values.get(name):
+                self._check_file(section, line, own, name, values[name])
+
+    def _check_file(self, section: Section, line: int, own: Any, name: str, file: Values) -> None:
+        endings, megabytes = _TAKEN.get(name, (PAPERS, DOCUMENT_MEGABYTES))
+        field = cast("FileField", section.fields[name])
+        try:
+            content = self._content(file, megabytes)
+            if content is not None:
+                AttachmentField(endings=endings, megabytes=megabytes).clean(SimpleUploadedFile(file["name"], content))
+            elif not field.blank:
+                raise ValidationError("The file is not there. Bring the whole ZIP, or leave this row out.")
+        except ValidationError as error:
+            self._complain(section, line, own, name, file["name"], " ".join(error.messages))
+
+    def _content(self, file: Values, megabytes: int) -> bytes | None:
+        """What is in a file; None where the export went without it, or ``data.json`` came alone. Raises ValidationError."""
+        if file["member"] is None or self.file.is_alone:
+            return None
+        content = self.file.content(file["member"], megabytes * _MEGABYTE)
+        if content is None:
+            raise ValidationError(f"The ZIP has no such file, or one of more than {megabytes} MB. Bring it as it was downloaded.")
+        return content
+
+    def _insert(self, section: Section, found: list[_Found]) -> None:
+        made = [self._made(section, values) for _, values in found]
+        try:
+            # The plain manager: others refuse what an issued invoice has from the beginning.
+            section.model._base_manager.bulk_create(made, batch_size=500)
+        except IntegrityError as error:
+            raise ImportStopped(
+                f"The database refused a row of {section.name} ({' '.join(str(error).split())}), so nothing was imported. "
+                "Check the file again: something may have changed meanwhile."
+            ) from error
+        if section.with_ids:
+            self._ids[section.name] |= {row.data[2]["id"]: cast(int, each.pk) for (row, _), each in zip(found, made, strict=True)}
+        if section.model is User:
+            for (_, values), person in zip(found, made, strict=True):
+                if values.get("role"):
+                    role_give(cast(User, person), Role(values["role"]))
+        for name, inner in INNER.items():
+            rows = [(values, item) for _, values in found for item in values.get(name, [])]
+            self._insert_inner(inner, rows, {id(values): each for (_, values), each in zip(found, made, strict=True)})
+
+    def _insert_inner(self, section: Section, rows: list[tuple[Values, Values]], invoices: dict[int, Model]) -> None:
+        made = []
+        for values, item in rows:
+            each = self._made(section, item)
+            cast(Any, each).invoice = invoices[id(values)]
+            made.append(each)
+        section.model._base_manager.bulk_create(made, batch_size=500)
+        if section.with_ids:
+            self._ids[section.name] |= {item["id"]: cast(int, each.pk) for (_, item), each in zip(rows, made, strict=True)}
+
+    def _made(self, section: Section, values: Values) -> Model:
+        """A row of this site, with its files written."""
+        made = section.model()
+        for name, field in section.fields.items():
+            if name not in values:
+                continue
+            if name in section.references:
+                setattr(made, field.attname, values[name])
+            elif not isinstance(field, FileField):
+                setattr(made, name, field.to_python(values[name]))
+            elif values[name]:
+                setattr(made, name, self._stored(made, field, values[name]))
+        if isinstance(made, User):
+            made.set_unusable_password()
+        return made
+
+    def _stored(self, made: Model, field: FileField, file: Values) -> str:
+        content = self._content(file, _TAKEN.get(field.name, (PAPERS, DOCUMENT_MEGABYTES))[1])
+        if content is None:
+            return ""
+        name = field.generate_filename(made, PurePosixPath(file["name"]).name)
+        self._saved.append(default_storage.save(name, ContentFile(content)))
+        return self._saved[-1]
