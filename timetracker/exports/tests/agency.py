@@ -20,9 +20,11 @@ from timetracker.exports.models import Export
 from timetracker.tests.people import PDF, PNG, somebody
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
 
-__all__ = ["FORMULA", "Agency", "agency", "content_of", "made"]
+__all__ = ["FORMULA", "TABLES", "Agency", "agency", "content_of", "made"]
 
 NINE = datetime(2025, 3, 3, 9, tzinfo=UTC)
+# All but the people, those first that name others.
+TABLES = (Payment, Expense, TimeEntry, InvoiceItem, Invoice, Document, ProjectRate, Task, Project, Client)
 FORMULA = '=HYPERLINK("http://evil.example")'
 
 
