@@ -24,6 +24,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.accounts.models import User
+from timetracker.lists import id_of
 from timetracker.tracking.entries import EntryRefused, entries_change, entries_delete
 from timetracker.tracking.models import Project, TimeEntry
 from timetracker.tracking.pages.entries import list_address
@@ -92,7 +93,7 @@ def selection_of(request: TeamRequest) -> Selection | None:
             return None
         chosen = filters.find(seen)
     else:
-        numbers = {int(text) for text in request.GET.getlist("entry") if text.isascii() and text.isdecimal() and len(text) < 18}
+        numbers = {number for number in map(id_of, request.GET.getlist("entry")) if number is not None}
         if not numbers:
             return None
         chosen, meant = seen.filter(pk__in=numbers), len(numbers)

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from backups.gate import gate_read
 from timetracker.accounts.access import TeamRequest, team_page
+from timetracker.lists import id_of
 from timetracker.tracking.days import zone_of
 from timetracker.tracking.entries import EntryRefused, entry_delete, entry_refusal, overlap_warning
 from timetracker.tracking.hours_text import hours_said
@@ -34,7 +35,7 @@ __all__ = ["again", "clock", "delete", "discard", "entry", "shift", "start", "st
 @team_page()
 def today(request: TeamRequest) -> HttpResponse:
     """The page; ``?edit=ID`` opens one of the day's entries."""
-    return _page(request, edit=_number(request.GET.get("edit")))
+    return _page(request, edit=id_of(request.GET.get("edit")))
 
 
 @require_safe
@@ -127,7 +128,7 @@ def shift(request: TeamRequest) -> HttpResponse:
 
 def _change_timer(request: TeamRequest, change: Callable[[int], None]) -> HttpResponse:
     """Change the timer whose id was posted; a refusal is said, and the page shows what is."""
-    entry_id = _number(request.POST.get("entry"))
+    entry_id = id_of(request.POST.get("entry"))
     if entry_id is None:
         raise Http404("No timer is named.")
     try:
@@ -256,7 +257,3 @@ def _moment_of(sheet: DaySheet, *, with_time: bool = True) -> MomentForm:
     """A form that begins with the start of the running timer: its day, and its time unless somebody has to say one."""
     began = (sheet.running.started_at if sheet.running else sheet.now).astimezone(sheet.zone)
     return MomentForm(zone=sheet.zone, initial={"day": began.date(), "time": began.time() if with_time else None})
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdecimal() and len(text) < 18 else None

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import ALL_ENTRIES, team
+from timetracker.lists import id_of
 from timetracker.tracking.days import week_of
 from timetracker.tracking.pages.week_sheet import MOST_ROWS
 from timetracker.tracking.pages.week_typing import Typed
@@ -59,8 +60,8 @@ def week_owner(text: str, reader: User) -> User:
     """Return the person whose id ``text`` is; the reader where it is empty. Raises Http404 for whom she may not look at."""
     if text in ("", str(reader.pk)):
         return reader
-    if reader.has_perm(ALL_ENTRIES) and text.isascii() and text.isdecimal() and len(text) < 18:
-        person = team().prefetch_related(None).filter(pk=int(text)).first()
+    if reader.has_perm(ALL_ENTRIES) and (number := id_of(text)) is not None:
+        person = team().prefetch_related(None).filter(pk=number).first()
         if person is not None:
             return person
     raise Http404("This is nobody whose week you may see.")
