@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import render
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -166,14 +166,13 @@ def _short_name(step: str, first: date) -> str:
 
 def _lines(report: Report) -> tuple[list[Line], tuple[int, TimeSums] | None]:
     """The lines of the table, and how many rows of the first grouping are left out with what they come to."""
-    entries = _entries_address()
     lines: list[Line] = []
     for number, row in enumerate(report.rows):
         if lines and len(lines) + 1 + len(row.inner) > MOST_LINES:
             left_out = report.rows[number:]
             return lines, (len(left_out), sums_added(each.sums for each in left_out))
-        lines.append(Line(row, False, _address(entries, report, row), _amounts(report, row.sums)))
-        lines += [Line(inner, True, _address(entries, report, inner), _amounts(report, inner.sums)) for inner in row.inner]
+        lines.append(Line(row, False, _address(report, row), _amounts(report, row.sums)))
+        lines += [Line(inner, True, _address(report, inner), _amounts(report, inner.sums)) for inner in row.inner]
     return lines, None
 
 
@@ -182,15 +181,7 @@ def _amounts(report: Report, sums: TimeSums) -> list[Decimal | None]:
     return [amounts.get(currency) for currency in report.currencies for amounts in (sums.amounts, sums.unbilled_amounts)]
 
 
-def _entries_address() -> str:
-    """Where single entries are listed; empty as long as there is no such page."""
-    try:
-        return reverse("staff:entries")
-    except NoReverseMatch:
-        return ""
-
-
-def _address(entries: str, report: Report, row: ReportRow) -> str:
+def _address(report: Report, row: ReportRow) -> str:
     """The address of the entries of a row; empty where it cannot be said in one."""
     question, dates = report.question, report.question.dates
     asked: dict[str, object] = {"person": question.person, "client": question.client, "project": question.project}
@@ -204,7 +195,7 @@ def _address(entries: str, report: Report, row: ReportRow) -> str:
     asked |= {"since": dates.first, "until": dates.last, "billable": {True: "yes", False: "no", None: None}[question.billable]}
     if dates.first is None and dates.last is None:
         asked["period"] = "all"
-    return f"{entries}?{urlencode({name: value for name, value in asked.items() if value is not None})}" if entries else ""
+    return f"{reverse('staff:entries')}?{urlencode({name: value for name, value in asked.items() if value is not None})}"
 
 
 def _shortcuts(request: TeamRequest, form: ReportForm, *, is_answered: bool) -> list[tuple[str, str, bool]]:
