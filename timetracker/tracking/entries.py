@@ -17,6 +17,7 @@ from django.db.models.lookups import GreaterThan
 from django.utils import timezone
 
 from timetracker.accounts.models import User
+from timetracker.accounts.roles import ALL_ENTRIES
 from timetracker.billing.models import Invoice
 from timetracker.tracking.days import local_datetime, zone_of
 from timetracker.tracking.durations import whole_second
@@ -36,8 +37,6 @@ __all__ = [
     "tagged",
 ]
 
-# Who may see the time of everybody may change it, too, as far as she may change time at all.
-_EVERYBODYS = "tracking.view_all_entries"
 _NAMED = 3
 
 
@@ -186,7 +185,8 @@ def tagged(tag: str) -> GreaterThan:
 def _not_permitted(user: User, action: str, *, others: bool) -> str:
     if not user.has_perm(f"tracking.{action}_timeentry"):
         return f"You may not {action} time entries. Ask somebody who gives out roles."
-    if others and not user.has_perm(_EVERYBODYS):
+    # Who may see the time of everybody may change it, too, as far as she may change time at all.
+    if others and not user.has_perm(ALL_ENTRIES):
         return f"You may not {action} time of other people. Ask them, or somebody who sees everybody's time."
     return ""
 

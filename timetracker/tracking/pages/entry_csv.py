@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Case, QuerySet, Value, When
+from django.db.models import QuerySet
 
 from timetracker.billing.totals import cents
 from timetracker.csv_text import Cell
@@ -42,9 +42,8 @@ def entry_columns(*, money: bool) -> tuple[str, ...]:
 def entry_rows(found: QuerySet[TimeEntry], *, money: bool, zone: ZoneInfo, now: datetime) -> Iterator[list[Cell]]:
     """Yield the rows of ``found``, the first entry first."""
     rows = shown_entries(found, money=money, now=now).order_by("started_at", "id")
-    rows = rows.annotate(counts=Case(When(billable=True, project__billable=True, then=Value(True)), default=Value(False)))
     if money:
-        rows = rows.select_related("user", "project__client", "task", "invoice_item__invoice")
+        rows = rows.select_related("invoice_item__invoice")
     for entry in rows.iterator(chunk_size=_ROWS):
         yield [*_row(entry, zone), *(_money(entry) if money else ())]
 
@@ -59,7 +58,7 @@ def _row(entry: Any, zone: ZoneInfo) -> Iterator[Cell]:
     yield entry.break_seconds
     yield entry.worked_seconds
     yield f"{Decimal(entry.worked_seconds) / 3600:.4f}"
-    yield "yes" if entry.counts else "no"
+    yield "yes" if entry.is_billable else "no"
     yield "yes" if entry.invoice_item_id else "no"
 
 

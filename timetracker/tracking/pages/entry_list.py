@@ -13,6 +13,7 @@ from django.db.models import Q, QuerySet
 
 from timetracker.tracking.durations import worked_seconds
 from timetracker.tracking.models import TimeEntry
+from timetracker.tracking.rates import with_billable
 from timetracker.tracking.sums import starting_on, time_sums, with_amounts
 
 __all__ = ["PAGE", "EntryDay", "EntryPage", "entry_page", "shown_entries"]
@@ -52,9 +53,9 @@ class EntryPage:
 
 
 def shown_entries(found: QuerySet[TimeEntry], *, money: bool, now: datetime) -> QuerySet[Any]:
-    """Return ``found`` with all that a row shows: ``worked_seconds`` and, with ``money``, ``amount_cents`` and ``rate_currency``."""
+    """Return ``found`` with all that a row shows: ``is_billable``, ``worked_seconds`` and, with ``money``, what ``with_amounts`` adds."""
     rows = found.select_related("user", "project__client", "task")
-    return with_amounts(rows, now=now) if money else rows.annotate(worked_seconds=worked_seconds(now))
+    return with_amounts(rows, now=now) if money else with_billable(rows).annotate(worked_seconds=worked_seconds(now))
 
 
 def entry_page(
