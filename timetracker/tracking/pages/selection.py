@@ -16,14 +16,14 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet, Sum
-from django.http import HttpResponse
-from django.shortcuts import redirect, render
+from django.http import HttpResponseBase
+from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods
-from django_htmx.http import HttpResponseClientRedirect
 
 from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.accounts.models import User
+from timetracker.careful_forms import go_on
 from timetracker.lists import id_of
 from timetracker.tracking.entries import EntryRefused, entries_change, entries_delete
 from timetracker.tracking.models import Project, TimeEntry
@@ -111,7 +111,7 @@ def selection_of(request: TeamRequest) -> Selection | None:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @team_page("tracking.change_timeentry")
-def change_many(request: TeamRequest) -> HttpResponse:
+def change_many(request: TeamRequest) -> HttpResponseBase:
     """Set the project, whether it is billable, or a tag."""
     form = ChangeForm(request.POST or None)
 
@@ -123,7 +123,7 @@ def change_many(request: TeamRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @team_page("tracking.delete_timeentry")
-def delete_many(request: TeamRequest) -> HttpResponse:
+def delete_many(request: TeamRequest) -> HttpResponseBase:
     """Delete them."""
 
     def delete(entries: QuerySet[TimeEntry]) -> int:
@@ -132,13 +132,13 @@ def delete_many(request: TeamRequest) -> HttpResponse:
     return _answer(request, forms.Form(request.POST or None), delete, is_delete=True)
 
 
-def _answer(request: TeamRequest, form: forms.Form, act: Callable[[QuerySet[TimeEntry]], int], *, is_delete: bool) -> HttpResponse:
+def _answer(request: TeamRequest, form: forms.Form, act: Callable[[QuerySet[TimeEntry]], int], *, is_delete: bool) -> HttpResponseBase:
     """Ask first; do it when the form comes back, and say so on the list."""
     selection = selection_of(request)
     if selection is None or not selection.count:
         words = "Tick the entries first, or choose all that are found." if selection is None else "None of these entries is there any more."
         messages.error(request, f"{words} Nothing was changed.")
-        return _to_list(request)
+        return go_on(request, list_address(request))
     if form.is_valid():
         try:
             with transaction.atomic():
@@ -155,7 +155,7 @@ def _answer(request: TeamRequest, form: forms.Form, act: Callable[[QuerySet[Time
                 form.add_error(None, sentence)
         else:
             messages.success(request, f"{_many(done)} {'deleted' if is_delete else 'changed'}.")
-            return _to_list(request)
+            return go_on(request, list_address(request))
     return render(request, "staff/selection.html", _context(request, form, selection, is_delete=is_delete))
 
 
@@ -188,11 +188,6 @@ def _context(request: TeamRequest, form: forms.Form, selection: Selection, *, is
         "moved_from": shown if selection.is_all and shown.isdecimal() and shown != str(selection.count) else "",
         "back": list_address(request),
     }
-
-
-def _to_list(request: TeamRequest) -> HttpResponse:
-    address = list_address(request)
-    return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
 
 
 def _many(count: int) -> str:
