@@ -32,6 +32,7 @@ from timetracker.tracking.pages.entry_csv import entry_columns, entry_rows
 from timetracker.tracking.pages.entry_filter import EntryFilter
 from timetracker.tracking.pages.entry_list import PAGE, EntryPage, entry_page
 from timetracker.tracking.pages.forms import CopyForm, DatedEntryForm, EntryFields, NewEntryForm
+from timetracker.tracking.pages.sums_later import sums_follow
 from timetracker.tracking.pages.work import work_groups, work_options
 from timetracker.tracking.sums import TimeSums, time_total
 from timetracker.tracking.visibility import entries_seen_by
@@ -85,8 +86,7 @@ def _list(request: TeamRequest, *, focus: int | None = None) -> HttpResponse:
     money = request.user.has_perm(MONEY)
     older, newer = (request.GET.get(name, "") for name in _PLACES)
     page = entry_page(found, older=older, newer=newer, money=money, zone=filters.zone, now=now)
-    # Counting stops where it is enough to know that there are many.
-    is_added_up = page.is_all or request.GET.get("sums") == "yes" or found.order_by()[: AT_ONCE + 1].count() <= AT_ONCE
+    is_added_up = page.is_all or not sums_follow(request, found, most=AT_ONCE)
     totals = _totals(found, page, money=money, now=now) if is_added_up else None
     # htmx asks for whole pages where somebody goes back.
     is_part = bool(request.htmx) and not request.htmx.history_restore_request

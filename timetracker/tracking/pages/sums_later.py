@@ -1,7 +1,7 @@
 """Sums of so many entries that they would hold up a page: it comes at once, and they follow.
 
-The page shows ``staff/sums_later.html`` in their place: htmx asks for the page with the sums as soon as it is there, and takes the
-element ``sums`` from it. Without JavaScript a link leads there.
+The page shows ``staff/sums_later.html`` in their place (Entries a line of its own): htmx asks for the page with the sums as soon as
+it is there, and takes the element that holds them from it. Without JavaScript a link leads there.
 """
 
 from __future__ import annotations
