@@ -75,11 +75,6 @@ class BudgetLine:
         return round(min(self._whole_width, BAR_WIDTH) - self.width, 1)
 
     @property
-    def is_cut(self) -> bool:
-        """Whether there is more beyond the mark than there is room for."""
-        return self._whole_width > BAR_WIDTH
-
-    @property
     def _whole_width(self) -> float:
         if not self.use.budget_seconds:
             return BAR_WIDTH + 1 if self.use.seconds else 0

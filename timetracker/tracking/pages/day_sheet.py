@@ -50,11 +50,6 @@ class DaySheet:
     week: list[DaySum]
 
     @property
-    def day_seconds(self) -> int:
-        """The sum of the day."""
-        return next(each.seconds for each in self.week if each.day == self.day)
-
-    @property
     def target(self) -> WeekTarget:
         """The sum of the week, against what is agreed for it."""
         return WeekTarget.of(self.person, sum(each.seconds for each in self.week))
