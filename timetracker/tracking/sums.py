@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from zoneinfo import ZoneInfo
 
 from django.db.models import Case, Count, F, Max, Min, QuerySet, Sum, When
@@ -72,6 +72,11 @@ class BudgetUse:
 
     seconds: int
     budget_seconds: int | None
+
+    @classmethod
+    def of(cls, seconds: int, budget_hours: Decimal | None) -> Self:
+        """So many seconds of a budget that is kept in hours."""
+        return cls(seconds, None if budget_hours is None else int(budget_hours * 3600))
 
     @property
     def percent(self) -> int | None:
@@ -168,10 +173,7 @@ def budgets_used(projects: QuerySet[Project], *, now: datetime | None = None) ->
     entries = TimeEntry.objects.filter(project__in=projects.order_by().values("pk")).order_by()
     rows = entries.annotate(worked_seconds=worked_seconds(now or timezone.now())).values("project_id").annotate(sum=Sum("worked_seconds"))
     seconds = {row["project_id"]: int(row["sum"]) for row in rows}
-    return {
-        project: BudgetUse(seconds.get(project, 0), None if hours is None else int(hours * 3600))
-        for project, hours in projects.order_by().values_list("pk", "budget_hours")
-    }
+    return {pk: BudgetUse.of(seconds.get(pk, 0), hours) for pk, hours in projects.order_by().values_list("pk", "budget_hours")}
 
 
 def _grouped(grouping: Grouping, zone: ZoneInfo, ends: tuple[datetime, datetime]) -> Any:

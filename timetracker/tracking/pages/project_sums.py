@@ -47,9 +47,7 @@ def project_rows(projects: QuerySet[Project], user: User) -> list[ProjectRow]:
     entries = entries_seen_by(user).filter(project__in=[project.pk for project in found])
     month, whole = seconds_by(of_this_month(entries, user), "project"), seconds_by(entries, "project")
     sees_all = user.has_perm(ALL_ENTRIES)
-    rows = []
-    for project in found:
-        budget = None if project.budget_hours is None else int(project.budget_hours * 3600)
-        use = BudgetUse(whole[project.pk], budget) if sees_all else None
-        rows.append(ProjectRow(project, month[project.pk], whole[project.pk], use))
-    return rows
+    return [
+        ProjectRow(each, month[each.pk], whole[each.pk], BudgetUse.of(whole[each.pk], each.budget_hours) if sees_all else None)
+        for each in found
+    ]

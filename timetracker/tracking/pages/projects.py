@@ -93,7 +93,6 @@ def project_page(
     # One look at all its time; the sums of tasks, and of what is on none, add up to the whole.
     sums = time_sums(entries, "task", money=money)
     total = sums_added(sums.values())
-    budget = None if found.budget_hours is None else int(found.budget_hours * 3600)
     rows = found.tasks.select_related("assignee").order_by("id")
     tasks = [(task, sums[(task.pk,)].seconds if (task.pk,) in sums else 0) for task in rows]
     latest = entries.filter(ended_at__isnull=False).select_related("user", "task")
@@ -103,7 +102,7 @@ def project_page(
         "total": total,
         "month": time_total(of_this_month(entries, user), money=False),
         # What others have worked could be read from it.
-        "use": BudgetUse(total.seconds, budget) if user.has_perm(ALL_ENTRIES) else None,
+        "use": BudgetUse.of(total.seconds, found.budget_hours) if user.has_perm(ALL_ENTRIES) else None,
         "tasks": [row for row in tasks if row[0].status != Task.Status.DONE],
         "tasks_done": [row for row in tasks if row[0].status == Task.Status.DONE],
         "adding": adding or TaskForm(user=user, brief=True, auto_id="new_%s"),
