@@ -196,8 +196,8 @@ def _folded(rows: Iterable[Mapping[str, Any]]) -> TimeSums:
         seconds=_seconds(rows),
         billable_seconds=_seconds(billable),
         unbilled_seconds=_seconds(unbilled),
-        amounts=_amounts(billable),
-        unbilled_amounts=_amounts(unbilled),
+        amounts=_added(map(_amount, billable)),
+        unbilled_amounts=_added(map(_amount, unbilled)),
     )
 
 
@@ -214,10 +214,6 @@ def _added(amounts: Iterable[Mapping[str, Decimal]]) -> dict[str, Decimal]:
     return dict(sorted(sums.items()))
 
 
-def _amounts(rows: Iterable[Mapping[str, Any]]) -> dict[str, Decimal]:
-    """Add up by currency, in the order of the codes."""
-    sums: dict[str, Decimal] = defaultdict(Decimal)
-    for row in rows:
-        if row.get("rate_currency") is not None:
-            sums[row["rate_currency"]] += cents(row["cents"])
-    return dict(sorted(sums.items()))
+def _amount(row: Mapping[str, Any]) -> dict[str, Decimal]:
+    """What a row comes to, by its currency; nothing without a rate, or where money was not asked for."""
+    return {} if row.get("rate_currency") is None else {row["rate_currency"]: cents(row["cents"])}
