@@ -12,18 +12,19 @@ from django.urls import reverse
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import ALL_ENTRIES, team
+from timetracker.careful_forms import FIRST_DAY, LAST_DAY
 from timetracker.lists import id_of
 from timetracker.tracking.days import week_of
 from timetracker.tracking.pages.week_sheet import MOST_ROWS
 from timetracker.tracking.pages.week_typing import Typed
+from timetracker.tracking.pages.work import ids_of
 
 __all__ = ["FIRST_YEAR", "LAST_YEAR", "GridForm", "week_address", "week_asked", "week_name", "week_owner", "weeks_beside"]
 
-FIRST_YEAR, LAST_YEAR = 2000, 2100
+FIRST_YEAR, LAST_YEAR = FIRST_DAY.year, LAST_DAY.year
 
 _WEEK = re.compile(r"([0-9]{4})-?W([0-9]{1,2})", re.ASCII | re.IGNORECASE)
 _DATE = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})", re.ASCII)
-_KEY = re.compile(r"[1-9][0-9]{0,17}(-[1-9][0-9]{0,17})?", re.ASCII)
 
 
 def week_asked(text: str, today: date) -> tuple[list[date], str]:
@@ -97,7 +98,7 @@ class GridForm:
         typed: list[Typed] = []
         for row in data.getlist("row")[:MOST_ROWS]:
             key, *states = row.split("|")
-            if not _KEY.fullmatch(key) or key in keys:
+            if not ids_of(key) or key in keys:
                 continue
             keys.append(key)
             if len(states) != len(days):

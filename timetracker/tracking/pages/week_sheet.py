@@ -6,7 +6,6 @@ sums and what a form says a cell was come from one read, so they cannot contradi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -20,7 +19,7 @@ from timetracker.tracking.durations import worked_seconds
 from timetracker.tracking.entries import entry_refusal
 from timetracker.tracking.hours_text import hours_said
 from timetracker.tracking.models import Project, Task, TimeEntry
-from timetracker.tracking.pages.work import Work
+from timetracker.tracking.pages.work import Work, ids_of
 from timetracker.tracking.sums import starting_on
 from timetracker.tracking.visibility import entries_seen_by
 from timetracker.tracking.week_target import WeekTarget
@@ -29,8 +28,6 @@ __all__ = ["MOST_ROWS", "Cell", "Row", "WeekSheet", "week_sheet", "works_named"]
 
 # Rows with fields: eight a row, below what Django takes of a form (DATA_UPLOAD_MAX_NUMBER_FIELDS). Those beyond are read only.
 MOST_ROWS = 100
-
-_KEY = re.compile(r"([1-9][0-9]{0,17})(?:-([1-9][0-9]{0,17}))?")
 
 
 @dataclass
@@ -224,7 +221,7 @@ def week_sheet(
 
 def works_named(keys: Iterable[str]) -> list[Work]:
     """Return the work of these keys that takes new time; others are left out. Two queries at most."""
-    pairs = [(int(match[1]), int(match[2]) if match[2] else None) for match in map(_KEY.fullmatch, dict.fromkeys(keys)) if match]
+    pairs = [ids for ids in map(ids_of, dict.fromkeys(keys)) if ids]
     if not pairs:
         return []
     projects = Project.objects.select_related("client").filter(status=Project.Status.ACTIVE).in_bulk([pair[0] for pair in pairs])

@@ -16,11 +16,11 @@ from django.db.models import QuerySet
 from timetracker.accounts.models import User
 from timetracker.tracking.models import Project, Task, TimeEntry
 
-__all__ = ["Work", "WorkField", "WorkGroup", "work_groups", "work_key", "work_options", "work_words"]
+__all__ = ["Work", "WorkField", "WorkGroup", "ids_of", "work_groups", "work_key", "work_options", "work_words"]
 
 # How many of her latest pieces of work stand at the top, and how many entries are looked through for them.
 LATEST, LOOKED_THROUGH = 5, 60
-_KEY = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?")
+_KEY = re.compile(r"([1-9][0-9]{0,17})(?:-([1-9][0-9]{0,17}))?")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,12 @@ class WorkGroup:
 def work_key(project_id: int, task_id: int | None) -> str:
     """Write a choice as a form does."""
     return f"{project_id}-{task_id}" if task_id else str(project_id)
+
+
+def ids_of(key: str) -> tuple[int, int | None] | None:
+    """Return the ids of project and task that :func:`work_key` wrote; None where ``key`` is none of these."""
+    matched = _KEY.fullmatch(key)
+    return None if matched is None else (int(matched[1]), int(matched[2]) if matched[2] else None)
 
 
 def work_words(code: str, name: str, task: str = "") -> str:
@@ -118,12 +124,12 @@ class WorkField(forms.CharField):
 
     def clean(self, value: object) -> Work:
         """Return the work; refuse what takes no time (any more)."""
-        matched = _KEY.fullmatch(super().clean(value))
-        if matched is None:
+        ids = ids_of(key := super().clean(value))
+        if ids is None:
             raise ValidationError("Choose a project or a task from the list.", code="unknown")
-        if self.keep is not None and matched[0] == self.keep.key:
+        if self.keep is not None and key == self.keep.key:
             return self.keep
-        project_id, task_id = int(matched[1]), int(matched[2]) if matched[2] else None
+        project_id, task_id = ids
         project = _taking().select_related("client").filter(pk=project_id).first()
         task = Task.objects.filter(pk=task_id, project=project_id).first() if task_id else None
         if project is None or (task_id and task is None):
