@@ -14,7 +14,7 @@ from django.utils import timezone
 from timetracker.timestamps import Timestamped
 from timetracker.tracking.durations import SecondsBetween
 
-__all__ = ["DemoRun", "Project", "ProjectRate", "Task", "TimeEntry"]
+__all__ = ["TAKES_TIME", "DemoRun", "Project", "ProjectRate", "Task", "TimeEntry"]
 
 
 class Project(Timestamped):
@@ -74,6 +74,15 @@ class Project(Timestamped):
 
     def __str__(self) -> str:
         return f"{self.code} {self.name}"
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether new time can be booked on it: it is active, and its client is not archived."""
+        return self.status == Project.Status.ACTIVE and self.client.active
+
+
+# :attr:`Project.takes_time`, in SQL.
+TAKES_TIME = Q(status=Project.Status.ACTIVE, client__active=True)
 
 
 class ProjectRate(Timestamped):

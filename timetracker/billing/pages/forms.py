@@ -20,7 +20,7 @@ from timetracker.clients.models import Client
 from timetracker.lists import ListFilter
 from timetracker.siteconf.models import SiteSettings
 from timetracker.tracking.days import today_in, zone_of
-from timetracker.tracking.models import Project
+from timetracker.tracking.models import TAKES_TIME, Project
 
 __all__ = ["ExpenseFilter", "ExpenseForm"]
 
@@ -79,7 +79,7 @@ class ExpenseForm(CarefulForm):
             cast(forms.ModelChoiceField, self.fields["user"]).queryset = people
         else:
             del self.fields["user"]
-        takes = Q(status=Project.Status.ACTIVE, client__active=True) | Q(pk=expense.project_id)
+        takes = TAKES_TIME | Q(pk=expense.project_id)
         project = cast(forms.ModelChoiceField, self.fields["project"])
         project.queryset = Project.objects.filter(takes).order_by("code")
         project.empty_label = "–"

@@ -26,7 +26,7 @@ from timetracker.accounts.models import User
 from timetracker.careful_forms import go_on
 from timetracker.lists import id_of
 from timetracker.tracking.entries import EntryRefused, entries_change, entries_delete
-from timetracker.tracking.models import Project, TimeEntry
+from timetracker.tracking.models import TAKES_TIME, Project, TimeEntry
 from timetracker.tracking.pages.entries import list_address
 from timetracker.tracking.pages.entry_filter import EntryFilter
 from timetracker.tracking.pages.entry_list import shown_entries
@@ -66,7 +66,7 @@ class ChangeForm(forms.Form):
         super().__init__(*args, **kwargs)
         field = self.fields["project"]
         assert isinstance(field, forms.ModelChoiceField)  # noqa: S101 - for mypy
-        field.queryset = Project.objects.filter(status=Project.Status.ACTIVE).select_related("client").order_by("client__name", "code")
+        field.queryset = Project.objects.filter(TAKES_TIME).select_related("client").order_by("client__name", "code")
         field.error_messages["invalid_choice"] = "This project takes no time any more. Choose another."
 
     def clean(self) -> dict[str, Any]:

@@ -25,7 +25,6 @@ from timetracker.accounts.roles import ALL_ENTRIES, team
 from timetracker.tracking.days import day_bounds, today_in, week_of, zone_of
 from timetracker.tracking.entries import overlap_warning
 from timetracker.tracking.hours_text import hours_said
-from timetracker.tracking.models import Project
 from timetracker.tracking.pages.week_form import (
     FIRST_YEAR,
     LAST_YEAR,
@@ -106,8 +105,8 @@ class _Grid:
     def _rows_of_week_before(self) -> HttpResponse:
         """The rows of the week before, without their time. Nothing is saved."""
         entries = week_before(self.person, self.days[0])
-        active = [work_key(entry.project_id, entry.task_id) for entry in entries if entry.project.status == Project.Status.ACTIVE]
-        closed = [entry.project.code for entry in entries if entry.project.status != Project.Status.ACTIVE]
+        active = [work_key(entry.project_id, entry.task_id) for entry in entries if entry.project.takes_time]
+        closed = [entry.project.code for entry in entries if not entry.project.takes_time]
         keys = list(dict.fromkeys([*self.form.keys, *active]))[:MOST_ROWS]
         count = len(keys) - len(self.form.keys)
         if not entries:
@@ -117,7 +116,7 @@ class _Grid:
         else:
             messages.info(self.request, "All that takes time of the week before is here already.")
         if closed:
-            messages.warning(self.request, f"Left out, as these projects are not active: {', '.join(dict.fromkeys(closed))}.")
+            messages.warning(self.request, f"Left out, as they take no new time: {', '.join(dict.fromkeys(closed))}.")
         return self._shown(keys)
 
     def _shown(self, keys: list[str], *, fault: str = "", focus: str = "") -> HttpResponse:

@@ -18,7 +18,7 @@ from timetracker.tracking.days import day_bounds, today_in, zone_of
 from timetracker.tracking.durations import worked_seconds
 from timetracker.tracking.entries import entry_refusal
 from timetracker.tracking.hours_text import hours_said
-from timetracker.tracking.models import Project, Task, TimeEntry
+from timetracker.tracking.models import TAKES_TIME, Project, Task, TimeEntry
 from timetracker.tracking.pages.work import Work, ids_of
 from timetracker.tracking.sums import starting_on
 from timetracker.tracking.visibility import entries_seen_by
@@ -209,7 +209,7 @@ def week_sheet(
     ends = [day_bounds(day, zone)[1] for day in days]
     rows = []
     for number, work in enumerate(sorted(found, key=_order)):
-        takes_time = may_add and work.project.status == Project.Status.ACTIVE
+        takes_time = may_add and work.project.takes_time
         cells = []
         for day, ends_at in zip(days, ends, strict=True):
             of_day = found[work].get(day, [])
@@ -224,7 +224,7 @@ def works_named(keys: Iterable[str]) -> list[Work]:
     pairs = [ids for ids in map(ids_of, dict.fromkeys(keys)) if ids]
     if not pairs:
         return []
-    projects = Project.objects.select_related("client").filter(status=Project.Status.ACTIVE).in_bulk([pair[0] for pair in pairs])
+    projects = Project.objects.select_related("client").filter(TAKES_TIME).in_bulk([pair[0] for pair in pairs])
     task_ids = [task for _, task in pairs if task]
     tasks = Task.objects.in_bulk(task_ids) if task_ids else {}
     works = []

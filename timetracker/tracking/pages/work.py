@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
 
 from timetracker.accounts.models import User
-from timetracker.tracking.models import Project, Task, TimeEntry
+from timetracker.tracking.models import TAKES_TIME, Project, Task, TimeEntry
 
 __all__ = ["Work", "WorkField", "WorkGroup", "ids_of", "work_groups", "work_key", "work_options", "work_words"]
 
@@ -70,12 +69,13 @@ def work_groups(user: User, *, keep: Work | None = None) -> list[WorkGroup]:
     """
     # Of each timer's start and stop this is the most there is to read: names alone, without the rows they stand in.
     tasks: dict[int, list[tuple[int, str]]] = {}
-    open_tasks = Task.objects.filter(project__in=_taking()).exclude(status=Task.Status.DONE).order_by("project_id", "id")
+    taking = Project.objects.filter(TAKES_TIME)
+    open_tasks = Task.objects.filter(project__in=taking).exclude(status=Task.Status.DONE).order_by("project_id", "id")
     for pk, of, name in open_tasks.values_list("pk", "project_id", "name"):
         tasks.setdefault(of, []).append((pk, name))
     groups: list[WorkGroup] = []
     words: dict[str, str] = {}
-    projects = _taking().order_by("client__name", "code").values_list("pk", "code", "name", "client__name")
+    projects = taking.order_by("client__name", "code").values_list("pk", "code", "name", "client__name")
     for project, code, name, client in projects:
         if not groups or groups[-1].label != client:
             groups.append(WorkGroup(client, []))
@@ -106,11 +106,6 @@ def work_options(groups: list[WorkGroup], chosen: str) -> list[tuple[str, list[t
     return options
 
 
-def _taking() -> QuerySet[Project]:
-    """Projects that take new time: neither they nor their clients are archived."""
-    return Project.objects.filter(status=Project.Status.ACTIVE, client__active=True)
-
-
 class WorkField(forms.CharField):
     """A choice of :func:`work_groups`, cleaned to a :class:`Work`; the template writes the choices itself.
 
@@ -130,7 +125,7 @@ class WorkField(forms.CharField):
         if self.keep is not None and key == self.keep.key:
             return self.keep
         project_id, task_id = ids
-        project = _taking().select_related("client").filter(pk=project_id).first()
+        project = Project.objects.select_related("client").filter(TAKES_TIME, pk=project_id).first()
         task = Task.objects.filter(pk=task_id, project=project_id).first() if task_id else None
         if project is None or (task_id and task is None):
             reason = "This takes no time any more: the project is not active, or the task is gone. Choose another."

@@ -14,6 +14,7 @@ from django.test import Client as Browser
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role, role_give
 from timetracker.billing.models import Invoice
+from timetracker.clients.models import Client
 from timetracker.tests.invoices import item_on
 from timetracker.tracking.models import Project, Task, TimeEntry
 
@@ -80,8 +81,11 @@ def test_ticked_entries_get_another_project_a_tag_and_are_not_billable(
 ) -> None:
     other = Project.objects.create(client=project.client, name="App", code="SB-APP")
     TimeEntry.objects.filter(pk=entries[0].pk).update(task=Task.objects.create(project=project, name="Header"), tags="css")
+    gone = Client.objects.create(name="Archived", currency="EUR", active=False)
+    Project.objects.create(client=gone, name="Archived", code="ARCHIVED")
     address = f"{CHANGE}?{ticked(*entries[:3])}&period=all&notes=draft"
     page = asked(browser, address)
+    assert "SB-APP" in page and "ARCHIVED" not in page
     assert "Change 3 entries</h1>" in page and "<strong>3:00</strong> hours" in page
     answer = browser.post(address, {"mark": mark_on(page), "project": other.pk, "billable": "no", "tag": "remote"})
     assert answer.headers["Location"] == "/entries/?notes=draft&period=all"

@@ -525,13 +525,22 @@ def test_a_row_that_is_none_is_said_beside_the_choice(browser: Browser, row: str
     assert said in page and Grid.of(page).cells == {f"cell.{row}.2025-03-04": "1:30"} and not TimeEntry.objects.exists()
 
 
-def test_a_closed_project_takes_no_new_time_and_lets_its_time_be_changed(browser: Browser, robin: User, project: Project, row: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "state", "said"),
+    [
+        (Project, {"status": Project.Status.CLOSED}, "SB-WEB is closed and takes no new time"),
+        (Client, {"active": False}, "SB-WEB takes no new time: its client,"),
+    ],
+)
+def test_a_closed_project_takes_no_new_time_and_lets_its_time_be_changed(
+    browser: Browser, robin: User, project: Project, row: str, model: type[Project | Client], state: dict[str, object], said: str
+) -> None:
     entry_of(robin, project, "2025-03-04", "09:00", "10:00")
     page = shown(browser)
-    Project.objects.update(status=Project.Status.CLOSED)
+    model._default_manager.update(**state)
     assert set(Grid.of(shown(browser)).cells) == {name for name in Grid.of(shown(browser)).fields if name.startswith("cell.")}
     page = post(browser, page, {f"{row}.2025-03-04": "2", f"{row}.2025-03-05": "1"})
-    assert "SB-WEB is closed and takes no new time" in page and times(robin) == ["04 09:00-11:00"]
+    assert said in page and times(robin) == ["04 09:00-11:00"]
     assert f"cell.{row}" not in shown(browser, week="2025-W11", row=row)
 
 
@@ -565,7 +574,7 @@ def test_rows_of_the_week_before_are_added_without_time(browser: Browser, before
     page = post(browser, shown(browser), do="rows")
     keys = {name.split(".")[1] for name in Grid.of(page).fields if name.startswith("cell.")}
     assert keys == {str(each.pk) for each in before[:2]} and not Grid.of(page).cells
-    assert "2 rows of the week before added" in page and "not active: SB-OLD." in page
+    assert "2 rows of the week before added" in page and "take no new time: SB-OLD." in page
     assert "is here already" in post(browser, page, do="rows") and TimeEntry.objects.count() == count
 
 
