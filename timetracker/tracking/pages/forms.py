@@ -37,11 +37,8 @@ class StartForm(forms.Form):
         """Begin with her latest work that has ended."""
         super().__init__(*args, **kwargs)
         self.user, self.zone, self.now = user, zone, now
-        if not self.is_bound:
-            # Not what runs: while it does, this leads back to what came before.
-            latest = TimeEntry.objects.filter(user=user, ended_at__isnull=False).order_by("-started_at", "-id").first()
-            if latest is not None:
-                self.initial = {"work": work_key(latest.project_id, latest.task_id), "notes": latest.notes}
+        if not self.is_bound and (latest := _latest_of(user)) is not None:
+            self.initial = {"work": work_key(latest.project_id, latest.task_id), "notes": latest.notes}
 
     @property
     def chosen(self) -> str:
@@ -198,7 +195,7 @@ class NewEntryForm(EntryFields):
 
     def __init__(self, *args: Any, user: User, day: date, **kwargs: Any) -> None:
         """Begin with ``day``, and her latest work that has ended."""
-        latest = TimeEntry.objects.filter(user=user, ended_at__isnull=False).order_by("-started_at", "-id").first()
+        latest = _latest_of(user)
         work = work_key(latest.project_id, latest.task_id) if latest else ""
         kwargs["initial"] = {"person": user.pk, "day": day, "work": work, "billable": True}
         super().__init__(*args, **kwargs)
@@ -249,6 +246,11 @@ class CopyForm(forms.Form):
     """The day to which an entry is copied."""
 
     day = DayField()
+
+
+def _latest_of(user: User) -> TimeEntry | None:
+    """Her latest entry that has ended: while a timer runs, that leads back to what came before it."""
+    return TimeEntry.objects.filter(user=user, ended_at__isnull=False).order_by("-started_at", "-id").first()
 
 
 def _save(form: forms.Form, entry: TimeEntry, user: User) -> TimeEntry | None:
