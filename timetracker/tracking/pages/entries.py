@@ -25,13 +25,13 @@ from timetracker.accounts.roles import ALL_ENTRIES, MONEY
 from timetracker.careful_forms import FIRST_DAY, LAST_DAY
 from timetracker.csv_text import csv_answer
 from timetracker.tracking.days import today_in, zone_of
-from timetracker.tracking.entries import EntryRefused, entry_delete, entry_duplicate, entry_refusal, overlap_warning
-from timetracker.tracking.hours_text import hours_said
+from timetracker.tracking.entries import EntryRefused, entry_delete, entry_duplicate, entry_refusal
 from timetracker.tracking.models import TimeEntry
 from timetracker.tracking.pages.entry_csv import entry_columns, entry_rows
 from timetracker.tracking.pages.entry_filter import EntryFilter
 from timetracker.tracking.pages.entry_list import PAGE, EntryPage, entry_page
 from timetracker.tracking.pages.forms import CopyForm, DatedEntryForm, EntryFields, NewEntryForm
+from timetracker.tracking.pages.outcomes import say_done, say_refused, worked_said
 from timetracker.tracking.pages.sums_later import sums_follow
 from timetracker.tracking.pages.work import work_groups, work_options
 from timetracker.tracking.sums import TimeSums, time_total
@@ -150,7 +150,7 @@ def edit(request: TeamRequest, pk: int) -> HttpResponse:
     saved = form.save() if form.is_valid() else None
     if saved is None:
         return _form(request, "Edit an entry", form, entry=_seen(request, pk))
-    _say(request, "Saved.", saved)
+    say_done(request, "Saved.", saved)
     return _done(request, focus=pk)
 
 
@@ -168,7 +168,7 @@ def add(request: TeamRequest) -> HttpResponse:
     if saved is None:
         return _form(request, "New entry", form)
     whose = "" if saved.user_id == request.user.pk else f" for {saved.user}"
-    _say(request, f"{_worked(saved)} on {saved.project} booked{whose}, {_day_said(request, saved)}.", saved)
+    say_done(request, f"{worked_said(saved)} on {saved.project} booked{whose}, {_day_said(request, saved)}.", saved)
     return _done(request, focus=saved.pk)
 
 
@@ -184,7 +184,7 @@ def copy(request: TeamRequest, pk: int) -> HttpResponse:
         except EntryRefused as error:
             form.add_error(None, error.messages)
         else:
-            _say(request, f"{_worked(copied)} on {copied.project} copied to {_day_said(request, copied)}.", copied)
+            say_done(request, f"{worked_said(copied)} on {copied.project} copied to {_day_said(request, copied)}.", copied)
             return _done(request, focus=copied.pk)
     context = {"active": "entries", "form": form, "entry": found, "back": list_address(request)}
     return _row_or_page(request, "staff/entry_copy", context, found)
@@ -201,10 +201,9 @@ def remove(request: TeamRequest, pk: int) -> HttpResponse:
     try:
         entry_delete(found, user=request.user)
     except EntryRefused as error:
-        for sentence in error.messages:
-            messages.error(request, sentence)
+        say_refused(request, error)
     else:
-        messages.success(request, f"{_worked(found)} on {found.project}, {_day_said(request, found)}, deleted.")
+        messages.success(request, f"{worked_said(found)} on {found.project}, {_day_said(request, found)}, deleted.")
     return _done(request)
 
 
@@ -256,17 +255,6 @@ def _row_or_page(request: TeamRequest, name: str, context: dict[str, Any], entry
         return render(request, "staff/entry_page.html", context | {"is_page": True})
     row = f"#entry-{entry.pk}"
     return reswap(reselect(retarget(render(request, "staff/entry_row_form.html", context), row), row), "outerHTML")
-
-
-def _say(request: TeamRequest, sentence: str, entry: TimeEntry) -> None:
-    """Say what was done, and what it brought about."""
-    messages.success(request, sentence)
-    if warning := overlap_warning(entry):
-        messages.warning(request, warning)
-
-
-def _worked(entry: TimeEntry) -> str:
-    return hours_said(int(entry.worked.total_seconds()))
 
 
 def _day_said(request: TeamRequest, entry: TimeEntry) -> str:

@@ -20,11 +20,11 @@ from backups.gate import gate_read
 from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.lists import id_of
 from timetracker.tracking.days import zone_of
-from timetracker.tracking.entries import EntryRefused, entry_delete, entry_refusal, overlap_warning
-from timetracker.tracking.hours_text import hours_said
+from timetracker.tracking.entries import EntryRefused, entry_delete, entry_refusal
 from timetracker.tracking.models import TimeEntry
 from timetracker.tracking.pages.day_sheet import DaySheet, day_sheet
 from timetracker.tracking.pages.forms import EntryForm, MomentForm, StartForm
+from timetracker.tracking.pages.outcomes import say_done, say_refused, worked_said
 from timetracker.tracking.pages.work import work_groups, work_options
 from timetracker.tracking.timer import TimerRefused, running_for, timer_discard, timer_shift, timer_start, timer_stop
 
@@ -65,7 +65,7 @@ def start(request: TeamRequest) -> HttpResponse:
         booked = form.save()
         if booked is None:
             return _page(request, form=form)
-        _say(request, f"{_worked(booked)} booked on {work}.", overlap_warning(booked))
+        say_done(request, f"{worked_said(booked)} booked on {work}.", booked)
         return _done(request)
     before = running_for(request.user)
     try:
@@ -94,7 +94,7 @@ def stop(request: TeamRequest) -> HttpResponse:
         if stopped is None:
             messages.info(request, "No timer runs: it was stopped elsewhere.")
         else:
-            _say(request, f"Stopped after {_worked(stopped)}.", overlap_warning(stopped))
+            say_done(request, f"Stopped after {worked_said(stopped)}.", stopped)
 
     return _change_timer(request, change)
 
@@ -134,7 +134,7 @@ def _change_timer(request: TeamRequest, change: Callable[[int], None]) -> HttpRe
     try:
         change(entry_id)
     except TimerRefused as error:
-        _refuse(request, error)
+        say_refused(request, error)
     return _done(request)
 
 
@@ -151,7 +151,7 @@ def entry(request: TeamRequest, pk: int) -> HttpResponse:
     saved = form.save() if form.is_valid() else None
     if saved is None:
         return _page(request, editing=form)
-    _say(request, "Saved.", overlap_warning(saved))
+    say_done(request, "Saved.", saved)
     return _done(request, focus=pk)
 
 
@@ -163,9 +163,9 @@ def delete(request: TeamRequest, pk: int) -> HttpResponse:
     try:
         entry_delete(found, user=request.user)
     except EntryRefused as error:
-        _refuse(request, error)
+        say_refused(request, error)
     else:
-        messages.success(request, f"{_worked(found)} on {found.project} deleted.")
+        messages.success(request, f"{worked_said(found)} on {found.project} deleted.")
     return _done(request)
 
 
@@ -177,7 +177,7 @@ def again(request: TeamRequest, pk: int) -> HttpResponse:
     try:
         timer_start(request.user, project=found.project, task=found.task, notes=found.notes, tags=found.tags)
     except TimerRefused as error:
-        _refuse(request, error)
+        say_refused(request, error)
     return _done(request)
 
 
@@ -235,22 +235,6 @@ def _page(
             "editing_at": addresses | {"cancel": reverse("staff:today")},
         }
     return render(request, "staff/today_parts.html" if request.htmx else "staff/today.html", context)
-
-
-def _say(request: TeamRequest, sentence: str, warning: str) -> None:
-    """Say what was done, and what it brought about."""
-    messages.success(request, sentence)
-    if warning:
-        messages.warning(request, warning)
-
-
-def _refuse(request: TeamRequest, error: ValidationError) -> None:
-    for sentence in error.messages:
-        messages.error(request, sentence)
-
-
-def _worked(entry: TimeEntry) -> str:
-    return hours_said(int(entry.worked.total_seconds()))
 
 
 def _moment_of(sheet: DaySheet, *, with_time: bool = True) -> MomentForm:
