@@ -44,7 +44,7 @@ PAGES: dict[str, tuple[type[Any] | None, tuple[str, ...]]] = {
         (
             *(f"range=all&by={by}" for by in ("client", "project", "person", "task", "day", "week", "month")),
             *(f"range={name}&by=client" for name in ("this_week", "this_month", "this_quarter", "this_year")),
-            "range=all&by=client&then=person",
+            *("range=all&by=client&then=person", "range=all&by=task&then=week"),
         ),
     ),
     "report_csv": (None, ("range=all&by=person&then=task",)),

@@ -90,17 +90,6 @@ def test_clients_people_are_not_of_the_team(hire: Hire) -> None:
     assert browser.get(reverse("staff:member", args=[guest.pk])).status_code == 404
 
 
-def test_the_list_takes_as_many_queries_for_twenty_people_as_for_two(hire: Hire, django_assert_num_queries: Any) -> None:
-    browser = browser_of(hire("owner", Role.OWNER))
-    browser.get(reverse("staff:team"))
-    with django_assert_num_queries(7):
-        browser.get(reverse("staff:team"))
-    for number in range(20):
-        hire(f"person{number}", Role.MEMBER)
-    with django_assert_num_queries(7):
-        assert b"person19@studio.example" in browser.get(reverse("staff:team")).content
-
-
 # --- invitations ------------------------------------------------------------------------------------------------------
 
 

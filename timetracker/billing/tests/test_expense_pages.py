@@ -16,7 +16,6 @@ from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client as Browser
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -330,26 +329,3 @@ def test_an_expense_is_deleted_with_its_receipt_after_a_question(keeper: Browser
     assert "Delete Night train?" in text_of(keeper, "expense_delete", expense.pk) and Expense.objects.exists()
     assert "is deleted" in post(keeper, "expense_delete", expense.pk)
     assert not Expense.objects.exists() and files(media) == []
-
-
-# --- queries ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_number_of_queries_does_not_grow_with_the_rows(keeper: Browser, robin: User, project: Project) -> None:
-    expense = spent(robin, project=project)
-    names = {"expenses": [], "expense": [expense.pk], "expense_add": []}
-
-    def counted() -> dict[str, int]:
-        found = {}
-        for name, args in names.items():
-            with CaptureQueriesContext(connection) as queries:
-                text_of(keeper, name, *args)
-            found[name] = len(queries)
-        return found
-
-    few = counted()
-    for number in range(30):
-        user = somebody(f"user{number}")
-        other = Project.objects.create(client=project.client, name="More", code=f"MORE-{number}")
-        spent(user, project=other, currency=("EUR", "CHF")[number % 2])
-    assert counted() == few and max(few.values()) <= 25, few

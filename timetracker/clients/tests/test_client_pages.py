@@ -7,9 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client as Browser
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -289,30 +287,7 @@ def test_a_client_that_was_never_used_is_deleted_after_a_question(owner: Browser
     assert not Client.objects.exists()
 
 
-# --- queries ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_number_of_queries_does_not_grow_with_the_rows(owner: Browser, furnished: Client) -> None:
-    names = {"clients": [], "client": [furnished.pk], "client_invoices": [furnished.pk], "documents": [furnished.pk]}
-
-    def counted() -> dict[str, int]:
-        found = {}
-        for name, args in names.items():
-            with CaptureQueriesContext(connection) as queries:
-                text_of(owner, name, *args)
-            found[name] = len(queries)
-        return found
-
-    few = counted()
-    kim = User.objects.get(username="kim")
-    for number in range(30):
-        Client.objects.create(name=f"Client {number}")
-        project = Project.objects.create(client=furnished, name="More", code=f"MORE-{number}", budget_hours=1)
-        worked(kim, project, 1)
-        Invoice.objects.create(client=furnished, number=f"MORE-{number}", issued_on="2025-03-02", due_on="2025-03-16")
-        Expense.objects.create(user=kim, project=project, description="More", amount=1)
-        Document.objects.create(client=furnished, title="More", file=f"documents/{number}.pdf")
-    assert counted() == few and max(few.values()) <= 25, few
+# --- time zones -------------------------------------------------------------------------------------------------------
 
 
 def test_a_month_begins_at_midnight_where_the_reader_is(client: Client) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test import Client as Browser
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -373,31 +372,3 @@ def test_rates_are_nobodys_business_who_may_see_no_money(project: Project) -> No
     assert browser.post(reverse("staff:rate_set", args=[project.pk]), {"user": kim.pk, "hourly_rate": 1}).status_code == 403
     assert browser.post(reverse("staff:rate_delete", args=[rate.pk])).status_code == 403
     assert ProjectRate.objects.get().hourly_rate == Decimal("123.45")
-
-
-# --- queries ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_number_of_queries_does_not_grow_with_the_rows(manager: Browser, person: User, project: Project) -> None:
-    task = Task.objects.create(project=project, name="First", assignee=person)
-    worked(person, project, datetime(2025, 3, 3, 9, tzinfo=UTC), 60, task=task)
-    ProjectRate.objects.create(project=project, user=person, hourly_rate=1)
-    names = {"projects": [], "project": [project.pk], "project_edit": [project.pk]}
-
-    def counted() -> dict[str, int]:
-        found = {}
-        for name, args in names.items():
-            with CaptureQueriesContext(connection) as queries:
-                text_of(manager, name, *args)
-            found[name] = len(queries)
-        return found
-
-    few = counted()
-    for number in range(30):
-        user = somebody(f"user{number}")
-        other = Project.objects.create(client=Client.objects.create(name=f"C {number}"), name="More", code=f"MORE-{number}")
-        task = Task.objects.create(project=project, name="More", assignee=user)
-        worked(user, project, timezone.now() - timedelta(hours=number + 2), 60, task=task)
-        worked(user, other, timezone.now() - timedelta(hours=number + 2), 60)
-        ProjectRate.objects.create(project=project, user=user, hourly_rate=1)
-    assert counted() == few and max(few.values()) <= 25, few

@@ -16,7 +16,6 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client as Browser
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -471,26 +470,6 @@ def test_the_file_is_named_after_its_dates_and_runs_no_formula(browser: Browser,
     lines = lines_of(browser, f"{MARCH}&by=task")
     assert {line["Task"] for line in lines} == {"'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\t=1"}
     assert {(line["Project"], line["Hours"], line["Seconds"]) for line in lines} == {("SB-WEB Website relaunch", "1.0000", "3600")}
-
-
-def test_hundred_rows_take_as_few_queries_as_two(browser: Browser, owner: User, project: Project) -> None:
-    def count(query: str, at: str = PAGE) -> int:
-        with CaptureQueriesContext(connection) as queries:
-            page_of(browser, query, at)
-        return len(queries)
-
-    asked = [("range=all&by=task&then=week", PAGE), (f"{MARCH}&by=person", PAGE), ("state=all", BUDGETS)]
-    Project.objects.update(budget_hours=10)
-    for day in (3, 4):
-        book(owner, project, f"2025-03-0{day}")
-    TimeEntry.objects.create(user=owner, project=project, started_at=timezone.now() - timedelta(hours=1))
-    few = [count(*each) for each in asked]
-    for number in range(100):
-        client = Client.objects.create(name=f"Client {number}")
-        another = Project.objects.create(client=client, name="Work", code=f"P-{number}", budget_hours=1)
-        someone = User.objects.create(username=f"person{number}", is_staff=True)
-        book(someone, another, "2025-03-05", task=Task.objects.create(project=another, name="Task"))
-    assert [count(*each) for each in asked] == few and max(few) <= 20
 
 
 # --- budgets ----------------------------------------------------------------------------------------------------------
