@@ -1,9 +1,8 @@
-"""A day's work in a browser: the timer by the keyboard, by two tabs, on a phone, without JavaScript, and during a restore."""
+"""A day's work in a browser: the timer by the keyboard, by two tabs, on a phone, and without JavaScript."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -19,11 +18,10 @@ RUNNING = f"SELECT notes FROM tracking_timeentry WHERE ended_at IS NULL AND user
 
 
 @pytest.fixture
-def site(embedded: SiteProcesses) -> Iterator[SiteProcesses]:
+def site(embedded: SiteProcesses) -> SiteProcesses:
     """A site on which the admin has recorded no time."""
     embedded.site.execute(f"DELETE FROM tracking_timeentry WHERE user_id = {OWN}")
-    yield embedded
-    embedded.site.manage("backup_maintenance", "off")
+    return embedded
 
 
 def comes(arrives: Arrives, site: SiteProcesses, **options: object) -> Person:
@@ -43,9 +41,9 @@ def running(site: SiteProcesses) -> list[str]:
     return [str(notes) for (notes,) in site.site.fetch(RUNNING)]
 
 
-def choose(person: Person, number: int = 1) -> None:
+def choose(person: Person) -> None:
     """Choose a project."""
-    person.page.get_by_label("roject or task").first.select_option(index=number)
+    person.page.get_by_label("roject or task").first.select_option(index=1)
 
 
 def begin(person: Person, notes: str) -> None:
@@ -133,43 +131,6 @@ def test_the_clock_is_the_servers_on_a_computer_that_is_years_behind_and_sleeps(
     # Three hours pass for this computer alone; the server's next answer puts it right.
     person.page.clock.fast_forward("03:00:00")
     expect(timer_of(person)).to_have_text(re.compile(r"^0:0\d:\d\d$"))
-
-
-def test_what_was_typed_outlasts_a_restore(site: SiteProcesses, arrives: Arrives) -> None:
-    person = comes(arrives, site)
-    person.forgiven.add(503)
-    choose(person)
-    notes = person.page.get_by_label("Note")
-    notes.fill("a long sentence")
-    site.site.manage("backup_maintenance", "on", "--read-only", "--message", "We are moving.")
-    notes.press("Enter")
-    expect(person.page.locator("#gate-message")).to_contain_text("We are moving.")
-    expect(notes).to_have_value("a long sentence")
-    assert running(site) == []
-    site.site.manage("backup_maintenance", "off")
-    notes.press("Enter")
-    expect(timer_of(person)).to_be_visible()
-    expect(person.page.locator("#gate-message")).to_be_empty()
-    assert running(site) == ["a long sentence"]
-
-
-def test_what_was_typed_outlasts_the_login_that_a_restore_asks_for(site: SiteProcesses, arrives: Arrives) -> None:
-    person = comes(arrives, site)
-    choose(person, 2)
-    work = person.page.locator("#start-work").input_value()
-    notes = person.page.get_by_label("Note")
-    notes.fill('a "long" sentence')
-    site.site.execute("DELETE FROM django_session")
-    notes.press("Enter")
-    person.page.wait_for_url("**/login/**")
-    assert running(site) == []
-    person.give_name(ADMIN)
-    expect(person.page.get_by_text("It is filled in again")).to_be_visible()
-    expect(notes).to_have_value('a "long" sentence')
-    expect(person.page.locator("#start-work")).to_have_value(work)
-    notes.press("Enter")
-    expect(timer_of(person)).to_be_visible()
-    assert running(site) == ['a "long" sentence']
 
 
 def test_a_day_without_javascript(site: SiteProcesses, arrives: Arrives) -> None:

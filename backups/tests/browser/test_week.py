@@ -96,6 +96,7 @@ def test_a_week_by_the_keyboard_and_what_is_typed_outlasts_a_refusal(site: SiteP
     site.site.manage("backup_maintenance", "off")
     press("Enter")
     expect(page.get_by_text("1 cell saved.")).to_be_visible()
+    expect(page.locator("#gate-message")).to_be_empty()
     assert minutes(site) == [120, 90]
 
     # The week after begins with the rows of this one; an emptied cell is asked about.

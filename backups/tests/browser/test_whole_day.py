@@ -131,14 +131,16 @@ def test_a_day_in_which_a_restore_comes(site: SiteProcesses, arrives: Arrives) -
     archive = site.site.manage("backup_create").stdout.strip()
     desk.page.get_by_role("button", name="Stop", exact=True).click()
     expect(desk.page.get_by_text("Stopped after")).to_be_visible()
-    notes = desk.page.get_by_label("Note")
-    notes.fill("half a sentence")
+    work, notes = desk.page.locator("#start-work"), desk.page.get_by_label("Note")
+    work.select_option(index=2)
+    chosen = work.input_value()
+    notes.fill('half a "sentence"')
     with halted(site.site, "rows") as stopped:
         restore = site.site.popen("backup_restore", archive, "--no-input", "--no-progress", stdout=subprocess.DEVNULL)
         stopped.process()
         notes.press("Enter")
         expect(desk.page.locator("#gate-message")).not_to_be_empty()
-        expect(notes).to_have_value("half a sentence")
+        expect(notes).to_have_value('half a "sentence"')
         phone.open("/week/")
         expect(phone.page.get_by_text("You can read, but not change anything.")).to_be_visible()
         with halted(site.site, "closed") as shut:
@@ -155,9 +157,13 @@ def test_a_day_in_which_a_restore_comes(site: SiteProcesses, arrives: Arrives) -
     desk.page.wait_for_url("**/login/**")
     desk.give_name(ADMIN)
     expect(desk.page.get_by_text("It is filled in again")).to_be_visible()
-    expect(notes).to_have_value("half a sentence")
+    expect(notes).to_have_value('half a "sentence"')
+    expect(work).to_have_value(chosen)
     assert running(site) == ["as the backup knows it"], "the timer is back"
     same_clock(site, desk)
+    notes.press("Enter")
+    expect(desk.page.get_by_text("Switched from")).to_be_visible()
+    assert running(site) == ['half a "sentence"'], "what was typed is sent once more"
     desk.page.get_by_role("button", name="Stop", exact=True).click()
     expect(desk.page.get_by_text("Stopped after")).to_be_visible()
     assert running(site) == []
