@@ -60,8 +60,15 @@ def other(project: Project) -> Project:
     return Project.objects.create(client=client, name="App", code="CH-APP")
 
 
+def entry_of(user: User, project: Project, begins: datetime = NINE, length: timedelta = HOUR, **fields: Any) -> TimeEntry:
+    """An entry that is not saved yet."""
+    return TimeEntry(user=user, project=project, started_at=begins, ended_at=begins + length, **fields)
+
+
 def make(user: User, project: Project, begins: datetime = NINE, length: timedelta = HOUR, **fields: Any) -> TimeEntry:
-    return TimeEntry.objects.create(user=user, project=project, started_at=begins, ended_at=begins + length, **fields)
+    entry = entry_of(user, project, begins, length, **fields)
+    entry.save()
+    return entry
 
 
 def bill(entry: TimeEntry) -> None:
@@ -276,17 +283,21 @@ def rows(kim: User, robin: User, person: User, project: Project, other: Project)
     random = Random(20251026)
     third = Project.objects.create(client=Client.objects.create(name="No Rate", currency="CHF"), name="Misc", code="NR-1")
     favour = Project.objects.create(client=other.client, name="Favour", code="CH-FAV", billable=False)
+    entries = []
     for _ in range(300):
         begins = random.choice([date(2025, 3, 9), date(2025, 3, 30), date(2025, 10, 26), date(2025, 11, 2)])
         moment = datetime(begins.year, begins.month, begins.day, tzinfo=UTC) + timedelta(seconds=random.randrange(-90_000, 90_000))
-        make(
-            random.choice([kim, robin, person]),
-            random.choice([project, other, third, favour]),
-            moment,
-            timedelta(seconds=random.randrange(600, 30_000)),
-            break_seconds=random.choice([0, 0, 300]),
-            billable=random.random() < 0.8,
+        entries.append(
+            entry_of(
+                random.choice([kim, robin, person]),
+                random.choice([project, other, third, favour]),
+                moment,
+                timedelta(seconds=random.randrange(600, 30_000)),
+                break_seconds=random.choice([0, 0, 300]),
+                billable=random.random() < 0.8,
+            )
         )
+    TimeEntry.objects.bulk_create(entries)
     for entry in TimeEntry.objects.filter(billable=True, project=project)[:20]:
         bill(entry)
 
@@ -366,8 +377,7 @@ def test_a_timer_counts_up_to_now_and_is_not_changed_here(robin: User, project: 
 
 def test_more_than_can_be_added_up_at_once_is_added_up_when_asked(robin: User, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("timetracker.tracking.pages.entries.AT_ONCE", PAGE)
-    for number in range(PAGE + 1):
-        make(robin, project, NINE + number * HOUR)
+    TimeEntry.objects.bulk_create(entry_of(robin, project, NINE + number * HOUR) for number in range(PAGE + 1))
     page = page_of(robin)
     assert "more than 100" in page and 'hx-trigger="load"' in page and "period=all&amp;sums=yes" in page
     assert totals_on(page_of(robin, "period=all&sums=yes"))["Hours"] == ["101:00"]
@@ -617,10 +627,12 @@ def test_the_number_of_queries_does_not_grow_with_entries_tasks_and_projects(kim
 
     def fill(begins: datetime) -> None:
         client = Client.objects.create(name=f"Client since {begins}")
-        for number in range(PAGE + 1):
-            task = Task.objects.create(project=project, name="Task")
-            make(robin, project, begins + number * HOUR, task=task, tags=f"tag{number}")
-            Project.objects.create(client=client, name="Work", code=f"{begins:%y%m%d}-{number}")
+        numbers = range(PAGE + 1)
+        tasks = Task.objects.bulk_create(Task(project=project, name="Task") for _ in numbers)
+        TimeEntry.objects.bulk_create(
+            entry_of(robin, project, begins + number * HOUR, task=tasks[number], tags=f"tag{number}") for number in numbers
+        )
+        Project.objects.bulk_create(Project(client=client, name="Work", code=f"{begins:%y%m%d}-{number}") for number in numbers)
 
     make(kim, project)
     assert count() <= 20
