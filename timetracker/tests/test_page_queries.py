@@ -25,7 +25,8 @@ from timetracker.staff_urls import urlpatterns
 from timetracker.tests.people import PDF, browser_of, somebody
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
 
-pytestmark = pytest.mark.django_db
+# How many queries a page makes hangs on no engine; that each page works on both, test_every_url shows.
+pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
 
 MOST = 25
 # Of the pages, by their names: the rows whose id they are asked with, or nothing; and what they are asked for.
