@@ -161,7 +161,7 @@ def test_today_has_no_serious_barrier_and_fits_a_phone(site: SiteProcesses, arri
             found.extend(f"{name}, dark {dark}: {finding}" for finding in person.accessible(colours_only=dark))
         person.darken(False)
         person.resize(NARROW)
-        found.extend(f"{name}, narrow: {finding}" for finding in [*person.overflowing(), *person.accessible()])
+        found.extend(f"{name}, narrow: {finding}" for finding in person.overflowing())
         person.resize(WIDE)
 
     look("empty")
@@ -178,6 +178,10 @@ def test_today_has_no_serious_barrier_and_fits_a_phone(site: SiteProcesses, arri
     page.get_by_role("link", name=re.compile("^Edit: ")).click()
     expect(page.get_by_role("button", name="Save")).to_be_visible()
     look("forgotten, editing")
+    # The markup is the same on a phone; its frame, and how far things are apart, are not.
+    person.resize(NARROW)
+    found.extend(f"narrow: {finding}" for finding in person.accessible())
+    person.resize(WIDE)
     page.locator("details.menu summary").click()
     look("menu")
     for path in ("/account/", "/account/password/", "/team/", "/team/invite/"):
