@@ -24,10 +24,11 @@ from pytest_django import Settings
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role
-from timetracker.billing.models import Expense
+from timetracker.billing.models import Expense, Invoice, InvoiceItem, Payment
 from timetracker.clients.models import Client, Document
 from timetracker.exports.models import Export
 from timetracker.staff_urls import urlpatterns
+from timetracker.tests.invoices import item_on
 from timetracker.tests.people import PDF, browser_of, somebody
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
 
@@ -96,6 +97,25 @@ task              302 302 302 | 302 403 302 302    302 302 302 | 302 403 302 302
 task_done         405 405 405 | 405 405 405 405    302 302 302 | 302 403 302 302
 task_reopen       405 405 405 | 405 405 405 405    302 302 302 | 302 403 302 302
 task_delete       302 302 302 | 403 403 200 200    302 302 302 | 403 403 409 409
+invoices          302 302 302 | 403 200 200 200    405 405 405 | 405 405 405 405
+invoice_add       302 302 302 | 403 200 403 200    302 302 302 | 403 200 403 200
+invoice_blank     405 405 405 | 405 405 405 405    302 302 302 | 403 302 403 302
+invoice           302 302 302 | 403 200 200 200    405 405 405 | 405 405 405 405
+invoice_file      302 302 302 | 403 200 200 200    405 405 405 | 405 405 405 405
+invoice_pdf_make  405 405 405 | 405 405 405 405    302 302 302 | 403 302 403 302
+draft_edit        302 302 302 | 403 200 403 200    302 302 302 | 403 200 403 200
+line_add          302 302 302 | 403 200 403 200    302 302 302 | 403 302 403 302
+line              302 302 302 | 403 200 403 200    302 302 302 | 403 200 403 200
+line_up           405 405 405 | 405 405 405 405    302 302 302 | 403 302 403 302
+line_down         405 405 405 | 405 405 405 405    302 302 302 | 403 302 403 302
+line_delete       405 405 405 | 405 405 405 405    302 302 302 | 403 302 403 302
+discount_add      405 405 405 | 405 405 405 405    302 302 302 | 403 302 403 302
+invoice_issue     302 302 302 | 403 200 403 200    302 302 302 | 403 302 403 302
+draft_delete      302 302 302 | 403 200 403 200    302 302 302 | 403 302 403 302
+invoice_send      302 302 302 | 403 200 403 200    302 302 302 | 403 200 403 200
+payment_new       302 302 302 | 403 200 403 200    302 302 302 | 403 302 403 302
+invoice_cancel    302 302 302 | 403 200 403 200    302 302 302 | 403 302 403 302
+payment_delete    302 302 302 | 403 200 403 200    302 302 302 | 403 302 403 302
 expenses          302 302 302 | 200 200 200 200    405 405 405 | 405 405 405 405
 expense_add       302 302 302 | 200 200 200 200    302 302 302 | 302 302 302 302
 expense           302 302 302 | 404 200 200 200    302 302 302 | 404 200 200 200
@@ -152,7 +172,17 @@ class Agency:
         self.expense = Expense(user=self.other, description="Train", amount=Decimal(40), currency="USD")
         self.expense.receipt.save("ticket.pdf", ContentFile(PDF))
         self.export = Export.objects.create(user=self.other, asked_by="other", scope="own", state="ready")
+        day = datetime(2026, 3, 2, tzinfo=UTC).date()
+        self.draft = Invoice.objects.create(client=client, currency="USD", issued_on=day, due_on=day)
+        self.line = item_on(self.draft, unit_price=Decimal(80))
+        issued = Invoice(client=client, currency="USD", number="INV-1", status="sent", issued_on=day, due_on=day)
+        issued.pdf.save("INV-1.pdf", ContentFile(PDF))
+        payment = Payment.objects.create(invoice=issued, amount=Decimal(1))
         self.numbers = {
+            **dict.fromkeys(("draft", "line", "discount", "invoice_issue"), self.draft.pk),
+            **dict.fromkeys(("invoice", "payment_new"), issued.pk),
+            "invoice_blank": client.pk,
+            "payment_delete": payment.pk,
             "client": client.pk,
             "document": document.pk,
             "project": self.project.pk,
@@ -184,6 +214,8 @@ class Agency:
         kwargs: dict[str, Any] = {}
         if "pk" in route:
             kwargs["pk"] = self.numbers.get(name) or self.numbers[name.partition("_")[0]]
+            if "item" in route:
+                kwargs["item"] = self.line.pk
         elif "scope" in route:
             kwargs["scope"] = "own"
         elif name.startswith("export"):
@@ -225,6 +257,10 @@ class Agency:
             "rate_set": {"user": self.other.pk, "hourly_rate": "1"},
             "task_add": {"name": "Another"},
             "task": {"name": "Changed"},
+            "line_add": {"description": "More", "quantity": "1", "unit_price": "1"},
+            "discount_add": {"percent": "5"},
+            "invoice_issue": {"issued_on": "2026-03-02", "due_on": "2026-03-02"},
+            "payment_new": {"amount": "1", "paid_on": "2026-03-02", "method": "card"},
             "expense_add": {
                 "description": "Mine",
                 "amount": "1",
@@ -242,6 +278,9 @@ class Agency:
             list(TimeEntry.objects.filter(user=self.other).order_by("pk").values()),
             list(Expense.objects.filter(user=self.other).order_by("pk").values()),
             list(Export.objects.filter(user=self.other).values()),
+            list(Invoice.objects.order_by("pk").values()),
+            list(InvoiceItem.objects.order_by("pk").values()),
+            list(Payment.objects.order_by("pk").values()),
             list(User.objects.filter(pk=self.other.pk).values("is_active", "password", "groups__name")),
         ]
 

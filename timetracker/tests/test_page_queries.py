@@ -16,12 +16,13 @@ from django.utils import timezone
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role
-from timetracker.billing.models import Expense, Invoice, InvoiceItem
+from timetracker.billing.models import Expense, Invoice
 from timetracker.clients.models import Client, Document
 from timetracker.imports.counts import Counts
 from timetracker.imports.models import Import
 from timetracker.imports.options import Options
 from timetracker.staff_urls import urlpatterns
+from timetracker.tests.invoices import item_on
 from timetracker.tests.people import PDF, browser_of, somebody
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
 
@@ -71,6 +72,12 @@ PAGES: dict[str, tuple[type[Any] | None, tuple[str, ...]]] = {
     "project_edit": (Project, ("",)),
     "project_delete": (Project, ("",)),
     "task_delete": (Task, ("",)),
+    "invoices": (None, ("", "state=overdue", "q=INV")),
+    "invoice_add": (None, ("",)),
+    "invoice": (Invoice, ("",)),
+    "invoice_send": (Invoice, ("",)),
+    "invoice_cancel": (Invoice, ("",)),
+    "payment_new": (Invoice, ("",)),
     "expenses": (None, ("", "state=open&q=train")),
     "expense_add": (None, ("",)),
     "expense": (Expense, ("",)),
@@ -87,7 +94,10 @@ OTHERS = {
     *("task", "task_add", "task_done", "task_reopen"),
     *("import_begin", "import_problems", "import_discard"),
     *("export", "export_ask", "export_file", "export_delete"),
-    *("document", "receipt", "login", "logout", "forgotten", "forgotten_sent", "new_password", "invitation"),
+    *("invoice_blank", "invoice_pdf_make", "line_up", "line_down", "line_delete", "discount_add", "payment_delete"),
+    # Forms of a draft, each of one row.
+    *("draft_edit", "draft_delete", "invoice_issue", "line", "line_add"),
+    *("document", "receipt", "invoice_file", "login", "logout", "forgotten", "forgotten_sent", "new_password", "invitation"),
 }
 
 
@@ -110,7 +120,7 @@ def rows_made(owner: User, numbers: range) -> None:
         invoice = Invoice.objects.create(
             number=f"INV-{number}", client=of_first.client, issued_on=date(2026, 3, 2), due_on=date(2026, 4, 2), status="sent"
         )
-        item = InvoiceItem.objects.create(invoice=invoice, position=1, description="Work", quantity=Decimal(1), unit_price=Decimal(90))
+        item = item_on(invoice, unit_price=Decimal(90))
         Document.objects.create(client=of_first.client, title=f"Offer {number}", file=ContentFile(PDF, name="a.pdf"), uploaded_by=someone)
         options = Options("utf-8-sig", ",", ["Name"], {"name": 0}).to_json()
         file = ContentFile(b"Name\nMill\n", name="clients.csv")

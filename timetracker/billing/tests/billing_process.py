@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import django
+from django.db import OperationalError
 from pytest import MonkeyPatch
 
 FIRST = date(2025, 1, 1)
@@ -56,19 +59,30 @@ def bill(seed: int) -> None:
         for client in Client.objects.order_by("pk"):
             # Two days at once, so that what one takes is a part of what another wants.
             since = FIRST + timedelta(days=day)
+            until = since + timedelta(days=chance.randrange(2))
             try:
-                draft = draft_make(client, by=robin, since=since, until=since + timedelta(days=chance.randrange(2)))
+                draft = _patiently(lambda: draft_make(client, by=robin, since=since, until=until))  # noqa: B023 - called at once
                 if chance.random() < 0.2:
-                    draft.delete()
-                    draft = draft_make(client, by=robin, since=since, until=since)
+                    _patiently(draft.delete)
+                    draft = _patiently(lambda: draft_make(client, by=robin, since=since, until=since))  # noqa: B023
             except InvoiceRefused:
                 # Another process has it all.
                 continue
             if chance.random() < 0.2:
                 with MonkeyPatch.context() as patch, suppress(OSError):
                     patch.setattr(issuing, "invoice_pdf", _fails)
-                    issuing.invoice_issue(draft, robin)
-            print(issuing.invoice_issue(draft, robin).number, flush=True)
+                    _patiently(lambda: issuing.invoice_issue(draft, robin))  # noqa: B023
+            print(_patiently(lambda: issuing.invoice_issue(draft, robin)).number, flush=True)  # noqa: B023
+
+
+def _patiently(action: Callable[[], Any]) -> Any:
+    """What it returns. SQLite lets writers wait, and not in turn: who has waited too long is refused, and tries again."""
+    while True:
+        try:
+            return action()
+        except OperationalError as error:
+            if "locked" not in str(error):
+                raise
 
 
 def _fails(*_: object, **__: object) -> bytes:
