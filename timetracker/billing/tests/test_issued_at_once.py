@@ -46,7 +46,8 @@ def billed_by_several(site: Site, *, clients: int, days: int, seed: int) -> None
     per_line = f"{counted} GROUP BY i.id, i.quantity"
     assert all(quantity == pytest.approx(count / 2 * 2.75) for quantity, count in site.fetch(per_line))
     print(f"seed {seed}: {len(numbers)} invoices by {PROCESSES} processes, {[len(share) for share in shares]} each")
-    assert sum(bool(share) for share in shares) > 1, "one process did it all: they hardly met"
+    # SQLite lets writers wait without a turn: there one of them may have it all before the others come in.
+    assert site.vendor == "sqlite" or sum(bool(share) for share in shares) > 1, "one process did it all: they hardly met"
     assert len(numbers) >= clients * days / 2
 
 
