@@ -153,7 +153,8 @@ def _tail(invoice: Invoice, site: SiteSettings) -> list[Flowable]:
     parts: list[Flowable] = []
     if invoice.notes.strip():
         parts += [Spacer(0, 8 * mm), Paragraph(_text(invoice.notes.strip()), _style(9.5))]
-    if site.payment_details.strip() and invoice.total > 0:
+    is_owed = invoice.status in (Invoice.Status.DRAFT, Invoice.Status.SENT) and invoice.total > 0
+    if is_owed and site.payment_details.strip():
         number = f" Give {invoice.number} as the reference." if invoice.number else ""
         asked = f"Please pay {_money(invoice.total, invoice.currency)} by {_day(invoice.due_on)}.{number}"
         words = f'<font name="{_BOLD}">{_text(asked)}</font><br/>{_text(site.payment_details.strip())}'

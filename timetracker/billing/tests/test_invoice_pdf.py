@@ -70,6 +70,12 @@ def test_it_names_who_whom_what_and_how_to_pay(invoice: Invoice, bakery: Client,
     assert "VAT, 19.5" in text and "DRAFT" not in text
 
 
+@pytest.mark.parametrize("status", ["paid", "cancelled"])
+def test_what_is_not_owed_asks_for_no_payment(invoice: Invoice, site: SiteSettings, status: str) -> None:
+    invoice.status = status
+    assert "Please pay" not in pdf_text(invoice_pdf(invoice, site=site))
+
+
 def test_draft_says_that_it_is_one(invoice: Invoice, site: SiteSettings) -> None:
     draft = Invoice.objects.create(client=invoice.client, issued_on=date(2025, 3, 2), due_on=date(2025, 3, 16))
     text = pdf_text(invoice_pdf(draft, site=site))
