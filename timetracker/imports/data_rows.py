@@ -180,7 +180,11 @@ def _said(field: models.Field[Any, Any]) -> str:
 
 def _check_text(text: str) -> None:
     """Refuse what no database keeps: NUL, and halves of a pair that UTF-16 has."""
-    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+    try:
+        is_kept = b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        is_kept = False
+    if not is_kept:
         raise ValidationError("The text holds a character that cannot be kept.")
 
 

@@ -51,7 +51,7 @@ def agency() -> Agency:
     ProjectRate.objects.create(project=web, user=kim, hourly_rate=Decimal("99.75"))
     # Twins, which only their order tells apart.
     design = [Task.objects.create(project=web, name="Design", assignee=kim, due_on=date(2025, 4, 1)) for _ in range(2)]
-    invoice = Invoice.objects.create(number="INV-0007", client=bakery, status="paid", issued_on=date(2025, 4, 1), due_on=date(2025, 4, 15))
+    invoice = Invoice.objects.create(number="INV-0007", client=bakery, issued_on=date(2025, 4, 1), due_on=date(2025, 4, 15))
     item = InvoiceItem.objects.create(
         invoice=invoice, project=web, description="March", quantity=Decimal("2.00"), unit_price=Decimal("97.25")
     )
@@ -88,6 +88,8 @@ def agency() -> Agency:
         Expense.objects.create(user=user, description=f"+ {name}", receipt=name, **fields)
     default_storage.save("documents/2025/03/offer.pdf", ContentFile(PDF))
     Document.objects.create(client=bakery, title="Offer", file="documents/2025/03/offer.pdf", uploaded_by=owner, visible_to_client=True)
+    # At the end, as an invoice that is issued takes nothing more on.
+    Invoice._base_manager.update(status="paid")
     return Agency(owner, robin, kim)
 
 
