@@ -27,6 +27,7 @@ from timetracker.accounts.roles import Role
 from timetracker.billing.models import Expense, Invoice, InvoiceItem, Payment
 from timetracker.clients.models import Client, Document
 from timetracker.exports.models import Export
+from timetracker.imports.models import Import
 from timetracker.staff_urls import urlpatterns
 from timetracker.tests.invoices import item_on
 from timetracker.tests.people import PDF, browser_of, somebody
@@ -121,6 +122,13 @@ expense_add       302 302 302 | 200 200 200 200    302 302 302 | 302 302 302 302
 expense           302 302 302 | 404 200 200 200    302 302 302 | 404 200 200 200
 expense_delete    302 302 302 | 403 200 200 200    302 302 302 | 403 302 302 302
 receipt           302 302 302 | 404 200 200 200    405 405 405 | 405 405 405 405
+import_export     302 302 302 | 403 403 200 200    405 405 405 | 405 405 405 405
+import_new        302 302 302 | 403 403 200 200    302 302 302 | 403 403 200 200
+import            302 302 302 | 404 404 404 404    405 405 405 | 405 405 405 405
+import_columns    302 302 302 | 404 404 404 404    302 302 302 | 404 404 404 404
+import_begin      405 405 405 | 405 405 405 405    302 302 302 | 404 404 404 404
+import_problems   302 302 302 | 404 404 404 404    405 405 405 | 405 405 405 405
+import_discard    405 405 405 | 405 405 405 405    302 302 302 | 404 404 404 404
 export            302 302 302 | 302 302 302 302    405 405 405 | 405 405 405 405
 export_ask        405 405 405 | 405 405 405 405    302 302 302 | 302 302 302 302
 export_file       404 404 404 | 404 404 404 404    405 405 405 | 405 405 405 405
@@ -190,6 +198,7 @@ class Agency:
             "task": self.task.pk,
             "expense": self.expense.pk,
             "receipt": self.expense.pk,
+            "import": Import.objects.create(by=self.other, kind="time", name="time.csv", file="imports/time").pk,
             "rate_set": self.project.pk,
             "task_add": self.project.pk,
             "documents": client.pk,
