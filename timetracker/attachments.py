@@ -102,13 +102,18 @@ def attachment_followed(row: models.Model, field: str) -> Iterator[None]:
     """Save or delete ``row`` within this block, in one transaction: its files follow it.
 
     The file that it had before goes once that is committed, unless another row names it too; a new one goes if it is not.
+    Raises OSError where the storage does not take it, whichever storage it is.
     """
     stored = type(row)._default_manager.filter(pk=row.pk).values_list(field, flat=True).first() if row.pk else None
     before = str(stored or "")
     try:
         with transaction.atomic():
+            file: Any = getattr(row, field)
+            if file and not file._committed:
+                with _storage_asked():
+                    file.save(str(file.name), file.file, save=False)
             yield
-            file: FieldFile = getattr(row, field)
+            file = getattr(row, field)
             if before and (row.pk is None or file.name != before):
                 transaction.on_commit(partial(_discard, type(row), field, before), robust=True)
     except BaseException:
@@ -126,7 +131,8 @@ def attachment_answer(file: FieldFile) -> FileResponse:
     goes without a kind, so that nothing opens it by itself.
     """
     try:
-        content = file.open("rb")
+        with _storage_asked():
+            content = file.open("rb")
     except OSError as error:
         logger.error("The file of %s %s cannot be read: %s", file.instance._meta.verbose_name, file.instance.pk, error)
         raise Http404("The file is missing.") from error
@@ -139,11 +145,23 @@ def attachment_answer(file: FieldFile) -> FileResponse:
     return response
 
 
+@contextmanager
+def _storage_asked() -> Iterator[None]:
+    """Ask the storage for something within this block: what it fails with is an OSError then."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:  # each storage has errors of its own
+        raise OSError(f"{type(error).__name__}: {error}") from error
+
+
 def _discard(model: type[models.Model], field: str, name: str) -> None:
     if model._default_manager.filter(**{field: name}).exists():
         return
     try:
-        cast(models.FileField, model._meta.get_field(field)).storage.delete(name)
+        with _storage_asked():
+            cast(models.FileField, model._meta.get_field(field)).storage.delete(name)
     except OSError as error:
         logger.error("The file %s, which no row names any more, cannot be deleted: %s", name, error)
 

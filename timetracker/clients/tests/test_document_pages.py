@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.files.base import ContentFile
+from botocore.exceptions import BotoCoreError
+from django.core.files.base import ContentFile, File
+from django.core.files.storage import Storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client as Browser
 from django.urls import reverse
@@ -130,6 +132,41 @@ def test_a_storage_that_takes_nothing_is_told_and_nothing_is_lost(
     settings.MEDIA_ROOT = media
     document.refresh_from_db()
     assert str(document.file.name).endswith("contract.pdf") and files(media) == ["contract.pdf"]
+
+
+class Unreachable(Storage):
+    """A storage elsewhere that answers nothing, with an error of its own."""
+
+    def _save(self, name: str, content: File[Any]) -> str:
+        raise BotoCoreError
+
+    def _open(self, name: str, mode: str = "rb") -> File[Any]:
+        raise BotoCoreError
+
+    def exists(self, name: str) -> bool:
+        raise BotoCoreError
+
+    def delete(self, name: str) -> None:
+        raise BotoCoreError
+
+
+def test_a_storage_elsewhere_that_does_not_answer_is_told_and_nothing_is_lost(
+    manager: Browser, post: Post, document: Document, media: Path, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": f"{__name__}.Unreachable"}}
+    for name, pk in (("document_add", document.client_id), ("document_edit", document.pk)):
+        page = post(name, pk, title="Contract", file=SimpleUploadedFile("signed.pdf", PDF))
+        assert "The file cannot be kept (BotoCoreError: " in page and 'value="Contract"' in page
+    assert manager.get(reverse("staff:document", args=[document.pk])).status_code == 404
+    assert "cannot be read: BotoCoreError" in caplog.text
+    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": "django.core.files.storage.FileSystemStorage"}}
+    assert Document.objects.get().file.name == document.file.name and files(media) == ["contract.pdf"]
+
+
+def test_a_document_goes_also_where_its_file_stays(post: Post, document: Document, settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": f"{__name__}.Unreachable"}}
+    assert "Contract is deleted." in post("document_delete", document.pk)
+    assert not Document.objects.exists() and "which no row names any more, cannot be deleted: BotoCoreError" in caplog.text
 
 
 def test_the_admin_takes_no_other_files(document: Document) -> None:
