@@ -212,6 +212,9 @@ def _page(
         found = next((each for each in sheet.entries if each.pk == edit), None)
         if found is not None and not entry_refusal(found, request.user):
             editing = EntryForm(entry=found, user=request.user)
+    elif editing is not None and all(each.pk != editing.entry.pk for each in sheet.entries):
+        # The day is over, or the entry has been moved to another one: the form stays, with what was typed.
+        sheet.entries.append(editing.entry)
     form = form or StartForm(user=request.user, zone=sheet.zone, now=now)
     groups = work_groups(request.user)
     context: dict[str, Any] = {

@@ -283,6 +283,15 @@ def test_the_form_opens_in_its_row(browser: Browser, entry: TimeEntry) -> None:
     assert "entry-form" not in browser.get(f"{TODAY}?edit=999999").content.decode()
 
 
+def test_a_form_that_is_refused_after_midnight_stays_with_what_was_typed(browser: Browser, robin: User, project: Project) -> None:
+    began = timezone.now() - timedelta(days=1)
+    entry = TimeEntry.objects.create(user=robin, project=project, started_at=began, ended_at=began + timedelta(hours=1))
+    form = {"work": str(project.pk), "time": "soon", "notes": "typed before midnight"}
+    for headers in ({}, HTMX):
+        page = browser.post(reverse("staff:entry", args=[entry.pk]), form, headers=headers).content.decode()
+        assert "“soon” is no time." in page and ">typed before midnight</textarea>" in page
+
+
 def test_times_that_nobody_touched_keep_their_seconds(browser: Browser, entry: TimeEntry) -> None:
     page = post(browser, "entry", entry.pk, **form_of(entry, notes="final"))
     changed = TimeEntry.objects.get()
