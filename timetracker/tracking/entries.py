@@ -71,22 +71,25 @@ def entry_save(entry: TimeEntry, *, user: User) -> TimeEntry:
     What is refused is judged by the row in the database, whatever happened since ``entry`` was read. Raises EntryRefused,
     or ValidationError by fields for what the model does not take.
     """
-    with transaction.atomic():
-        stored = None if entry.pk is None else _locked(entry)
-        if refusal := (stored and entry_refusal(stored, user)) or entry_refusal(entry, user):
-            raise EntryRefused(refusal, code="refused")
-        if stored is None or stored.project_id != entry.project_id:
-            _take_time(entry.project)
-        entry.started_at = whole_second(entry.started_at)
-        if entry.ended_at is not None:
-            entry.ended_at = whole_second(entry.ended_at)
-        entry.full_clean()
-        try:
-            with transaction.atomic():
-                entry.save()
-        except IntegrityError as error:
-            # What full_clean looked for has come in between: a second running timer.
-            raise EntryRefused("Somebody changed the same at this moment. Reload the page and try again.", code="race") from error
+    try:
+        with transaction.atomic():
+            stored = None if entry.pk is None else _locked(entry)
+            if refusal := (stored and entry_refusal(stored, user)) or entry_refusal(entry, user):
+                raise EntryRefused(refusal, code="refused")
+            if stored is not None and stored.updated_at != entry.updated_at:
+                raise EntryRefused(
+                    "This entry was changed meanwhile, so nothing was saved. Look at it, and save once more.", code="changed"
+                )
+            if stored is None or stored.project_id != entry.project_id:
+                _take_time(entry.project)
+            entry.started_at = whole_second(entry.started_at)
+            if entry.ended_at is not None:
+                entry.ended_at = whole_second(entry.ended_at)
+            entry.full_clean()
+            entry.save()
+    except IntegrityError as error:
+        # What full_clean looked for has come in between: a second running timer, or what the entry is on is deleted.
+        raise EntryRefused("Somebody changed the same at this moment. Reload the page and try again.", code="race") from error
     return entry
 
 

@@ -10,6 +10,8 @@ from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.validators import MaxValueValidator
 from django.db.models import Max
+from django.http import QueryDict
+from django.utils.text import Truncator
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import ALL_ENTRIES, team
@@ -24,6 +26,17 @@ __all__ = ["CopyForm", "DatedEntryForm", "EntryFields", "EntryForm", "MomentForm
 
 # Which field of the form a fault of the model's belongs to.
 _FIELD_OF = {"started_at": "time", "ended_at": "time", "break_seconds": "break_minutes", "project": "work", "task": "work"}
+
+# What the fields of an entry are called where it is told that somebody has changed them.
+_LABELS = {
+    "day": "Day",
+    "work": "Project or task",
+    "time": "Time",
+    "break_minutes": "Break in minutes",
+    "notes": "Note",
+    "tags": "Tags",
+    "billable": "Billable",
+}
 
 
 class StartForm(forms.Form):
@@ -114,7 +127,13 @@ class EntryFields(forms.Form):
 
 
 class EntryForm(EntryFields):
-    """An entry that has ended; a running one is the timer's. Clock times that nobody touches stay as they are, to the second."""
+    """An entry that has ended; a running one is the timer's. Clock times that nobody touches stay as they are, to the second.
+
+    It carries when the entry was last changed (``as_of``), and writes over nothing that has come since: refused, it says what
+    the entry holds now, and keeps what was typed; sent once more, it writes. Without ``as_of`` it asks for nothing of it.
+    """
+
+    as_of = forms.CharField(required=False, max_length=40)
 
     def __init__(self, *args: Any, entry: TimeEntry, user: User, **kwargs: Any) -> None:
         """Begin with what the entry is."""
@@ -124,10 +143,11 @@ class EntryForm(EntryFields):
             "day": began.date(),
             "work": work_key(entry.project_id, entry.task_id),
             "time": f"{began:%H:%M}–{ended:%H:%M}",
-            "break_minutes": entry.break_seconds // 60,
+            "break_minutes": entry.break_seconds // 60 or None,
             "notes": entry.notes,
             "tags": entry.tags,
             "billable": entry.billable,
+            "as_of": entry.updated_at.isoformat(),
         }
         super().__init__(*args, **kwargs)
         self.kept = Work(entry.project, entry.task)
@@ -143,6 +163,8 @@ class EntryForm(EntryFields):
     def clean(self) -> dict[str, Any]:
         """Bring the entry into the state that is asked for; nothing is written."""
         asked = super().clean() or self.cleaned_data
+        if asked.get("as_of") and "as_of" in self.changed_data:
+            self._refuse_changed()
         if self.errors:
             return asked
         entry, work = self.entry, cast(Work, asked["work"])
@@ -160,6 +182,26 @@ class EntryForm(EntryFields):
     def save(self) -> TimeEntry | None:
         """Write the entry; None where it was refused, and the form says why."""
         return _save(self, self.entry, self.user)
+
+    def _refuse_changed(self) -> None:
+        """Say that the entry has changed since the form was opened, and how it differs from what was typed."""
+        self.data = cast(QueryDict, self.data).copy()
+        self.data[self.add_prefix("as_of")] = self.initial["as_of"]
+        self.add_error(
+            None, "This entry was changed since you opened it, so nothing was saved. Yours is still here; save again to keep it."
+        )
+        for name in self.changed_data:
+            if name != "as_of":
+                self.add_error(None, f"{_LABELS[name]}: now “{self._now(name)}”, unlike yours.")
+
+    def _now(self, name: str) -> str:
+        """What the entry holds, as people read it."""
+        if name == "work":
+            return str(self.kept)
+        value = self.initial[name]
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return Truncator("nothing" if value in ("", None) else str(value)).chars(80)
 
 
 class DatedEntryForm(EntryForm):

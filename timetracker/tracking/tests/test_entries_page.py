@@ -437,6 +437,34 @@ def test_an_entry_moves_to_another_day_at_its_clock_time_and_as_long_as_it_is(ro
         assert browser_of(robin).post(address, form_of(entry, robin.time_zone, day=day)).status_code == 200
 
 
+def as_of_on(page: str) -> str:
+    """When the entry was last changed, as the form that is open carries it."""
+    found = re.search(r'name="as_of" value="([^"]+)"', page)
+    assert found
+    return html.unescape(found[1])
+
+
+@pytest.mark.parametrize("name", ["entries_edit", "entry"])
+def test_a_form_that_was_opened_before_a_change_elsewhere_writes_over_nothing_unasked(
+    name: str, kim: User, robin: User, project: Project
+) -> None:
+    entry = make(robin, project, NINE, timedelta(minutes=10), notes="draft")
+    address, browser = reverse(f"staff:{name}", args=[entry.pk]), browser_of(robin)
+    form = form_of(entry, robin.time_zone, notes="by the first tab")
+    form["as_of"] = as_of_on(browser.get(reverse("staff:entries_edit", args=[entry.pk])).content.decode())
+    browser_of(kim).post(reverse("staff:entries_edit", args=[entry.pk]), form_of(entry, kim.time_zone, time="1:30", notes="by Kim"))
+    entry.refresh_from_db()
+    assert entry.worked == 1.5 * HOUR
+    refused = browser.post(address, form).content.decode()
+    assert "was changed since you opened it" in refused and "Note: now “by Kim”, unlike yours." in refused
+    entry.refresh_from_db()
+    assert (entry.notes, entry.worked) == ("by Kim", 1.5 * HOUR)
+    form["as_of"] = as_of_on(refused)
+    assert browser.post(address, form).status_code == 302
+    entry.refresh_from_db()
+    assert (entry.notes, entry.worked) == ("by the first tab", timedelta(minutes=10))
+
+
 def test_who_sees_everybodys_time_changes_it_and_it_stays_that_persons(kim: User, robin: User, project: Project) -> None:
     entry = make(robin, project)
     page = browser_of(kim).post(
