@@ -39,7 +39,6 @@ def running_for(user: User) -> TimeEntry | None:
     return TimeEntry.objects.select_related("project__client", "task").filter(user=user, ended_at__isnull=True).first()
 
 
-@transaction.atomic
 def timer_start(
     user: User,
     *,
@@ -55,20 +54,27 @@ def timer_start(
     Where no start is named and the running one began in this very second, or later by a clock that is ahead, that one gets
     one second and the new one begins then: an entry needs a length, and no second may count twice.
 
-    Raises TimerRefused for a project that is not active, a task of another project, tags that are too long, and a start
-    that is still to come or not after the start of the timer that runs.
+    Raises TimerRefused for a project that is not active, a task of another project, tags that are too long, a start that is
+    still to come or not after the start of the timer that runs, and for what is deleted meanwhile.
     """
     now = whole_second(now or timezone.now())
-    if started_at is not None:
-        started_at = _passed(user, started_at, now)
     entry = TimeEntry(
         user=user, project=project, task=task, notes=notes, tags=tags, billable=project.billable, source=TimeEntry.Source.TIMER
     )
+    try:
+        with transaction.atomic():
+            return _start(entry, None if started_at is None else _passed(user, started_at, now), now)
+    except IntegrityError as error:
+        # At the end of the transaction the database looks whether the project and the task are still there.
+        raise TimerRefused("The project or its task was deleted at this moment. Choose another, and start again.", code="gone") from error
+
+
+def _start(entry: TimeEntry, started_at: datetime | None, now: datetime) -> TimeEntry:
     _check(entry)
     for _ in range(_ROUNDS):
         # Another start may come between looking and writing; then the database refuses this one, and there is one to end.
         with suppress(IntegrityError), transaction.atomic():
-            entry.started_at = _room_made(user, started_at, now)
+            entry.started_at = _room_made(entry.user, started_at, now)
             entry.save(force_insert=True)
             return entry
     raise TimerRefused("Other tabs or devices start timers of yours at this moment. See which one runs, and start again.", code="busy")

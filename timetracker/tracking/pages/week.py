@@ -11,7 +11,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -130,10 +130,15 @@ class _Grid:
 
     def _saved(self) -> TypingResult:
         """Save what was typed, and say so."""
-        with transaction.atomic():
-            person_locked(self.person)
-            sheet = week_sheet(self.person, self.days, reader=self.request.user, now=timezone.now(), extra=self.form.keys, locked=True)
-            result = typed_save(sheet, self.form.typed, user=self.request.user, sure=self.form.sure)
+        try:
+            with transaction.atomic():
+                person_locked(self.person)
+                sheet = week_sheet(self.person, self.days, reader=self.request.user, now=timezone.now(), extra=self.form.keys, locked=True)
+                result = typed_save(sheet, self.form.typed, user=self.request.user, sure=self.form.sure)
+        except IntegrityError:
+            # At the end of the transaction the database looks whether projects and tasks are still there.
+            gone = ValidationError("A project or task of this week was deleted at this moment, so nothing was saved. Save once more.")
+            result = TypingResult(left=[(each, gone) for each in self.form.typed])
         done = [f"{_counted(result.saved, 'cell')} saved"] if result.saved else []
         done += [f"{_counted(result.deleted, 'entry', 'entries')} deleted"] if result.deleted else []
         if done:
