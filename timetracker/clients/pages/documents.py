@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.attachments import attachment_answer, attachment_followed
-from timetracker.careful_forms import form_saved, go_on
+from timetracker.careful_forms import form_saved, go_on, row_to_change
 from timetracker.clients.models import Client, Document
 from timetracker.clients.pages.forms import DocumentForm
 from timetracker.lists import page_of
@@ -51,11 +51,11 @@ def document_add(request: TeamRequest, pk: int) -> HttpResponseBase:
 @team_page("clients.change_document")
 def document_edit(request: TeamRequest, pk: int) -> HttpResponseBase:
     """Change its title, who sees it, or the file."""
-    found = get_object_or_404(Document.objects.select_related("client"), pk=pk)
-    form = DocumentForm(request.POST, request.FILES, instance=found) if request.method == "POST" else DocumentForm(instance=found)
-    if form.is_bound and form.is_valid() and form_saved(form):
-        messages.success(request, f"{found} is saved.")
-        return go_on(request, _address(found.client_id))
+    with row_to_change(request, Document.objects.select_related("client"), pk) as found:
+        form = DocumentForm(request.POST, request.FILES, instance=found) if request.method == "POST" else DocumentForm(instance=found)
+        if form.is_bound and form.is_valid() and form_saved(form):
+            messages.success(request, f"{found} is saved.")
+            return go_on(request, _address(found.client_id))
     kept = get_object_or_404(Document, pk=pk)
     return render(request, "staff/document_form.html", {"active": "clients", "form": form, "client": found.client, "document": kept})
 
@@ -64,15 +64,15 @@ def document_edit(request: TeamRequest, pk: int) -> HttpResponseBase:
 @team_page("clients.delete_document")
 def document_delete(request: TeamRequest, pk: int) -> HttpResponse:
     """Ask, and delete the row with its file."""
-    found = get_object_or_404(Document, pk=pk)
-    back = _address(found.client_id)
-    if request.method != "POST":
-        context = {"active": "clients", "name": str(found), "kind": "document with its file", "back": back}
-        return render(request, "staff/delete.html", context)
-    with attachment_followed(found, "file"):
-        found.delete()
-    messages.success(request, f"{found} is deleted.")
-    return redirect(back)
+    with row_to_change(request, Document.objects.all(), pk) as found:
+        back = _address(found.client_id)
+        if request.method == "POST":
+            with attachment_followed(found, "file"):
+                found.delete()
+            messages.success(request, f"{found} is deleted.")
+            return redirect(back)
+    context = {"active": "clients", "name": str(found), "kind": "document with its file", "back": back}
+    return render(request, "staff/delete.html", context)
 
 
 def _address(client_id: int) -> str:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
+from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.http import HttpResponse
 from django.urls import reverse
 
 from timetracker.accounts.models import User
-from timetracker.clients.models import Client
-from timetracker.tests.people import browser_of
+from timetracker.clients.models import Client, Document
+from timetracker.tests.people import PDF, browser_of
 from timetracker.tracking.models import Project
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -68,3 +72,15 @@ def test_a_client_is_deleted_or_gets_a_project_and_never_both(client: Client) ->
         is_there = Client.objects.filter(pk=client.pk).exists()
         assert is_there == Project.objects.filter(code=f"NEW-{number}").exists()
         assert (deleted.status_code, added.status_code) == ((409, 302) if is_there else (302, 200))
+
+
+def test_a_document_that_is_deleted_while_it_is_changed_never_comes_back_without_its_file(
+    client: Client, settings: Any, tmp_path: Path
+) -> None:
+    settings.MEDIA_ROOT = tmp_path
+    for _ in range(3):
+        document = Document(client=client, title="Contract")
+        document.file.save("contract.pdf", ContentFile(PDF))
+        upload = SimpleUploadedFile("signed.pdf", PDF)
+        at_once(posting("document_edit", document.pk, title="Mine", file=upload), posting("document_delete", document.pk))
+        assert not Document.objects.exists() and not list(tmp_path.rglob("*.pdf"))
