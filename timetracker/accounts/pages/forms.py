@@ -70,6 +70,12 @@ class AccountForm(forms.ModelForm):
         names = sorted(time_zone_names() | {self.instance.time_zone})
         cast(forms.ChoiceField, self.fields["time_zone"]).choices = [(name, name.replace("_", " ")) for name in names]
 
+    def save(self, commit: bool = True) -> User:
+        """Write these two and nothing else: that she was switched off meanwhile stays."""
+        user: User = self.instance
+        user.save(update_fields=self.Meta.fields)
+        return user
+
 
 class _RoleForm(forms.ModelForm):
     """A role, of those that ``giver`` may give."""
@@ -147,9 +153,10 @@ class MemberForm(_RoleForm):
         return cleaned
 
     def save(self, commit: bool = True) -> User:
-        """Write the account and its role."""
+        """Write the role, the hours and the access, and nothing else: a password that she has set meanwhile stays."""
+        user: User = self.instance
         with transaction.atomic():
-            user: User = super().save()
+            user.save(update_fields=self.Meta.fields)
             if self.cleaned_data["role"]:
                 role_give(user, Role(self.cleaned_data["role"]))
         return user

@@ -12,6 +12,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.urls import reverse
 
 from timetracker.accounts.models import User
+from timetracker.accounts.pages.forms import AccountForm, MemberForm
 from timetracker.accounts.roles import Role, role_of
 from timetracker.accounts.tests.conftest import Hire
 from timetracker.siteconf.models import SiteSettings
@@ -88,6 +89,21 @@ def test_clients_people_are_not_of_the_team(hire: Hire) -> None:
     browser = browser_of(hire("owner", Role.OWNER))
     assert b"Toni Client" not in browser.get(reverse("staff:team")).content
     assert browser.get(reverse("staff:member", args=[guest.pk])).status_code == 404
+
+
+def test_a_form_writes_over_nothing_that_is_not_in_it(hire: Hire) -> None:
+    owner, robin = hire("owner", Role.OWNER), hire("robin", Role.MEMBER)
+    own = AccountForm({"full_name": "Robin Sample", "time_zone": "Europe/Berlin"}, instance=User.objects.get(pk=robin.pk))
+    access = MemberForm({"role": "Manager", "weekly_hours": "20"}, instance=User.objects.get(pk=robin.pk), giver=owner)
+    assert own.is_valid() and access.is_valid()
+    # Meanwhile she sets a password.
+    robin.set_password("a-new-password")
+    robin.save()
+    access.save()
+    own.save()
+    robin = User.objects.get(pk=robin.pk)
+    assert robin.check_password("a-new-password") and not robin.is_active
+    assert (robin.full_name, robin.time_zone, robin.weekly_hours) == ("Robin Sample", "Europe/Berlin", Decimal(20))
 
 
 # --- invitations ------------------------------------------------------------------------------------------------------
