@@ -9,6 +9,7 @@ They lie in the default storage, whichever that is: nothing here knows a path.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -31,6 +32,8 @@ DOCUMENT_MEGABYTES, RECEIPT_MEGABYTES = 25, 10
 _MEGABYTE = 1024 * 1024
 # Bytes at the beginning that are looked at: PDF allows for so many before its mark (ISO 32000-1, annex H.3.4.1).
 _HEAD = 1024
+# Bytes of a name before its ending.
+_STEM = 200
 
 
 def _begins(*marks: bytes) -> Callable[[bytes], bool]:
@@ -111,7 +114,7 @@ def attachment_followed(row: models.Model, field: str) -> Iterator[None]:
             file: Any = getattr(row, field)
             if file and not file._committed:
                 with _storage_asked():
-                    file.save(str(file.name), file.file, save=False)
+                    file.save(_fitting(str(file.name)), file.file, save=False)
             yield
             file = getattr(row, field)
             if before and (row.pk is None or file.name != before):
@@ -143,6 +146,15 @@ def attachment_answer(file: FieldFile) -> FileResponse:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     return response
+
+
+def _fitting(name: str) -> str:
+    """Return ``name`` as every file system takes it, with its ending: some letters, and room for what a storage may put behind them."""
+    path = PurePosixPath(name)
+    letters = re.sub(r"[^-\w.]", "", path.stem.strip().replace(" ", "_")).strip(".")
+    # Most take 255 bytes, which are 63 characters of the longest kind.
+    stem = letters.encode()[:_STEM].decode(errors="ignore")
+    return f"{stem or 'file'}{path.suffix}"
 
 
 @contextmanager

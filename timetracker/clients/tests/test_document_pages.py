@@ -134,6 +134,20 @@ def test_a_storage_that_takes_nothing_is_told_and_nothing_is_lost(
     assert str(document.file.name).endswith("contract.pdf") and files(media) == ["contract.pdf"]
 
 
+@pytest.mark.parametrize("name", ["Договор " * 30 + ".pdf", "契約書" * 70 + ".PDF", "💥.pdf", "؟ .pdf", "... .pdf"])
+def test_a_file_of_any_name_is_kept_with_its_ending_and_opened_again(name: str, manager: Browser, post: Post, media: Path) -> None:
+    client = Client.objects.create(name="Sample Bakery")
+    for _ in range(2):
+        assert "is saved." in post("document_add", client.pk, title="", file=SimpleUploadedFile(name, PDF))
+    stored = files(media)
+    assert len(set(stored)) == 2
+    for kept in stored:
+        assert len(kept.encode()) <= 255 and kept.lower().endswith(".pdf") and not kept.startswith(".")
+    for document in Document.objects.all():
+        answer = manager.get(reverse("staff:document", args=[document.pk]))
+        assert b"".join(answer.streaming_content) == PDF  # type: ignore[attr-defined]
+
+
 class Unreachable(Storage):
     """A storage elsewhere that answers nothing, with an error of its own."""
 
