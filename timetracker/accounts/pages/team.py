@@ -16,6 +16,7 @@ from timetracker.accounts.models import User
 from timetracker.accounts.pages.forms import InvitationForm, MemberForm
 from timetracker.accounts.roles import may_change, role_of
 from timetracker.accounts.roles import team as everybody
+from timetracker.careful_forms import form_saved
 
 __all__ = ["invite", "link", "member", "send", "team"]
 
@@ -33,8 +34,8 @@ def team(request: TeamRequest) -> HttpResponse:
 def invite(request: TeamRequest) -> HttpResponse:
     """Make an account, and send its person a link of one day."""
     form = InvitationForm(request.POST or None, giver=request.user)
-    if form.is_valid():
-        person = form.save()
+    person = form_saved(form) if form.is_valid() else None
+    if isinstance(person, User):
         _send(request, person)
         return redirect("staff:team")
     return render(request, "staff/invite.html", {"active": "team", "form": form})

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
+from django.db.models.signals import pre_save
 from django.urls import reverse
 
 from timetracker.accounts.models import User
@@ -107,6 +108,19 @@ def test_a_form_writes_over_nothing_that_is_not_in_it(hire: Hire) -> None:
 
 
 # --- invitations ------------------------------------------------------------------------------------------------------
+
+
+def test_of_two_invitations_of_one_person_at_once_the_second_is_told(hire: Hire) -> None:
+    owner = browser_of(hire("owner", Role.OWNER))
+
+    def invited_meanwhile(instance: User, **_: Any) -> None:
+        pre_save.disconnect(invited_meanwhile, sender=User)
+        hire(instance.username, Role.MEMBER)
+
+    pre_save.connect(invited_meanwhile, sender=User)
+    page = owner.post(reverse("staff:invite"), FORM).content.decode()
+    assert "Somebody saved something at this moment" in page and 'value="Nova@Studio.Example"' in page
+    assert not mail.outbox
 
 
 def test_inviting_makes_an_account_of_the_team_and_sends_a_link(hire: Hire) -> None:
