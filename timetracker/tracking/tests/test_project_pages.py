@@ -357,6 +357,12 @@ def test_the_rate_of_a_person_is_set_changed_and_removed(manager: Browser, proje
     assert not ProjectRate.objects.exists()
 
 
+def test_the_sums_follow_a_rate_where_the_page_changes_in_place(manager: Browser, project: Project) -> None:
+    page = text_of(manager, "project", project.pk)
+    assert 'hx-select-oob="#messages:innerHTML,#sums"' in page.split('id="rates"')[1].split(">")[0]
+    assert page.count('id="sums"') == 1
+
+
 @pytest.mark.parametrize("rate", ["-1", "", "x", "1e99", "1.005"])
 def test_a_rate_that_is_none_is_refused(manager: Browser, project: Project, rate: str) -> None:
     kim = somebody("kim")
