@@ -26,7 +26,7 @@ from timetracker.tracking.pages.day_sheet import DaySheet, day_sheet
 from timetracker.tracking.pages.forms import EntryForm, MomentForm, StartForm
 from timetracker.tracking.pages.outcomes import say_done, say_refused, worked_said
 from timetracker.tracking.pages.work import work_groups, work_options
-from timetracker.tracking.timer import TimerRefused, running_for, timer_discard, timer_shift, timer_start, timer_stop
+from timetracker.tracking.timer import TimerMoved, TimerRefused, running_for, timer_discard, timer_shift, timer_start, timer_stop
 
 __all__ = ["again", "clock", "delete", "discard", "entry", "shift", "start", "stop", "today"]
 
@@ -82,7 +82,7 @@ def start(request: TeamRequest) -> HttpResponse:
 @team_page()
 def stop(request: TeamRequest) -> HttpResponse:
     """Stop the timer that the page has shown, now or at the time that is given."""
-    ended_at = None
+    form, ended_at = None, None
     if "day" in request.POST:
         form = MomentForm(request.POST, zone=zone_of(request.user))
         if not form.is_valid():
@@ -96,7 +96,7 @@ def stop(request: TeamRequest) -> HttpResponse:
         else:
             say_done(request, f"Stopped after {worked_said(stopped)}.", stopped)
 
-    return _change_timer(request, change)
+    return _change_timer(request, change, ending=form)
 
 
 @require_POST
@@ -123,17 +123,25 @@ def shift(request: TeamRequest) -> HttpResponse:
         timer_shift(request.user, entry_id=entry_id, started_at=form.moment())
         messages.success(request, f"The timer counts from {form.cleaned_data['time']:%H:%M}.")
 
-    return _change_timer(request, change)
+    return _change_timer(request, change, shifting=form)
 
 
-def _change_timer(request: TeamRequest, change: Callable[[int], None]) -> HttpResponse:
-    """Change the timer whose id was posted; a refusal is said, and the page shows what is."""
+def _change_timer(
+    request: TeamRequest, change: Callable[[int], None], *, shifting: MomentForm | None = None, ending: MomentForm | None = None
+) -> HttpResponse:
+    """Change the timer whose id was posted. A refusal is said beside the form, with what was typed; without a form, above the page."""
     entry_id = id_of(request.POST.get("entry"))
     if entry_id is None:
         raise Http404("No timer is named.")
+    form = shifting or ending
     try:
         change(entry_id)
+    except TimerMoved as error:
+        say_refused(request, error)
     except TimerRefused as error:
+        if form is not None:
+            form.add_error("time", ValidationError(error.messages))
+            return _page(request, shifting=shifting, ending=ending)
         say_refused(request, error)
     return _done(request)
 

@@ -92,6 +92,13 @@ def test_an_empty_day_says_what_to_do_next(browser: Browser) -> None:
     assert "Nothing yet today." in page and "<script>" not in page and " style=" not in page
 
 
+def test_who_records_no_time_is_not_told_to_start_a_timer(project: Project) -> None:
+    page = browser_of(somebody("kim", Role.BOOKKEEPER)).get(TODAY).content.decode()
+    entries = page.split('id="entries"')[1]
+    assert "Nothing of yours today." in entries and f'href="{reverse("staff:entries")}"' in entries
+    assert "start the timer" not in page and 'id="start"' not in page
+
+
 def test_work_is_started_and_stopped(browser: Browser, robin: User, project: Project) -> None:
     task = Task.objects.create(project=project, name="Page templates")
     page = post(browser, "start", work=f"{project.pk}-{task.pk}", notes="first draft", time="")
@@ -141,12 +148,28 @@ def test_the_start_is_moved_to_a_local_time(browser: Browser, robin: User, proje
     assert timer.started_at == at(robin, "9:05") and "counts from 09:05" in page
 
 
-def test_a_start_that_is_still_to_come_is_refused(browser: Browser, robin: User, project: Project) -> None:
+def test_a_start_that_is_still_to_come_is_refused_beside_what_was_typed(browser: Browser, robin: User, project: Project) -> None:
     timer = running(robin, project, minutes=1)
-    assert 'class="message error"' in post(browser, "shift", entry=timer.pk, day=f"{at(robin, '23:59'):%Y-%m-%d}", time="23:59")
+    tomorrow = f"{at(robin, '12:00') + timedelta(days=1):%Y-%m-%d}"
+    page = post(browser, "shift", entry=timer.pk, day=tomorrow, time="23:59")
+    form = page.split('<details class="running-more"')[1].split("</details>")[0]
+    assert "is still to come" in form and 'class="errorlist"' in form and form.startswith(" open>")
+    assert f'value="{tomorrow}"' in form and 'value="23:59"' in form
     began = timer.started_at
     timer.refresh_from_db()
     assert timer.started_at == began
+
+
+@pytest.mark.parametrize("minutes", [24 * 60, 1], ids=["forgotten", "moved meanwhile by another tab"])
+def test_an_end_before_the_start_is_refused_beside_what_was_typed(browser: Browser, robin: User, project: Project, minutes: int) -> None:
+    timer = running(robin, project, minutes=minutes)
+    early = timer.started_at.astimezone(ZoneInfo(robin.time_zone)) - timedelta(hours=1)
+    page = post(browser, "stop", entry=timer.pk, day=f"{early:%Y-%m-%d}", time=f"{early:%H:%M}")
+    form = page.split('class="message running-notice"')[1].split("</form>")[0]
+    assert "Choose an end after that" in form and 'class="errorlist"' in form
+    assert f'value="{early:%Y-%m-%d}"' in form and f'value="{early:%H:%M}"' in form
+    timer.refresh_from_db()
+    assert timer.is_running
 
 
 def test_a_moment_that_is_none_keeps_what_was_typed(browser: Browser, robin: User, project: Project) -> None:
