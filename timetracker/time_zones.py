@@ -10,10 +10,14 @@ from django.core.exceptions import ValidationError
 __all__ = ["time_zone_names", "validate_time_zone"]
 
 
+# Files among the zones that name none: what another machine takes them for, or nowhere.
+_NO_ZONES = {"localtime", "Factory"}
+
+
 @cache
 def time_zone_names() -> frozenset[str]:
-    """Return the names that this system and the tzdata package know (read from disk once)."""
-    return frozenset(available_timezones())
+    """Return the names of zones that this system and the tzdata package know (read from disk once)."""
+    return frozenset(available_timezones() - _NO_ZONES)
 
 
 def validate_time_zone(name: str) -> None:

@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 
 from timetracker.accounts.models import User
+from timetracker.time_zones import time_zone_names, validate_time_zone
 
 pytestmark = pytest.mark.django_db
 
@@ -35,6 +36,13 @@ def test_unknown_time_zone_is_refused_with_an_example() -> None:
     with pytest.raises(ValidationError) as refused:
         user.full_clean()
     assert refused.value.message_dict == {"time_zone": ["“Europe/Nowhere” is no IANA time zone, such as Europe/Berlin."]}
+
+
+@pytest.mark.parametrize("name", ["localtime", "Factory"])
+def test_files_among_the_zones_that_name_none_are_no_choice(name: str) -> None:
+    assert name not in time_zone_names()
+    with pytest.raises(ValidationError):
+        validate_time_zone(name)
 
 
 @pytest.mark.parametrize(
