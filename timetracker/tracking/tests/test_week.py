@@ -141,6 +141,7 @@ def test_an_empty_week_says_what_to_do_next(browser: Browser) -> None:
     page = shown(browser)
     assert "Add a row below" in page and "3 March" in page and "9 March 2025" in page
     assert "<script>" not in page and " style=" not in page
+    assert "You can look at this week" not in page
 
 
 def test_cells_rows_days_and_the_week_are_summed(browser: Browser, robin: User, project: Project) -> None:
