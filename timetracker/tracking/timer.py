@@ -194,7 +194,7 @@ def _moved(user: User, running: TimeEntry | None) -> TimerMoved:
         return TimerMoved("This timer was stopped elsewhere. It is in the list of entries; change or delete it there.", code="moved")
     since = _said(user, running.started_at)
     return TimerMoved(
-        f"By now another timer runs, on {running.project.code} since {since}. Reload the page, and choose again.", code="moved"
+        f"By now another timer runs, on {running.project.code} since {since}. Choose again what to do with that one.", code="moved"
     )
 
 

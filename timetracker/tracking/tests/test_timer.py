@@ -204,7 +204,7 @@ def test_timer_that_the_page_did_not_show_is_not_stopped_discarded_or_shifted(pe
         lambda: timer_shift(person, entry_id=shown.pk, started_at=NINE - HOUR, now=NINE + 2 * HOUR),
     ]
     for attempt in attempts:
-        with refused("By now another timer runs, on SB-WEB since 2025-03-03 11:00. Reload the page, and choose again.") as moved:
+        with refused("By now another timer runs, on SB-WEB since 2025-03-03 11:00. Choose again what to do with that one.") as moved:
             attempt()
         assert isinstance(moved.value, TimerMoved)
     assert times(person) == before
