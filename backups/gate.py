@@ -23,6 +23,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -166,7 +167,9 @@ def gate_open(epoch: str | None = None) -> None:
         write_durably(conf.state_dir / EPOCH, epoch.encode())
     (conf.state_dir / MARKER).unlink(missing_ok=True)
     (conf.state_dir / RECORD).unlink(missing_ok=True)
-    sync_folder(conf.state_dir)
+    # A site that has done nothing yet has no such folder.
+    with suppress(FileNotFoundError):
+        sync_folder(conf.state_dir)
     try:
         _publish(GateState(epoch=epoch, heartbeat=datetime.now(UTC)), BackupError)
     except BackupError as error:

@@ -625,6 +625,13 @@ def test_a_restore_does_not_go_on_unseen(settings: Settings) -> None:
         gate_close()
 
 
+def test_a_gate_is_opened_where_nothing_was_ever_written(settings: Settings, tmp_path: Path) -> None:
+    settings.BACKUPS_STATE_DIR = tmp_path / "new" / "state"
+    gate_raise(OPERATION, "restore")
+    gate_open()
+    assert gate_read().state == "open"
+
+
 def test_a_gate_that_cannot_be_opened_says_so_and_is_opened_later(settings: Settings, tmp_path: Path) -> None:
     gate_raise(OPERATION, "restore")
     gate_close(local_marker=True)

@@ -68,7 +68,7 @@ def test_a_clients_person_is_led_to_the_portal(db: None) -> None:
 @pytest.mark.parametrize("name", [str(pattern.name) for pattern in urlpatterns if pattern.name not in ENTRANCE | NOBODYS])
 def test_every_page_but_the_entrance_sends_strangers_to_the_login_and_clients_to_the_portal(hire: Hire, name: str) -> None:
     pattern = next(each for each in urlpatterns if each.name == name)
-    args = {"pk": 1, "scope": "own", "token": UUID(int=1)}
+    args = {"pk": 1, "item": 1, "scope": "own", "token": UUID(int=1)}
     address = reverse(f"staff:{name}", kwargs={key: value for key, value in args.items() if f":{key}>" in str(pattern.pattern)})
     guest = browser_of(User.objects.create_user("toni@bakery.example"))
     ask, wanted = ("get", address)
