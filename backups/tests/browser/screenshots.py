@@ -44,6 +44,8 @@ DOCUMENTED = {
     "today": (Shown("today"), Shown("today-phone", "dark", NARROW)),
     "week": (Shown("week"),),
     "reports": (Shown("reports"),),
+    "invoice": (Shown("invoice"),),
+    "portal-overview": (Shown("portal"),),
     "entries": (Shown("entries"),),
     "entries-lost": (Shown("entries-lost"),),
     "list": (Shown("backups-list"),),

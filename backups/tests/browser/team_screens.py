@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from playwright.sync_api import expect
 
-from backups.tests.browser.furnished import ADMIN, MANAGER
+from backups.tests.browser.furnished import ADMIN, GUEST, MANAGER
 from backups.tests.browser.person import Person
 from backups.tests.browser.screens import Screen, at
 from backups.tests.web import SiteProcesses
@@ -41,6 +41,19 @@ def team_tour(server: SiteProcesses) -> Iterator[Screen]:
     yield Screen("team", ADMIN, at("/team/"))
     yield Screen("invite", ADMIN, at("/team/invite/"))
     yield Screen("account", ADMIN, at("/account/"))
+    yield Screen("invoices", ADMIN, at("/invoices/"))
+    yield Screen("invoice-new", ADMIN, _choose_time)
+    yield Screen("invoice-draft", ADMIN, _write_draft)
+    yield Screen("invoice", ADMIN, _issue)
+    yield Screen("import-export", ADMIN, at("/import-export/"))
+    yield Screen("import-new", ADMIN, at("/import-export/imports/new/"))
+    # What she has just billed, as that client sees it.
+    billed = "(SELECT client_id FROM billing_invoice WHERE number <> '' ORDER BY id DESC LIMIT 1)"
+    site.execute(f"UPDATE clients_client SET portal_enabled = TRUE WHERE id = {billed}")
+    site.execute(f"UPDATE portal_clientperson SET client_id = {billed}")
+    yield Screen("portal-overview", GUEST, at("/portal/"))
+    for page in ("projects", "time", "report", "invoices", "documents", "account"):
+        yield Screen(f"portal-{page}", GUEST, at(f"/portal/{page}/"))
     site.execute("DELETE FROM tracking_timeentry")
     yield Screen("entries-lost", MANAGER, at("/entries/"))
 
@@ -69,3 +82,22 @@ def _last_month(person: Person) -> None:
     person.open("/reports/")
     person.page.get_by_role("link", name="Last month").click()
     expect(person.page.get_by_role("link", name="Last month")).to_have_attribute("aria-current", "true")
+
+
+def _choose_time(person: Person) -> None:
+    """What is unbilled of the first client, with a line for each task."""
+    person.open("/invoices/new/")
+    person.page.locator("tbody tr").filter(has=person.page.locator("td").nth(0).filter(has_not_text="–")).first.get_by_role("link").click()
+    person.page.get_by_label("One line for").select_option("Each task")
+    person.page.wait_for_url("**grouping=task**")
+
+
+def _write_draft(person: Person) -> None:
+    person.page.get_by_role("button", name="Write the draft").click()
+    expect(person.page.locator("h1")).to_contain_text("Draft")
+
+
+def _issue(person: Person) -> None:
+    person.page.get_by_role("link", name="Issue").click()
+    person.page.get_by_role("button", name="Issue it").click()
+    expect(person.page.locator("h1")).to_contain_text("Invoice INV-")
