@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Error
 from backups.tests.browser.chromium import browser_running
 from backups.tests.browser.furnished import furnished_site
 from backups.tests.browser.person import Person, person_arrives, report_of
+from backups.tests.servers import PgCluster, RedisServer
 from backups.tests.site import SiteTemplates
 from backups.tests.web import SiteProcesses
 
@@ -43,6 +44,13 @@ def browser() -> Iterator[Browser]:
 def embedded(site_templates: SiteTemplates) -> Iterator[SiteProcesses]:
     """A site as ``./run`` starts it: SQLite, one web process, everything in files."""
     with furnished_site(site_templates) as server:
+        yield server
+
+
+@pytest.fixture
+def clustered(site_templates: SiteTemplates, pg: PgCluster, redis_server: RedisServer) -> Iterator[SiteProcesses]:
+    """A site of several web processes on PostgreSQL and Redis."""
+    with furnished_site(site_templates, cluster=pg, redis=redis_server, processes=3, threads=4) as server:
         yield server
 
 

@@ -43,13 +43,6 @@ def second_site(site_templates: SiteTemplates) -> Iterator[SiteProcesses]:
 
 
 @pytest.fixture
-def clustered(site_templates: SiteTemplates, pg: PgCluster, redis_server: RedisServer) -> Iterator[SiteProcesses]:
-    """A site of several web processes on PostgreSQL and Redis."""
-    with furnished_site(site_templates, cluster=pg, redis=redis_server, processes=3, threads=4) as server:
-        yield server
-
-
-@pytest.fixture
 def clustered_second(site_templates: SiteTemplates, pg: PgCluster, redis_server: RedisServer) -> Iterator[SiteProcesses]:
     """Another site of that kind, on the same servers, with another key."""
     with furnished_site(site_templates, cluster=pg, redis=redis_server, processes=3, threads=4) as server:

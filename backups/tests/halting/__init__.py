@@ -33,6 +33,11 @@ class Halted:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @property
+    def is_reached(self) -> bool:
+        """Whether it stands still there."""
+        return (self.folder / "reached").exists()
+
     def process(self, *, seconds: float = 120) -> int:
         """The id of the process that stands still there; fails after ``seconds``."""
         deadline = time.monotonic() + seconds
