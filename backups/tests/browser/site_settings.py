@@ -10,3 +10,5 @@ INSTALLED_APPS = [*INSTALLED_APPS, "backups.tests.halting"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"}
 # Argon2 is slow on purpose, and people of the tests log in often.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# A page that a test sends to the closed gate must still wait there when the swap ends, also on a busy machine.
+BACKUPS_HOLD_SECONDS = 6
