@@ -42,7 +42,7 @@ def bring(person: Person, file: Path, kind: str) -> None:
     """Upload a file, and come to its columns."""
     page = person.page
     page.get_by_label("What is in it").select_option(label=kind)
-    page.get_by_label("CSV file").set_input_files(file)
+    page.get_by_label("File", exact=True).set_input_files(file)
     page.get_by_role("button", name="Upload").click()
     person.heading("What the columns mean")
 
