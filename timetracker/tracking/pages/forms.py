@@ -9,15 +9,16 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.validators import MaxValueValidator
-from django.db.models import Max
 from django.http import QueryDict
+from django.utils import timezone
 from django.utils.text import Truncator
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import ALL_ENTRIES, team
 from timetracker.careful_forms import DayField
-from timetracker.tracking.days import day_bounds, local_datetime, today_in, zone_of
+from timetracker.tracking.days import local_datetime, today_in, zone_of
 from timetracker.tracking.entries import entry_save
+from timetracker.tracking.free_time import length_start
 from timetracker.tracking.hours_text import Hours, read_hours
 from timetracker.tracking.models import TimeEntry
 from timetracker.tracking.pages.work import Work, WorkField, work_key
@@ -40,7 +41,7 @@ _LABELS = {
 
 
 class StartForm(forms.Form):
-    """What to work on. Without a time the timer starts; with one that time is booked on the day, and ends now if it has no clock times."""
+    """What to work on. Without a time the timer starts; with one that time is booked on the day, a length alone where there is room."""
 
     work = WorkField()
     notes = forms.CharField(required=False, max_length=20_000)
@@ -69,15 +70,16 @@ class StartForm(forms.Form):
         self.entry: TimeEntry | None = None
         work, hours = asked.get("work"), asked.get("time")
         if work is not None and hours is not None:
-            ended_at = hours.ended_at or self.now.replace(microsecond=0)
-            started_at = hours.started_at or ended_at - timedelta(seconds=hours.seconds)
+            length = timedelta(seconds=hours.seconds)
+            day = today_in(self.zone, self.now)
+            started_at = hours.started_at or length_start(self.user, length=length, day=day, zone=self.zone, now=self.now)
             self.entry = TimeEntry(
                 user=self.user,
                 project=work.project,
                 task=work.task,
                 notes=asked.get("notes", ""),
                 started_at=started_at,
-                ended_at=ended_at,
+                ended_at=hours.ended_at or started_at + length,
                 billable=work.project.billable,
                 source=TimeEntry.Source.MANUAL,
             )
@@ -228,7 +230,7 @@ class DatedEntryForm(EntryForm):
 class NewEntryForm(EntryFields):
     """An entry of any day, of oneself or, for who sees everybody's time, of somebody else.
 
-    Clock times are those of whoever fills it in. A length alone begins where that person's time of the day ends, or at 9:00.
+    Clock times are those of whoever fills it in. A length alone goes where that person has room.
     """
 
     person = forms.ModelChoiceField(User.objects.none(), required=False, error_messages={"invalid_choice": "Choose somebody of the team."})
@@ -258,14 +260,15 @@ class NewEntryForm(EntryFields):
             return asked
         person, work, hours = asked.get("person") or self.user, cast(Work, asked["work"]), cast(Hours, asked["time"])
         pause = 60 * (asked["break_minutes"] or 0)
-        started_at = hours.started_at or self._begins(person, asked["day"])
+        # A length is what was worked, so the break comes on top.
+        length = timedelta(seconds=hours.seconds + pause)
+        started_at = hours.started_at or length_start(person, length=length, day=asked["day"], zone=self.zone, now=timezone.now())
         self.entry = TimeEntry(
             user=person,
             project=work.project,
             task=work.task,
             started_at=started_at,
-            # A length is what was worked, so the break comes on top.
-            ended_at=hours.ended_at or started_at + timedelta(seconds=hours.seconds + pause),
+            ended_at=hours.ended_at or started_at + length,
             break_seconds=pause,
             notes=asked["notes"],
             tags=asked["tags"],
@@ -277,11 +280,6 @@ class NewEntryForm(EntryFields):
     def save(self) -> TimeEntry | None:
         """Write the entry; None where it was refused, and the form says why."""
         return _save(self, self.entry, self.user)
-
-    def _begins(self, person: User, day: date) -> datetime:
-        begins, ends = day_bounds(day, self.zone)
-        booked = TimeEntry.objects.filter(user=person, started_at__gte=begins, started_at__lt=ends).aggregate(last=Max("ended_at"))["last"]
-        return booked if booked is not None and booked < ends else local_datetime(day, time(9), self.zone)
 
 
 class CopyForm(forms.Form):

@@ -21,7 +21,7 @@ from django.core.exceptions import ValidationError
 
 from timetracker.accounts.models import User
 from timetracker.tracking.entries import entry_delete, entry_save, overlap_warning
-from timetracker.tracking.free_time import free_start, times_around
+from timetracker.tracking.free_time import length_start
 from timetracker.tracking.hours_text import Hours, read_hours
 from timetracker.tracking.models import TimeEntry
 from timetracker.tracking.pages.week_sheet import Cell, WeekSheet
@@ -130,10 +130,7 @@ def _added(cell: Cell, hours: Hours, sheet: WeekSheet, user: User) -> TimeEntry:
     if not hours.seconds:
         raise ValidationError("Nothing to add: this is no time. Write +0:30 or +9-10.", code="hours")
     length = timedelta(seconds=hours.seconds)
-    started_at = hours.started_at
-    if started_at is None:
-        times = times_around(sheet.person, cell.day, sheet.zone)
-        started_at = free_start(times, length=length, day=cell.day, zone=sheet.zone)
+    started_at = hours.started_at or length_start(sheet.person, length=length, day=cell.day, zone=sheet.zone, now=sheet.now)
     project = cell.work.project
     entry = TimeEntry(
         user=sheet.person,

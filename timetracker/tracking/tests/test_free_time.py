@@ -18,13 +18,13 @@ def at(text: str, zone: ZoneInfo = BERLIN) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=zone).astimezone(UTC)
 
 
-def start_of(day: str, hours: float, *times: str, zone: ZoneInfo = BERLIN) -> str:
+def start_of(day: str, hours: float, *times: str, zone: ZoneInfo = BERLIN, now: str = "2025-06-01 12:00") -> str:
     """The clock time that is found on ``day``; each of ``times`` is ``START END``, or ``START`` where it runs."""
     taken: list[tuple[datetime, datetime | None]] = []
     for text in times:
         begin, _, end = text.partition("/")
         taken.append((at(begin, zone), at(end, zone) if end else None))
-    found = free_start(taken, length=timedelta(hours=hours), day=date.fromisoformat(day), zone=zone)
+    found = free_start(taken, length=timedelta(hours=hours), day=date.fromisoformat(day), zone=zone, now=at(now, zone))
     assert found.tzinfo is UTC
     return f"{found.astimezone(zone):%Y-%m-%d %H:%M}".removeprefix(f"{day} ")
 
@@ -56,6 +56,35 @@ def start_of(day: str, hours: float, *times: str, zone: ZoneInfo = BERLIN) -> st
 )
 def test_a_length_goes_behind_the_last_entry_or_where_there_is_room(hours: float, times: list[str], start: str) -> None:
     assert start_of("2025-03-04", hours, *times) == start
+
+
+@pytest.mark.parametrize(
+    ("hours", "now", "times", "start"),
+    [
+        (1.5, "14:42:50", [], "13:12"),
+        # Twice the same length: one before the other.
+        (1.5, "14:42:50", ["13:12/14:42"], "11:42"),
+        (1.5, "14:42:50", ["13:12/14:42", "11:42/13:12"], "10:12"),
+        # A timer that was stopped within this minute, and one that runs.
+        (1.5, "14:42:50", ["14:00:05/14:42:20"], "12:30"),
+        (1.5, "14:42", ["14:00"], "12:30"),
+        # What is planned for later leaves the time up to now free; what covers now does not.
+        (1.5, "14:42", ["15:00/16:00"], "13:12"),
+        (1.5, "14:42", ["14:30/16:00"], "13:00"),
+        # Room that is too short is passed over.
+        (1.5, "14:42", ["13:30/14:30", "09:00/12:30"], "07:30"),
+        # The day has no room before now: over other time, up to now.
+        (4, "05:00", ["02:00/03:00"], "01:00"),
+        # Never on the day before.
+        (1.5, "00:20", [], "00:00"),
+        (1.5, "00:00:10", [], "00:00"),
+        (1.5, "02:00", ["01:00/01:30"], "00:30"),
+    ],
+)
+def test_a_length_of_today_ends_now_or_in_the_last_room_before(hours: float, now: str, times: list[str], start: str) -> None:
+    day = "2025-03-04"
+    dated = ["/".join(f"{day} {clock}" for clock in text.split("/")) for text in times]
+    assert start_of(day, hours, *dated, now=f"{day} {now}") == start
 
 
 def test_a_day_of_23_hours_has_room_for_23_and_one_of_25_for_25() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
+from itertools import pairwise
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -296,6 +297,21 @@ def test_a_task_has_a_row_of_its_own_and_a_project_that_is_not_billable_makes_su
     post(browser, shown(browser, row=key), {f"{key}.2025-03-04": "1"})
     entry = TimeEntry.objects.get()
     assert (entry.task, entry.billable) == (task, False)
+
+
+def test_lengths_typed_for_today_share_no_time_whichever_page_they_are_typed_on(browser: Browser, robin: User, project: Project) -> None:
+    # Past noon, where she is: the day has room before now.
+    robin.time_zone = f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"
+    robin.save()
+    day = timezone.now().astimezone(ZoneInfo(robin.time_zone)).date()
+    today = {"work": project.pk, "notes": "", "time": "1:30"}
+    pages = [browser.post(reverse("staff:start"), today, follow=True).content.decode() for _ in range(2)]
+    pages.append(browser.post(reverse("staff:entries_add"), {**today, "day": day, "break_minutes": 15}, follow=True).content.decode())
+    pages.append(post(browser, shown(browser, week=f"{day:%G-W%V}"), {f"{project.pk}.{day}": "+2"}))
+    found = list(TimeEntry.objects.order_by("-started_at"))
+    assert [each.worked for each in found] == [timedelta(hours=hours) for hours in (1.5, 1.5, 1.5, 2)]
+    assert all(later.started_at == earlier.ended_at for later, earlier in pairwise(found))
+    assert found[0].ended_at and found[0].ended_at <= timezone.now() and not any("Shares time" in page for page in pages)
 
 
 def test_lengths_follow_each_other_and_share_no_time(browser: Browser, robin: User, project: Project) -> None:
