@@ -31,6 +31,8 @@ __all__ = [
     "entry_duplicate",
     "entry_refusal",
     "entry_save",
+    "entry_warnings",
+    "future_warning",
     "overlap_warning",
     "overlaps_of",
     "project_refusal",
@@ -142,6 +144,18 @@ def overlap_warning(entry: TimeEntry) -> str:
         said.append(f"{other.project.code} {other.started_at.astimezone(zone):%Y-%m-%d %H:%M}–{end}")
     more = " and more" if len(found) > _NAMED else ""
     return f"Shares time with {', '.join(said)}{more}. Both count in full."
+
+
+def future_warning(entry: TimeEntry) -> str:
+    """Say that ``entry`` ends after now, on its person's clock; empty where it does not. It may be planned, or a slip of the pen."""
+    if entry.ended_at is None or entry.ended_at <= timezone.now():
+        return ""
+    return f"This ends in the future: {entry.ended_at.astimezone(zone_of(entry.user)):%Y-%m-%d %H:%M}. It counts as worked all the same."
+
+
+def entry_warnings(entry: TimeEntry) -> list[str]:
+    """Return what is not refused, and should be known of an entry that was written."""
+    return [warning for warning in (overlap_warning(entry), future_warning(entry)) if warning]
 
 
 # --- many entries -----------------------------------------------------------------------------------------------------

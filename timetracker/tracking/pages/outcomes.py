@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 
 from timetracker.accounts.access import TeamRequest
-from timetracker.tracking.entries import overlap_warning
+from timetracker.tracking.entries import entry_warnings
 from timetracker.tracking.hours_text import hours_said
 from timetracker.tracking.models import TimeEntry
 
@@ -14,9 +14,9 @@ __all__ = ["say_done", "say_refused", "worked_said"]
 
 
 def say_done(request: TeamRequest, sentence: str, entry: TimeEntry) -> None:
-    """Say what was done, and with which other time the entry shares its own."""
+    """Say what was done, and what should be known of the entry."""
     messages.success(request, sentence)
-    if warning := overlap_warning(entry):
+    for warning in entry_warnings(entry):
         messages.warning(request, warning)
 
 

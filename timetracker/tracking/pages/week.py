@@ -23,7 +23,7 @@ from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import ALL_ENTRIES, team
 from timetracker.tracking.days import day_bounds, today_in, week_of, zone_of
-from timetracker.tracking.entries import overlap_warning
+from timetracker.tracking.entries import future_warning, overlap_warning
 from timetracker.tracking.hours_text import hours_said
 from timetracker.tracking.pages.week_form import (
     FIRST_YEAR,
@@ -148,7 +148,9 @@ class _Grid:
         for sentence in result.warnings[:_SAID]:
             messages.warning(self.request, sentence)
         if len(result.warnings) > _SAID:
-            messages.warning(self.request, f"{len(result.warnings) - _SAID} more share time with others, too.")
+            messages.warning(
+                self.request, f"{_counted(len(result.warnings) - _SAID, 'more cell')}: sharing time with others, or ending in the future."
+            )
         if result.left:
             are = "is" if len(result.left) == 1 else "are"
             messages.error(self.request, f"{_counted(len(result.left), 'cell')} {are} not saved. The reason is below its row.")
@@ -170,6 +172,10 @@ class _Grid:
         sharing = sum(bool(overlap_warning(entry)) for entry in copied.entries)
         if sharing:
             messages.warning(self.request, f"{_counted(sharing, 'copy', 'copies')} share time with other entries. All count in full.")
+        coming = sum(bool(future_warning(entry)) for entry in copied.entries)
+        if coming:
+            ends = "copy ends" if coming == 1 else "copies end"
+            messages.warning(self.request, f"{coming} {ends} in the future. All count as worked all the same.")
 
     def _done(self, result: TypingResult) -> HttpResponse:
         """The page as it is now."""

@@ -20,7 +20,7 @@ from datetime import date, timedelta
 from django.core.exceptions import ValidationError
 
 from timetracker.accounts.models import User
-from timetracker.tracking.entries import entry_delete, entry_save, overlap_warning
+from timetracker.tracking.entries import entry_delete, entry_save, entry_warnings
 from timetracker.tracking.free_time import length_start
 from timetracker.tracking.hours_text import Hours, read_hours
 from timetracker.tracking.models import TimeEntry
@@ -78,8 +78,8 @@ def typed_save(sheet: WeekSheet, typed: Collection[Typed], *, user: User, sure: 
             result.deleted += bool(cell.entries)
             continue
         result.saved += 1
-        if warning := overlap_warning(entry):
-            result.warnings.append(f"{cell.work.project.code}, {each.day:%a} {each.day.day}: {warning}")
+        if warnings := entry_warnings(entry):
+            result.warnings.append(f"{cell.work.project.code}, {each.day:%a} {each.day.day}: {' '.join(warnings)}")
     return result
 
 

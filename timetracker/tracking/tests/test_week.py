@@ -314,6 +314,23 @@ def test_lengths_typed_for_today_share_no_time_whichever_page_they_are_typed_on(
     assert found[0].ended_at and found[0].ended_at <= timezone.now() and not any("Shares time" in page for page in pages)
 
 
+def test_time_that_ends_in_the_future_is_saved_and_told_on_every_page(browser: Browser, robin: User, project: Project) -> None:
+    said = "This ends in the future: 2098-03-05 10:00. It counts as worked all the same."
+    address, form = reverse("staff:entries_add"), {"work": project.pk, "time": "9-10"}
+    assert said in browser.post(address, {**form, "day": "2098-03-05"}, follow=True).content.decode()
+    week = {"week": "2098-W10"}
+    # One cell more than are told one by one.
+    typed = {f"{project.pk}.2098-03-0{day}": "+9-10" for day in (3, 5, 6, 7)}
+    page = post(browser, shown(browser, **week), typed)
+    assert said in page and "1 more cell: sharing time with others, or ending in the future." in page
+    page = post(browser, shown(browser, week="2098-W11"), do="copy")
+    assert "5 copies end in the future." in page and TimeEntry.objects.count() == 10
+    assert "in the future" not in browser.post(address, {**form, "day": "2025-03-05"}, follow=True).content.decode()
+    tomorrow = timezone.now().astimezone(ZoneInfo(robin.time_zone)).date() + timedelta(days=1)
+    page = browser.post(reverse("staff:start"), {"work": project.pk, "time": "23:58-23:57"}, follow=True).content.decode()
+    assert f"This ends in the future: {tomorrow} 23:57." in page
+
+
 def test_lengths_follow_each_other_and_share_no_time(browser: Browser, robin: User, project: Project) -> None:
     other = Project.objects.create(client=project.client, name="App", code="SB-APP")
     entry_of(robin, other, "2025-03-04", "09:00", "11:00")
