@@ -19,6 +19,7 @@ from portal.invitations import invitation_link, invitation_send
 from portal.models import ClientPerson
 from timetracker.accounts.links import site_address
 from timetracker.accounts.models import User
+from timetracker.mail_faults import mail_fault
 from timetracker.siteconf.models import SiteSettings
 from timetracker.time_zones import validate_time_zone
 
@@ -129,8 +130,8 @@ class ClientPersonAdmin(admin.ModelAdmin):
             except ValueError as error:
                 self.message_user(request, f"No invitation was sent: {error}", messages.ERROR)
             except OSError as error:
-                advice = "Check EMAIL_URL, or hand the link over yourself: the action “Show a link to hand over”."
-                self.message_user(request, f"The mail to {person.user.email} was not sent: {error}. {advice}", messages.ERROR)
+                advice = "Until then hand the link over yourself: the action “Show a link to hand over”."
+                self.message_user(request, f"The mail to {person.user.email} was not sent. {mail_fault(error)} {advice}", messages.ERROR)
             else:
                 sent += 1
                 self.log_change(request, person, "An invitation was sent.")

@@ -17,6 +17,7 @@ from timetracker.accounts.pages.forms import InvitationForm, MemberForm
 from timetracker.accounts.roles import may_change, role_of
 from timetracker.accounts.roles import team as everybody
 from timetracker.careful_forms import form_saved
+from timetracker.mail_faults import mail_fault
 
 __all__ = ["invite", "link", "member", "send", "team"]
 
@@ -96,7 +97,7 @@ def _send(request: TeamRequest, person: User) -> None:
     except ValueError as error:
         messages.error(request, f"No invitation was sent: {error}")
     except OSError as error:
-        advice = "Check EMAIL_URL, or open her page here and hand the link over yourself."
-        messages.error(request, f"The account is made, but the mail to {person.email} was not sent: {error}. {advice}")
+        advice = "Until then open her page here, and hand the link over yourself."
+        messages.error(request, f"The account is made, but the mail to {person.email} was not sent. {mail_fault(error)} {advice}")
     else:
         messages.success(request, f"An invitation is on its way to {person.email}. Its link works once, for a day.")

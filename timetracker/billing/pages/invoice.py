@@ -23,6 +23,7 @@ from timetracker.billing.pages.access import money_page
 from timetracker.billing.pages.invoice_forms import DiscountForm, LineForm, MailForm, PaymentForm
 from timetracker.billing.totals import cents, with_totals
 from timetracker.careful_forms import go_on
+from timetracker.mail_faults import mail_fault
 from timetracker.siteconf.models import SiteSettings
 from timetracker.tracking.days import today_in, zone_of
 
@@ -94,8 +95,7 @@ def send(request: TeamRequest, pk: int) -> HttpResponseBase:
         except FileNotFoundError:
             form.add_error(None, "The PDF of this invoice is missing among the uploads. A backup has it. Nothing was sent.")
         except OSError as error:
-            sentence = f"The mail was not accepted ({error.strerror or error}), so nothing was sent. Look at EMAIL_URL, and send it again."
-            form.add_error(None, sentence)
+            form.add_error(None, f"Nothing was sent. {mail_fault(error)} Until then download the PDF, and send it yourself.")
         else:
             messages.success(request, f"Invoice {found} is on its way to {', '.join(to)}.")
             return go_on(request, _address(pk))

@@ -484,7 +484,8 @@ def test_invoice_is_sent_and_the_page_says_to_whom(browser: Browser, issued: Inv
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"), [("server", "The mail was not accepted (Connection refused)"), ("file", "is missing among the uploads")]
+    ("fault", "words"),
+    [("server", "Nothing was sent. The mail server localhost:25 cannot be reached"), ("file", "is missing among the uploads")],
 )
 def test_mail_that_fails_says_so_and_what_was_typed_stays(
     browser: Browser, issued: Invoice, settings: Settings, media: Path, fault: str, words: str
