@@ -291,11 +291,14 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "filters": {"refusals": {"()": "timetracker.log_lines.RefusalInOneLine"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     # Django's own set-up is silent with DEBUG off but for mails to nobody.
     "loggers": {
         "django": {"handlers": [], "propagate": True},
+        # Refused is no fault of the code: a line is enough.
+        "django.request": {"filters": ["refusals"]},
         # A line for each message, that is one a minute for the tick alone; what a task does, it says itself.
         "celery": {"level": "WARNING" if LOG_LEVEL == "INFO" else LOG_LEVEL},
     },
