@@ -18,13 +18,19 @@
   let steady = Date.now() - performance.now();
 
   const two = (number) => String(number).padStart(2, "0");
+  const clock = (minutes) => `${Math.floor(minutes / 60)}:${two(minutes % 60)}`;
 
   function draw() {
     const now = Date.now() + ahead;
     for (const element of all("[data-since]")) {
       const seconds = Math.max(0, Math.floor((now - Number(element.dataset.since)) / 1000));
-      const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
-      const text = element.dataset.show === "seconds" ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${hours}:${two(minutes)}`;
+      const minutes = Math.floor(seconds / 60);
+      let text = clock(minutes);
+      if (element.dataset.show === "seconds") text += `:${two(seconds % 60)}`;
+      if (element.dataset.agreed) {
+        const left = Math.floor(element.dataset.agreed / 60) - minutes;
+        text = `${clock(Math.abs(left))} ${left < 0 ? "over" : "to go"}`;
+      }
       if (element.textContent !== text) element.textContent = text;
     }
   }

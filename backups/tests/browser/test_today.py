@@ -121,6 +121,7 @@ def test_two_tabs_show_the_one_timer_and_lose_nothing_that_is_typed(site: SitePr
 
 
 def test_the_clock_is_the_servers_on_a_computer_that_is_years_behind_and_sleeps(site: SiteProcesses, arrives: Arrives) -> None:
+    site.site.execute(f"UPDATE accounts_user SET weekly_hours = 1 WHERE id = {OWN}")
     person = comes(arrives, site)
     person.page.clock.install(time="2020-02-29T12:00:00Z")
     person.open(TODAY)
@@ -128,6 +129,11 @@ def test_the_clock_is_the_servers_on_a_computer_that_is_years_behind_and_sleeps(
     expect(timer_of(person)).to_have_text(re.compile(r"^0:00:\d\d$"))
     person.open(TODAY)
     expect(timer_of(person)).to_have_text(re.compile(r"^0:0\d:\d\d$"))
+    # What is to go counts with it, and beyond.
+    to_go = person.page.locator(".week-sum [data-agreed]")
+    expect(to_go).to_have_text(re.compile(r"^(1:00|0:5\d) to go$"))
+    to_go.evaluate("element => { element.dataset.since -= 2 * 60 * 60 * 1000; }")
+    expect(to_go).to_have_text(re.compile(r"^1:0\d over$"))
     # Three hours pass for this computer alone; the server's next answer puts it right.
     person.page.clock.fast_forward("03:00:00")
     expect(timer_of(person)).to_have_text(re.compile(r"^0:0\d:\d\d$"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -438,7 +439,8 @@ def test_the_week_counts_each_entry_on_the_local_day_on_which_it_starts(person: 
 
 
 @pytest.mark.parametrize(
-    ("agreed", "said"), [(None, "hours"), (Decimal(2), "of 2:00 · 0:30 to go"), (Decimal(1), "of 1:00 · 0:30 over"), (Decimal(0), "over")]
+    ("agreed", "said"),
+    [(None, "hours"), (Decimal(2), "of 2:00 · <span>0:30 to go"), (Decimal(1), "of 1:00 · <span>0:30 over"), (Decimal(0), "over")],
 )
 def test_the_week_is_set_against_what_is_agreed(browser: Browser, robin: User, project: Project, agreed: Decimal | None, said: str) -> None:
     User.objects.filter(pk=robin.pk).update(weekly_hours=agreed)
@@ -451,7 +453,18 @@ def test_seconds_of_the_week_count_in_what_is_to_go(browser: Browser, robin: Use
     User.objects.filter(pk=robin.pk).update(weekly_hours=Decimal(2))
     entry_of(robin, project, "9:00", "10:30", break_seconds=30)
     week = browser.get(TODAY).content.decode().split('id="week"')[1].split("</section>")[0]
-    assert ">1:29</strong>" in week and "of 2:00 · 0:31 to go" in week
+    assert ">1:29</strong>" in week and "of 2:00 · <span>0:31 to go" in week
+
+
+def test_what_is_to_go_counts_with_a_timer_that_runs_in_this_week(browser: Browser, robin: User, project: Project) -> None:
+    User.objects.filter(pk=robin.pk).update(weekly_hours=Decimal(2))
+    entry_of(robin, project, "0:00", "1:00", break_seconds=1800)
+    timer = running(robin, project, minutes=20)
+    week = browser.get(TODAY).content.decode().split('id="week"')[1].split("</section>")[0]
+    # Half an hour before the timer's start, as much as was worked before it.
+    since = int(timer.started_at.timestamp() - 1800) * 1000
+    (found,) = re.findall(r'data-since="(\d+)" data-agreed="7200">1:(?:10|09) to go<', week)
+    assert 0 <= int(found) - since < 1000
 
 
 # --- what there is to work on -----------------------------------------------------------------------------------------

@@ -158,11 +158,12 @@ def test_cells_rows_days_and_the_week_are_summed(browser: Browser, robin: User, 
     sheet = week_sheet(User.objects.get(pk=robin.pk), week_of(date(2025, 3, 3)), reader=robin, now=timezone.now())
     assert [row.seconds for row in sheet.rows] == [8400, 3600]
     assert [seconds for _, seconds in sheet.day_sums] == [8400, 0, 0, 0, 0, 0, 3600]
-    assert "of 5:00 · 1:40 to go" in page and ">3:20</strong>" in page
+    assert "of 5:00 · <span>1:40 to go" in page and ">3:20</strong>" in page
 
 
 @pytest.mark.parametrize(
-    ("agreed", "said"), [(None, "hours"), (Decimal(2), "of 2:00 · 0:30 to go"), (Decimal(1), "of 1:00 · 0:30 over"), (Decimal(0), "over")]
+    ("agreed", "said"),
+    [(None, "hours"), (Decimal(2), "of 2:00 · <span>0:30 to go"), (Decimal(1), "of 1:00 · <span>0:30 over"), (Decimal(0), "over")],
 )
 def test_the_week_is_set_against_what_is_agreed(browser: Browser, robin: User, project: Project, agreed: Decimal | None, said: str) -> None:
     User.objects.filter(pk=robin.pk).update(weekly_hours=agreed)
