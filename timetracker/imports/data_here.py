@@ -8,11 +8,11 @@ counts: of three such rows in the file and two here, one is new.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Model
 
@@ -22,7 +22,7 @@ from timetracker.clients.models import Client, Document
 from timetracker.imports.names import folded
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
 
-__all__ = ["NEW", "Conflict", "Here", "Values", "entries_here", "expenses_here", "natural_key"]
+__all__ = ["NEW", "Conflict", "Here", "Spent", "Values", "entries_here", "expenses_here", "natural_key"]
 
 # In place of the id of a row that is not here.
 NEW = -1
@@ -62,6 +62,8 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "expenses": ("user", "spent_on", "amount", "currency", "description", "category", "project"),
 }
 _ITEM = ("position", "description", "quantity", "unit_price")
+# Of time and expenses: what :class:`Spent` is made of.
+_STANDING = ("pk", "billable", "invoice_item")
 
 
 class Here:
@@ -127,26 +129,42 @@ class Here:
         return found[turn] if turn < len(found) else (NEW, [])
 
 
-def entries_here(rows: Iterable[Values]) -> Counter[tuple[Hashable, ...]]:
-    """Count the time entries that are here of each :func:`natural_key` of ``rows``, which are near each other in time."""
+class Spent(NamedTuple):
+    """Time or an expense that is here: ``is_free`` to be billed, or not billable or on an invoice already."""
+
+    pk: int
+    is_free: bool
+
+
+def entries_here(rows: Iterable[Values]) -> dict[tuple[Hashable, ...], list[Spent]]:
+    """Return the time entries that are here of each :func:`natural_key` of ``rows``, which are near each other in time."""
     wanted = {natural_key("time_entries", row) for row in rows if NEW not in (row["user"], row["project"])}
     starts = [datetime.fromisoformat(str(start)) for _, _, start, _, _ in wanted]
     if not starts:
-        return Counter()
-    found = TimeEntry.objects.filter(started_at__range=(min(starts), max(starts))).order_by()
-    keys = (
-        (user, project, _iso(started_at), ended_at and _iso(ended_at), notes)
-        for user, project, started_at, ended_at, notes in found.values_list(*_KEYS["time_entries"]).iterator()
-    )
-    return Counter(key for key in keys if key in wanted)
+        return {}
+    found = TimeEntry.objects.filter(started_at__range=(min(starts), max(starts))).order_by("pk")
+    here: defaultdict[tuple[Hashable, ...], list[Spent]] = defaultdict(list)
+    for user, project, started_at, ended_at, notes, *standing in found.values_list(*_KEYS["time_entries"], *_STANDING).iterator():
+        key = (user, project, _iso(started_at), ended_at and _iso(ended_at), notes)
+        if key in wanted:
+            here[key].append(_spent(*standing))
+    return here
 
 
-def expenses_here(rows: Iterable[Values]) -> Counter[tuple[Hashable, ...]]:
-    """Count the expenses that are here of each :func:`natural_key` of ``rows``."""
+def expenses_here(rows: Iterable[Values]) -> dict[tuple[Hashable, ...], list[Spent]]:
+    """Return the expenses that are here of each :func:`natural_key` of ``rows``."""
     wanted = [row for row in rows if NEW not in (row["user"], row.get("project"))]
     names = _KEYS["expenses"]
     found = Expense.objects.filter(user__in={row["user"] for row in wanted}, spent_on__in={row["spent_on"] for row in wanted})
-    return Counter((user, spent_on.isoformat(), f"{amount:.2f}", *others) for user, spent_on, amount, *others in found.values_list(*names))
+    here: defaultdict[tuple[Hashable, ...], list[Spent]] = defaultdict(list)
+    for user, spent_on, amount, *others in found.order_by("pk").values_list(*names, *_STANDING):
+        key = (user, spent_on.isoformat(), f"{amount:.2f}", *others[: -len(_STANDING)])
+        here[key].append(_spent(*others[-len(_STANDING) :]))
+    return here
+
+
+def _spent(pk: int, billable: bool, item: int | None) -> Spent:
+    return Spent(pk, billable and item is None)
 
 
 def _listed(model: type[Model], *names: str) -> dict[tuple[Hashable, ...], list[int]]:

@@ -1,8 +1,11 @@
-"""The import of an export: what is not here is added, what is here stays as it is. It replaces nothing, so it is no restore."""
+"""The import of an export: what is not here is added, what is here stays as it is. It replaces nothing, so it is no restore.
+
+One thing of what is here changes: time and expenses that an invoice of the file bills hang on it, or they would be billed once more.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
 from datetime import datetime
 from itertools import groupby
@@ -21,7 +24,7 @@ from timetracker.accounts.roles import Role, role_give, roles_to_give
 from timetracker.attachments import DOCUMENT_MEGABYTES, PAPERS, PICTURES, RECEIPT_MEGABYTES, AttachmentField
 from timetracker.imports.counts import Counts
 from timetracker.imports.data_file import DataFile
-from timetracker.imports.data_here import NEW, Conflict, Here, Values, entries_here, expenses_here, natural_key
+from timetracker.imports.data_here import NEW, Conflict, Here, Spent, Values, entries_here, expenses_here, natural_key
 from timetracker.imports.data_rows import INNER, SECTIONS, Section, values_of
 from timetracker.imports.exceptions import FileRefused, ImportStopped
 from timetracker.imports.spool import Row, Spool
@@ -35,6 +38,10 @@ _MEGABYTE = 1024 * 1024
 # Which files a field takes: endings, and MiB. Any other field: as documents do.
 _TAKEN = {"receipt": (PICTURES, RECEIPT_MEGABYTES), "pdf": (("pdf",), DOCUMENT_MEGABYTES)}
 _CHANGED = "Something has changed since the file was checked, so nothing was imported. Check it again."
+_TAKEN_HERE = (
+    "This is on another invoice here, or not billable here, so it would be billed twice. "
+    "Take it off that draft, cancel that invoice, or leave out the one of the file."
+)
 
 # A row with what it names by the ids of this site, NEW for what is not here.
 _Found = tuple[Row, Values]
@@ -56,6 +63,10 @@ class DataSheet:
         self._ids: dict[str, dict[int, int]] = {}
         self._project_of_task: dict[int, int] = {}
         self._running: set[Hashable] = set()
+        # Items that this file brings, by their ids here.
+        self._new_items: set[int] = {NEW}
+        # By item: time or expenses that are here and that it bills.
+        self._joining: defaultdict[int, list[int]] = defaultdict(list)
         self._saved: list[str] = []
 
     # --- reading ------------------------------------------------------------------------------------------------------
@@ -136,14 +147,17 @@ class DataSheet:
                 if is_written and self.spool.bad:
                     raise ImportStopped(_CHANGED)
                 if is_written:
+                    self._join(SECTIONS[name])
                     self._insert(SECTIONS[name], new)
+                self._joining.clear()
             done += len(batch)
             yield done
 
     def _new(self, section: Section, here: Here, rows: list[Row]) -> list[_Found]:
         """Return those that are not here, and complain of what they lack; note of all what they are here."""
         found = [(row, values) for row in rows if (values := self._named(section, row)) is not None]
-        find = self._finder(section, here, [values for _, values in found])
+        spent = self._spent(section, [values for _, values in found])
+        find = self._finder(section, here, spent)
         new: list[_Found] = []
         count = 0
         for row, values in found:
@@ -161,6 +175,8 @@ class DataSheet:
                     new.append((row, values))
             else:
                 count += 1
+                if values.get("invoice_item") in self._new_items:
+                    self._bill(section, row, values, spent)
         self.counts.new += len(new)
         self.counts.here += count
         before = self.counts.lists.get(section.name, [0, 0])
@@ -197,7 +213,30 @@ class DataSheet:
             values[field] = self._ids[target][wanted]
         return True
 
-    def _finder(self, section: Section, here: Here, rows: list[Values]) -> Callable[[Values, int], int]:
+    def _spent(self, section: Section, rows: list[Values]) -> dict[tuple[Hashable, ...], list[Spent]]:
+        """Of time and expenses, which of ``rows`` are here."""
+        look = {"time_entries": entries_here, "expenses": expenses_here}.get(section.name)
+        return look(rows) if look else {}
+
+    def _bill(self, section: Section, row: Row, values: Values, spent: dict[tuple[Hashable, ...], list[Spent]]) -> None:
+        """Note what is here and hangs on an invoice that this file brings; complain where it cannot."""
+        same = spent[natural_key(section.name, values)]
+        free = next((each for each in same if each.is_free), None)
+        if free is None:
+            item = str(row.data[2]["invoice_item"])
+            self._complain(section, row.line, values.get("id"), "invoice_item", item, _TAKEN_HERE)
+            return
+        same[same.index(free)] = Spent(free.pk, is_free=False)
+        self._joining[values["invoice_item"]].append(free.pk)
+
+    def _join(self, section: Section) -> None:
+        """Hang on the items of this file what they bill. Raises ImportStopped."""
+        for item, ids in self._joining.items():
+            free = section.model._base_manager.filter(pk__in=ids, billable=True, invoice_item=None)
+            if free.update(invoice_item=item) != len(ids):
+                raise ImportStopped(_CHANGED)
+
+    def _finder(self, section: Section, here: Here, spent: dict[tuple[Hashable, ...], list[Spent]]) -> Callable[[Values, int], int]:
         """Return what says which row of this site the ``turn``-th of its kind is, or NEW."""
         match section.name:
             case "people":
@@ -209,10 +248,8 @@ class DataSheet:
             case "invoices":
                 return lambda values, turn: self._invoice(here, values, turn)
             case "time_entries" | "expenses":
-                look = entries_here if section.name == "time_entries" else expenses_here
-                counted: Counter[tuple[Hashable, ...]] = look(rows)
                 # Which one it is does not matter: nothing names it.
-                return lambda values, turn: 0 if turn < counted[natural_key(section.name, values)] else NEW
+                return lambda values, turn: 0 if turn < len(spent.get(natural_key(section.name, values), [])) else NEW
             case _:
                 return lambda values, turn: here.one_of_many(section.name, values, turn)
 
@@ -285,6 +322,7 @@ class DataSheet:
         section.model._base_manager.bulk_create(made, batch_size=500)
         if section.with_ids:
             self._ids[section.name] |= {item["id"]: cast(int, each.pk) for (_, item), each in zip(rows, made, strict=True)}
+            self._new_items |= {cast(int, each.pk) for each in made}
 
     def _made(self, section: Section, values: Values) -> Model:
         """A row of this site, with its files written."""

@@ -15,7 +15,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role
-from timetracker.billing.models import Expense, Invoice
+from timetracker.billing.models import Expense, Invoice, InvoiceItem, Payment
+from timetracker.billing.totals import ISSUED
 from timetracker.clients.models import Client
 from timetracker.exports.models import Export
 from timetracker.exports.sections import FORMAT
@@ -167,6 +168,36 @@ def test_of_rows_that_nothing_tells_apart_as_many_come_in_as_are_missing(staffed
     row = written(boss, content)
     assert row.counts["lists"]["time_entries"][0] == 1
     assert twins.count() == 2
+
+
+def test_time_that_is_here_hangs_on_the_invoice_that_comes_in_and_is_billed_once(staffed: Agency) -> None:
+    billed = [model.objects.filter(invoice_item__invoice__status__in=ISSUED).count() for model in (TimeEntry, Expense)]
+    content = stored_bytes(made(staffed.owner, "everything"))
+    # As after a restore of an archive from before they were written.
+    for model in (TimeEntry, Expense):
+        model.objects.update(invoice_item=None)
+    Payment.objects.all().delete()
+    InvoiceItem._base_manager.all().delete()
+    Invoice._base_manager.all().delete()
+    boss = User.objects.create_superuser("boss", is_staff=True)
+    row = written(boss, content)
+    assert (row.state, row.message) == ("done", "")
+    assert billed[0] > 0
+    assert [model.objects.filter(invoice_item__invoice__status__in=ISSUED).count() for model in (TimeEntry, Expense)] == billed
+    assert checked(boss, content).counts["new"] == 0
+
+
+def test_time_that_another_invoice_bills_here_is_told_and_nothing_comes_in(staffed: Agency) -> None:
+    content = stored_bytes(made(staffed.owner, "everything"))
+    # A draft of the same time, which has its number only there.
+    issued = Invoice.objects.get(number="INV-0007")
+    Payment.objects.filter(invoice=issued).delete()
+    Invoice._base_manager.filter(pk=issued.pk).update(number="", status="draft")
+    boss = User.objects.create_superuser("boss", is_staff=True)
+    row, before = checked(boss, content), counted()
+    assert {column.split(", ")[1] for _, column, _ in wrong(row)} == {"invoice_item"}
+    import_begin(row, Import.Act.WRITE)
+    assert counted() == before
 
 
 def test_data_json_alone_comes_in_without_receipts(staffed: Agency) -> None:
