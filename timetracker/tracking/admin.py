@@ -86,6 +86,10 @@ class TimeEntryAdmin(SightAdmin):
         minutes = entry.worked // timedelta(minutes=1)
         return f"{minutes // 60}:{minutes % 60:02d}" + (" (running)" if entry.is_running else "")
 
+    def has_change_permission(self, request: HttpRequest, obj: TimeEntry | None = None) -> bool:
+        """Show time that is on an invoice, and no more."""
+        return (obj is None or obj.invoice_item_id is None) and super().has_change_permission(request, obj)
+
     def has_delete_permission(self, request: HttpRequest, obj: TimeEntry | None = None) -> bool:
         """Refuse to delete time that is on an invoice."""
         if obj is not None and obj.invoice_item_id is not None:

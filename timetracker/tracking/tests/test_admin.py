@@ -108,6 +108,19 @@ def test_billed_time_cannot_be_deleted(browser: Browser, rows: dict[type[Model],
     assert TimeEntry.objects.count() == 1
 
 
+def test_billed_time_is_shown_and_not_changed(browser: Browser, rows: dict[type[Model], Model]) -> None:
+    page = reverse("admin:tracking_timeentry_change", args=[rows[TimeEntry].pk])
+    assert b'name="_save"' not in browser.get(page).content
+    form = {"user": rows[User].pk, "project": rows[Project].pk, "started_at_0": "2025-03-03", "started_at_1": "01:00:00", "notes": "More"}
+    form |= {"ended_at_0": "2025-03-03", "ended_at_1": "09:00:00", "break_seconds": "0", "billable": "on", "source": "timer"}
+    assert browser.post(page, form).status_code == 403
+    assert TimeEntry.objects.get().notes == ""
+    # Of time that is on no invoice the same form is taken.
+    TimeEntry.objects.update(invoice_item=None)
+    assert browser.post(page, form).status_code == 302
+    assert TimeEntry.objects.get().notes == "More"
+
+
 def test_new_invoice_is_a_draft_without_a_number(browser: Browser, rows: dict[type[Model], Model]) -> None:
     form = {
         "client": rows[Client].pk,
