@@ -92,6 +92,10 @@ class InvoiceAdmin(RefusalAdmin):
         """Read lines and payments of a page's invoices in two queries."""
         return super().get_queryset(request).prefetch_related("items", "payments")
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Invoice | None = None) -> tuple[str, ...]:
+        """Keep the client and the currency of a draft: its lines are this client's time, at rates in this currency."""
+        return self.readonly_fields if obj is None else (*self.readonly_fields, "client", "currency")
+
     @admin.display(boolean=True)
     def overdue(self, invoice: Invoice) -> bool:
         """Show whether it is overdue."""

@@ -76,6 +76,14 @@ def test_draft_is_changed_with_its_lines(browser: Browser, draft: Invoice) -> No
     assert (draft.notes, draft.total, draft.status) == ("Changed", Decimal(1), "draft")
 
 
+def test_draft_stays_with_its_client_and_its_currency(browser: Browser, draft: Invoice) -> None:
+    other = Client.objects.create(name="Sample Mill", currency="USD")
+    form = form_of(draft, client=other.pk, currency="USD")
+    assert browser.post(url("invoice", "change", draft.pk), form).status_code == 302
+    draft.refresh_from_db()
+    assert (draft.client.name, draft.currency, draft.notes) == ("Sample Bakery", "EUR", "Changed")
+
+
 def test_issued_invoice_is_shown_and_neither_changed_nor_deleted(browser: Browser, issued: Invoice) -> None:
     page = browser.get(url("invoice", "change", issued.pk))
     assert page.status_code == 200 and b'name="_save"' not in page.content and b'name="items-0-description"' not in page.content
