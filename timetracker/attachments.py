@@ -23,7 +23,16 @@ from django.db import models, transaction
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, Http404
 
-__all__ = ["DOCUMENT_MEGABYTES", "PAPERS", "PICTURES", "RECEIPT_MEGABYTES", "AttachmentField", "attachment_answer", "attachment_followed"]
+__all__ = [
+    "DOCUMENT_MEGABYTES",
+    "PAPERS",
+    "PICTURES",
+    "RECEIPT_MEGABYTES",
+    "AttachmentField",
+    "attachment_answer",
+    "attachment_followed",
+    "storage_asked",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +122,7 @@ def attachment_followed(row: models.Model, field: str) -> Iterator[None]:
         with transaction.atomic():
             file: Any = getattr(row, field)
             if file and not file._committed:
-                with _storage_asked():
+                with storage_asked():
                     file.save(_fitting(str(file.name)), file.file, save=False)
             yield
             file = getattr(row, field)
@@ -134,7 +143,7 @@ def attachment_answer(file: FieldFile) -> FileResponse:
     goes without a kind, so that nothing opens it by itself.
     """
     try:
-        with _storage_asked():
+        with storage_asked():
             content = file.open("rb")
     except OSError as error:
         logger.error("The file of %s %s cannot be read: %s", file.instance._meta.verbose_name, file.instance.pk, error)
@@ -158,7 +167,7 @@ def _fitting(name: str) -> str:
 
 
 @contextmanager
-def _storage_asked() -> Iterator[None]:
+def storage_asked() -> Iterator[None]:
     """Ask the storage for something within this block: what it fails with is an OSError then."""
     try:
         yield
@@ -172,7 +181,7 @@ def _discard(model: type[models.Model], field: str, name: str) -> None:
     if model._default_manager.filter(**{field: name}).exists():
         return
     try:
-        with _storage_asked():
+        with storage_asked():
             cast(models.FileField, model._meta.get_field(field)).storage.delete(name)
     except OSError as error:
         logger.error("The file %s, which no row names any more, cannot be deleted: %s", name, error)

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from timetracker.accounts.models import User
+from timetracker.attachments import storage_asked
 from timetracker.billing.fixed import InvoiceRefused
 from timetracker.billing.issuing import invoice_pdf_keep
 from timetracker.billing.models import Invoice
@@ -49,7 +50,7 @@ def invoice_mail(invoice: Invoice, *, to: Sequence[str], address: str, words: st
     if not to:
         raise InvoiceRefused("Nobody would get it. Choose an address, or type one.", code="nobody")
     kept = invoice_pdf_keep(invoice)
-    with kept.pdf.open("rb") as file:
+    with storage_asked(), kept.pdf.open("rb") as file:
         pdf = file.read()
     site = SiteSettings.load()
     link = portal_link(kept, address=address)

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils.text import get_valid_filename
 
 from timetracker.accounts.models import User
-from timetracker.attachments import attachment_followed
+from timetracker.attachments import attachment_followed, storage_asked
 from timetracker.billing.fixed import InvoiceRefused
 from timetracker.billing.invoice_pdf import invoice_pdf
 from timetracker.billing.models import Expense, Invoice, Payment
@@ -131,4 +131,5 @@ def _held_with_pdf(invoice: Invoice) -> Iterator[Invoice]:
 
 def _put_pdf(held: Invoice) -> None:
     content = ContentFile(invoice_pdf(held, site=SiteSettings.load()))
-    held.pdf.save(f"{get_valid_filename(held.number)}.pdf", content, save=False)
+    with storage_asked():
+        held.pdf.save(f"{get_valid_filename(held.number)}.pdf", content, save=False)

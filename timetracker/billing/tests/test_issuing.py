@@ -117,6 +117,25 @@ def test_invoice_of_before_gets_its_pdf_once(bakery: Client, media: Path) -> Non
         invoice_pdf_keep(Invoice.objects.create(client=bakery, issued_on=PAID_ON, due_on=PAID_ON))
 
 
+@pytest.mark.usefixtures("media")
+def test_any_error_of_the_storage_leaves_the_draft_as_it_was_and_is_an_oserror(
+    draft: Invoice, robin: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class BucketError(Exception):
+        """As storages in a bucket raise."""
+
+    def refused(*args: object, **options: object) -> str:
+        raise BucketError("no such bucket")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Invoice._meta.get_field("pdf").storage, "save", refused)
+        with pytest.raises(OSError, match="BucketError: no such bucket"):
+            invoice_issue(draft, robin)
+    draft.refresh_from_db()
+    assert (draft.status, draft.number, SiteSettings.load().invoice_next_number) == ("draft", "", 7)
+    assert invoice_issue(draft, robin).number == "2025/0007"
+
+
 # --- payments ---------------------------------------------------------------------------------------------------------
 
 
