@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from timetracker.accounts.models import User
+from timetracker.attachments import storage_asked
 from timetracker.imports.data_file import data_open
 from timetracker.imports.data_sheet import DataSheet
 from timetracker.imports.exceptions import FileRefused, ImportOvertaken, ImportStopped
@@ -54,7 +55,8 @@ _SHEETS: dict[str, type[Sheet]] = {Import.Kind.TIME: TimeSheet, Import.Kind.CLIE
 
 
 def import_bring(upload: UploadedFile[bytes], *, kind: str, by: User) -> Import:
-    """Keep a file, with a guess of what its columns mean, and return its row. Raises FileRefused for what is no table.
+    """Keep a file, with a guess of what its columns mean, and return its row. Raises FileRefused for what is no table, and OSError where
+    it cannot be kept.
 
     What was chosen for the latest file of the same columns is chosen again.
     """
@@ -65,7 +67,8 @@ def import_bring(upload: UploadedFile[bytes], *, kind: str, by: User) -> Import:
     options = _options_of_data(file) if kind == Import.Kind.DATA else _options_guessed(file, kind, by)
     row = Import(kind=kind, by=by, name=str(upload.name or "file")[-255:], options=options.to_json())
     file.seek(0)
-    row.file.save("", File(file), save=False)
+    with storage_asked():
+        row.file.save("", File(file), save=False)
     try:
         row.save()
     except BaseException:
@@ -104,7 +107,7 @@ def import_begin(row: Import, act: Import.Act) -> None:
         return
     if problems:
         problems.storage.delete(str(problems.name))
-    if row.file.size <= (AT_ONCE_DATA if row.kind == Import.Kind.DATA else AT_ONCE):
+    if _size(row) <= (AT_ONCE_DATA if row.kind == Import.Kind.DATA else AT_ONCE):
         import_run(row.pk, run)
     else:
         _send(row.pk, run)
@@ -153,6 +156,15 @@ def import_run(pk: int, run: uuid.UUID) -> None:
     else:
         return
     mine.filter(state=Import.State.RUNNING).update(state=Import.State.FAILED, message=message, ended_at=timezone.now())
+
+
+def _size(row: Import) -> int:
+    """Bytes of its file; 0 where it cannot be had, as the run then says."""
+    try:
+        with storage_asked():
+            return row.file.size
+    except OSError:
+        return 0
 
 
 def _send(pk: int, run: uuid.UUID) -> None:

@@ -5,6 +5,7 @@ An import is seen by the person who brought the file, and by nobody else (404).
 
 from __future__ import annotations
 
+import logging
 from datetime import date
 from typing import Any, cast
 
@@ -34,6 +35,8 @@ from timetracker.progress import progress_of
 
 __all__ = ["begin", "columns", "discard", "one", "problems", "upload"]
 
+logger = logging.getLogger(__name__)
+
 # Rows that are wrong, on the page; all of them are in the CSV.
 SHOWN = 200
 _GONE = "The file is no longer in the site's storage; a restore may have taken it away. Upload it again."
@@ -51,6 +54,10 @@ def upload(request: TeamRequest) -> HttpResponseBase:
             row = import_bring(cast("UploadedFile[bytes]", form.cleaned_data["file"]), kind=form.cleaned_data["kind"], by=request.user)
         except FileRefused as error:
             form.add_error("file", str(error))
+        except OSError as error:
+            logger.error("A file to be imported cannot be kept: %s", error)
+            reason = error.strerror or error
+            form.add_error("file", f"The file cannot be kept ({reason}). Tell whoever runs this site, and upload it again.")
         else:
             if row.kind == Import.Kind.DATA:
                 _begin(request, row, Import.Act.CHECK)

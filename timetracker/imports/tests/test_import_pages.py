@@ -56,6 +56,27 @@ def at(row: Import, page: str = "") -> str:
     return f"/import-export/imports/{row.pk}/{page}"
 
 
+# --- the storage ------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_cannot_be_kept_is_told_in_the_form(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*args: object, **options: object) -> str:
+        raise RuntimeError("no such bucket")
+
+    monkeypatch.setattr(Import._meta.get_field("file").storage, "save", refused)
+    answer = sent(browser, "clients", CLIENTS)
+    assert answer.status_code == 200 and "The file cannot be kept (RuntimeError: no such bucket)" in answer.content.decode()
+    assert not Import.objects.exists()
+
+
+def test_a_file_that_a_restore_took_away_is_told_when_it_is_begun_again(browser: Browser, ann: User) -> None:
+    row = checked(ann, "clients", CLIENTS)
+    row.file.storage.delete(str(row.file.name))
+    assert browser.post(at(row, "begin/"), {"act": "check"}).status_code == 302
+    row.refresh_from_db()
+    assert (row.state, "no longer in the site" in row.message) == ("failed", True)
+
+
 # --- the way ----------------------------------------------------------------------------------------------------------
 
 
