@@ -49,6 +49,10 @@ class People:
             for other in filter(None, others):
                 self._by_name[folded(other)].add(pk)
 
+    def calls(self, person: int, name: str) -> bool:
+        """Whether ``name`` is one of hers."""
+        return person in self._by_name.get(folded(name), ())
+
     def find(self, name: str) -> int:
         """Return the person's id. Raises Unfit."""
         found = self._by_name.get(folded(name), set())

@@ -81,11 +81,11 @@ class TimeSheet(Sheet):
         if not cells["person"]:
             cells.fault("person", "Nobody is named. Write a username, or leave the column out if all of it is your own time.")
             return None
-        found = self._of(cells, "person", self._people.find)
-        if found is not None and found != self.user.pk and not self._may_others:
+        if not self._may_others and not self._people.calls(self.user.pk, cells["person"]):
+            # The same of a name that nobody has: a file is no way to ask who is here.
             cells.fault("person", "You may import your own time only. Ask somebody who sees everybody's time.")
             return None
-        return found
+        return self._of(cells, "person", self._people.find)
 
     def _project(self, cells: Cells) -> int | None:
         client, name, code = cells["client"], cells["project"], cells["project_code"]

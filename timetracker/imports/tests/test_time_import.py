@@ -269,10 +269,11 @@ def test_people_are_found_by_username_mail_and_name_and_clients_people_never(ann
 
 def test_time_of_others_takes_the_right_to_see_it(ann: User, shop: Project) -> None:
     member = somebody("cy", Role.MEMBER, "imports.import_time")
-    text = "Person,Project,Start,End\ncy,SHOP,2026-03-02 9:00,10:00\nann,SHOP,2026-03-02 9:00,10:00\n"
+    text = "Person,Project,Start,End\ncy,SHOP,2026-03-02 9:00,10:00\nann,SHOP,2026-03-02 9:00,10:00\nnobody,SHOP,2026-03-02 9:00,10:00\n"
     row = imported(member, "time", text)
-    assert (row.state, [fault[:3] for fault in faults_of(row)]) == ("checked", [(3, "Person", "ann")])
+    assert (row.state, [fault[:3] for fault in faults_of(row)]) == ("checked", [(3, "Person", "ann"), (4, "Person", "nobody")])
     assert "You may import your own time only" in reasons(row)[3]
+    assert reasons(row)[4] == reasons(row)[3], "who is here is not told"
     assert imported(member, "time", "Project,Start,End\nSHOP,2026-03-02 9:00,10:00\n").state == "done"
     assert TimeEntry.objects.get().user == member
 
