@@ -22,7 +22,7 @@ from timetracker.billing.models import Invoice, Payment
 from timetracker.billing.pages.access import money_page
 from timetracker.billing.pages.invoice_forms import DiscountForm, LineForm, MailForm, PaymentForm
 from timetracker.billing.totals import cents, with_totals
-from timetracker.careful_forms import go_on
+from timetracker.careful_forms import go_on, row_to_change
 from timetracker.mail_faults import mail_fault
 from timetracker.siteconf.models import SiteSettings
 from timetracker.tracking.days import today_in, zone_of
@@ -107,20 +107,23 @@ def send(request: TeamRequest, pk: int) -> HttpResponseBase:
 @money_page("billing.add_payment")
 def payment_new(request: TeamRequest, pk: int) -> HttpResponseBase:
     """Write down what was received."""
-    found = get_object_or_404(with_totals(Invoice.objects.select_related("client")), pk=pk)
-    form = _payment_form(request, found)
-    if form.is_valid():
-        asked = form.cleaned_data
-        try:
-            payment_add(found, amount=asked["amount"], paid_on=asked["paid_on"], method=asked["method"], reference=asked["reference"])
-        except InvoiceRefused as refused:
-            messages.error(request, " ".join(refused.messages))
+    with row_to_change(request, Invoice.objects.all(), pk):
+        found = get_object_or_404(with_totals(Invoice.objects.select_related("client")), pk=pk)
+        form = _payment_form(request, found)
+        if form.is_valid():
+            asked = {name: form.cleaned_data[name] for name in ("amount", "paid_on", "method", "reference")}
+            try:
+                payment_add(found, **asked)
+            except InvoiceRefused as refused:
+                messages.error(request, " ".join(refused.messages))
+                return go_on(request, _address(pk))
+            found.refresh_from_db(fields=["status"])
+            left = found.balance
+            said = (
+                "It is paid." if left == 0 else f"{abs(left):,.2f} {found.currency} {'left to pay' if left > 0 else 'too much was paid'}."
+            )
+            messages.success(request, f"The payment is saved. {said}")
             return go_on(request, _address(pk))
-        found.refresh_from_db(fields=["status"])
-        left = found.balance
-        said = "It is paid." if left == 0 else f"{abs(left):,.2f} {found.currency} {'left to pay' if left > 0 else 'too much was paid'}."
-        messages.success(request, f"The payment is saved. {said}")
-        return go_on(request, _address(pk))
     return render(request, "staff/invoice_payment.html", {"active": "invoices", "form": form, "invoice": found, "address": _address(pk)})
 
 
@@ -159,7 +162,8 @@ def cancel(request: TeamRequest, pk: int) -> HttpResponseBase:
 def _payment_form(request: TeamRequest, found: Any) -> PaymentForm:
     left = cents(found.balance_cents)
     initial = {"paid_on": today_in(zone_of(request.user)), "amount": left if left > 0 else None}
-    return PaymentForm(request.POST or None, instance=Payment(invoice=found), initial=initial, auto_id="payment_%s")
+    paid = int(found.paid_cents)
+    return PaymentForm(request.POST or None, instance=Payment(invoice=found), initial=initial, paid=paid, auto_id="payment_%s")
 
 
 def _address(pk: int) -> str:

@@ -12,9 +12,11 @@ from typing import Any, cast
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
+from django.http import QueryDict
 
 from timetracker.billing.lines import Grouping
 from timetracker.billing.models import Invoice, InvoiceItem, Payment
+from timetracker.billing.totals import cents
 from timetracker.billing.unbilled import UnbilledSums
 from timetracker.careful_forms import CarefulForm, DayField
 from timetracker.clients.models import Client
@@ -161,9 +163,32 @@ class DiscountForm(forms.Form):
 
 
 class PaymentForm(forms.ModelForm):
-    """Money that was received."""
+    """Money that was received. It carries what was ``paid`` when it was opened (cents), and is refused once where that has changed.
+
+    So a button that is pressed twice, or a colleague with the same statement of the bank, saves a payment once.
+    """
 
     paid_on = DayField(label="Day")
+    paid_as_of = forms.CharField(widget=forms.HiddenInput, required=False, max_length=20)
+
+    def __init__(self, *args: Any, paid: int, **kwargs: Any) -> None:
+        """Carry what is paid."""
+        super().__init__(*args, **kwargs)
+        self.paid = paid
+        self.initial["paid_as_of"] = str(paid)
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse what may have been saved already."""
+        asked = super().clean() or self.cleaned_data
+        if asked.get("paid_as_of") not in ("", str(self.paid)):
+            self.data = cast(QueryDict, self.data).copy()
+            self.data[self.add_prefix("paid_as_of")] = str(self.paid)
+            sentence = (
+                f"Payments have changed since you opened this: {cents(self.paid):,.2f} is paid now. Nothing was saved. "
+                "Look whether yours is among them; save again if it is not."
+            )
+            self.add_error(None, ValidationError(sentence, code="changed"))
+        return asked
 
     class Meta:
         model = Payment

@@ -445,6 +445,17 @@ def test_issued_invoice_has_no_pages_that_change_it(browser: Browser, issued: In
     assert "Add a line" not in said and "Total 238.00 EUR" in said and "Issued by kim" in said
 
 
+def test_payment_that_is_sent_twice_is_saved_once_unless_it_is_another_one(browser: Browser, issued: Invoice) -> None:
+    form = {"paid_on": "2025-04-01", "amount": "100", "method": "transfer", "paid_as_of": "0"}
+    assert 'name="paid_as_of" value="0"' in browser.get(url("invoice", issued.pk)).content.decode()
+    for _ in range(2):
+        answer = browser.post(url("payment_new", issued.pk), form)
+    assert "Payments have changed since you opened this: 100.00 is paid now." in words_of(answer)
+    assert b'name="paid_as_of" value="10000"' in answer.content and Payment.objects.count() == 1
+    assert browser.post(url("payment_new", issued.pk), form | {"paid_as_of": "10000"}).status_code == 302
+    assert Payment.objects.count() == 2
+
+
 def test_invoice_is_paid_in_parts_and_a_payment_can_be_removed(browser: Browser, issued: Invoice) -> None:
     assert browser.get(url("invoice", issued.pk)).context["form"].initial["amount"] == Decimal("238.00")
     form = {"paid_on": "2025-04-03", "amount": "100", "method": "transfer", "reference": "R-1"}
