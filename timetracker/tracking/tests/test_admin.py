@@ -121,6 +121,16 @@ def test_billed_time_is_shown_and_not_changed(browser: Browser, rows: dict[type[
     assert TimeEntry.objects.get().notes == "More"
 
 
+@pytest.mark.skipif(not connection.features.has_select_for_update, reason="SQLite lets the whole request write alone")
+@pytest.mark.parametrize("model", [TimeEntry, Expense])
+def test_row_that_a_form_writes_is_locked_before_it_is_read(browser: Browser, rows: dict[type[Model], Model], model: type[Model]) -> None:
+    page = reverse(f"admin:{model._meta.label_lower.replace('.', '_')}_change", args=[rows[model].pk])
+    with CaptureQueriesContext(connection) as queries:
+        browser.post(page, {})
+    read = [query["sql"] for query in queries if f'FROM "{model._meta.db_table}"' in query["sql"]]
+    assert "FOR UPDATE" in read[0]
+
+
 def test_new_invoice_is_a_draft_without_a_number(browser: Browser, rows: dict[type[Model], Model]) -> None:
     form = {
         "client": rows[Client].pk,
