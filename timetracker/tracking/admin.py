@@ -12,6 +12,7 @@ from django.http import HttpRequest
 
 from timetracker.accounts.roles import ALL_ENTRIES, MONEY
 from timetracker.admin_sight import SightAdmin
+from timetracker.deletion import uses_of
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
 
 
@@ -36,6 +37,10 @@ class ProjectAdmin(SightAdmin):
     readonly_fields = ("created_at", "updated_at")
     inlines = (ProjectRateInline,)
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Project | None = None) -> tuple[str, ...]:
+        """Keep the client of a project that was used: its time would be another one's, and in another portal."""
+        return (*self.readonly_fields, "client") if obj is not None and uses_of(obj) else self.readonly_fields
+
 
 @admin.register(Task)
 class TaskAdmin(admin.ModelAdmin):
@@ -48,6 +53,14 @@ class TaskAdmin(admin.ModelAdmin):
     autocomplete_fields = ("project", "assignee")
     readonly_fields = ("created_at", "updated_at")
     show_full_result_count = False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Task | None = None) -> tuple[str, ...]:
+        """Keep the project of a task that has time, which is this project's."""
+        return (*self.readonly_fields, "project") if obj is not None and uses_of(obj) else self.readonly_fields
+
+    def has_delete_permission(self, request: HttpRequest, obj: Task | None = None) -> bool:
+        """Keep a task that has time, which may be billed and does not change then."""
+        return (obj is None or not uses_of(obj)) and super().has_delete_permission(request, obj)
 
 
 @admin.register(TimeEntry)

@@ -121,6 +121,22 @@ def test_billed_time_is_shown_and_not_changed(browser: Browser, rows: dict[type[
     assert TimeEntry.objects.get().notes == "More"
 
 
+def test_project_that_was_used_stays_with_its_client_and_a_task_with_time_where_it_is(
+    browser: Browser, rows: dict[type[Model], Model], project: Project
+) -> None:
+    other = Client.objects.create(name="Sample Mill")
+    inline = {f"rates-{kind}_FORMS": "0" for kind in ("TOTAL", "INITIAL")}
+    form = {"client": other.pk, "name": "Other", "code": "OTHER", "status": "active", "colour": "#64748b", "notes": "", **inline}
+    assert browser.post(reverse("admin:tracking_project_change", args=[project.pk]), form).status_code == 302
+    assert Project.objects.values_list("name", "client__name").get() == ("Other", project.client.name)
+    task = rows[Task].pk
+    assert b'name="project"' not in browser.get(reverse("admin:tracking_task_change", args=[task])).content
+    assert browser.post(reverse("admin:tracking_task_delete", args=[task]), {"post": "yes"}).status_code == 403
+    action = {"action": "delete_selected", "_selected_action": [task], "post": "yes"}
+    browser.post(reverse("admin:tracking_task_changelist"), action)
+    assert TimeEntry.objects.get().task_id == task
+
+
 @pytest.mark.skipif(not connection.features.has_select_for_update, reason="SQLite lets the whole request write alone")
 @pytest.mark.parametrize("model", [TimeEntry, Expense])
 def test_row_that_a_form_writes_is_locked_before_it_is_read(browser: Browser, rows: dict[type[Model], Model], model: type[Model]) -> None:
