@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import F, Max, QuerySet
+from django.db.models import Count, F, Max, QuerySet
 from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -136,7 +136,8 @@ def issue(request: TeamRequest, pk: int) -> HttpResponseBase:
     """Ask for its days, and issue it."""
     found = get_object_or_404(_drafts().select_related("client"), pk=pk)
     today = today_in(zone_of(request.user))
-    form = IssueForm(request.POST or None, initial={"issued_on": today, "due_on": today + (found.due_on - found.issued_on)})
+    days = {"issued_on": today, "due_on": today + (found.due_on - found.issued_on)}
+    form = IssueForm(request.POST or None, initial=days, as_of=_as_of(found))
     if form.is_valid():
         try:
             issued = invoice_issue(found, request.user, on=form.cleaned_data["issued_on"], due_on=form.cleaned_data["due_on"])
@@ -174,6 +175,12 @@ def _drafts() -> QuerySet[Invoice]:
 def _held_draft(request: TeamRequest, pk: int) -> Iterator[Invoice]:
     with row_to_change(request, _drafts().select_related("client"), pk) as found:
         yield found
+
+
+def _as_of(found: Invoice) -> str:
+    """When the draft and its lines were last changed, and how many there are."""
+    lines = found.items.aggregate(count=Count("pk"), last=Max("updated_at"))
+    return f"{found.updated_at.isoformat()} {lines['count']} {lines['last']}"
 
 
 def _next_position(found: Invoice) -> int:

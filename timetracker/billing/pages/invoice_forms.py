@@ -118,15 +118,26 @@ class DraftForm(CarefulForm):
 
 
 class IssueForm(forms.Form):
-    """The days of the invoice that a draft becomes."""
+    """The days of the invoice that a draft becomes. It carries how that was (``as_of``), and is refused once where it has changed."""
 
     issued_on = DayField(label="Date of the invoice")
     due_on = DayField(label="Due")
+    as_of = forms.CharField(widget=forms.HiddenInput, required=False, max_length=120)
+
+    def __init__(self, *args: Any, as_of: str, **kwargs: Any) -> None:
+        """Carry how the draft is."""
+        super().__init__(*args, **kwargs)
+        self.is_now = self.initial["as_of"] = as_of
 
     def clean(self) -> dict[str, Any]:
         """Say beside the field what would be refused."""
         asked = super().clean() or self.cleaned_data
         _check_due(self, asked.get("issued_on"), asked.get("due_on"))
+        if asked.get("as_of") not in ("", self.is_now):
+            self.data = cast(QueryDict, self.data).copy()
+            self.data[self.add_prefix("as_of")] = self.is_now
+            sentence = "The draft has changed since you opened this, so it is not issued. Look at it as it is now, and issue it then."
+            self.add_error(None, ValidationError(sentence, code="changed"))
         return asked
 
 

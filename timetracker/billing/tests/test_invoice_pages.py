@@ -445,6 +445,19 @@ def test_issued_invoice_has_no_pages_that_change_it(browser: Browser, issued: In
     assert "Add a line" not in said and "Total 238.00 EUR" in said and "Issued by kim" in said
 
 
+def test_draft_that_was_changed_since_the_page_was_opened_is_not_issued_unseen(browser: Browser, draft: Invoice) -> None:
+    form = {"issued_on": "2025-04-02", "due_on": "2025-04-20"}
+    seen = browser.get(url("invoice_issue", draft.pk)).context["form"].initial["as_of"]
+    item_on(draft, description="Hosting", unit_price=Decimal(50))
+    answer = browser.post(url("invoice_issue", draft.pk), form | {"as_of": seen})
+    said = words_of(answer)
+    assert "The draft has changed since you opened this, so it is not issued." in said and "297.50 EUR in 2 lines" in said
+    draft.refresh_from_db()
+    assert draft.is_draft
+    now = answer.context["form"]["as_of"].value()
+    assert "Invoice INV-0001 is issued." in post(browser, "invoice_issue", draft.pk, **form, as_of=now)
+
+
 def test_payment_that_is_sent_twice_is_saved_once_unless_it_is_another_one(browser: Browser, issued: Invoice) -> None:
     form = {"paid_on": "2025-04-01", "amount": "100", "method": "transfer", "paid_as_of": "0"}
     assert 'name="paid_as_of" value="0"' in browser.get(url("invoice", issued.pk)).content.decode()
