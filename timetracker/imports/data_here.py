@@ -142,7 +142,7 @@ def entries_here(rows: Iterable[Values]) -> dict[tuple[Hashable, ...], list[Spen
     starts = [datetime.fromisoformat(str(start)) for _, _, start, _, _ in wanted]
     if not starts:
         return {}
-    found = TimeEntry.objects.filter(started_at__range=(min(starts), max(starts))).order_by("pk")
+    found = TimeEntry.objects.filter(started_at__range=(min(starts), max(starts))).order_by()
     here: defaultdict[tuple[Hashable, ...], list[Spent]] = defaultdict(list)
     for user, project, started_at, ended_at, notes, *standing in found.values_list(*_KEYS["time_entries"], *_STANDING).iterator():
         key = (user, project, _iso(started_at), ended_at and _iso(ended_at), notes)
@@ -157,7 +157,7 @@ def expenses_here(rows: Iterable[Values]) -> dict[tuple[Hashable, ...], list[Spe
     names = _KEYS["expenses"]
     found = Expense.objects.filter(user__in={row["user"] for row in wanted}, spent_on__in={row["spent_on"] for row in wanted})
     here: defaultdict[tuple[Hashable, ...], list[Spent]] = defaultdict(list)
-    for user, spent_on, amount, *others in found.order_by("pk").values_list(*names, *_STANDING):
+    for user, spent_on, amount, *others in found.order_by().values_list(*names, *_STANDING):
         key = (user, spent_on.isoformat(), f"{amount:.2f}", *others[: -len(_STANDING)])
         here[key].append(_spent(*others[-len(_STANDING) :]))
     return here
