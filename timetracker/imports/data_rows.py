@@ -212,8 +212,17 @@ def _conflicts(model: type[models.Model], values: dict[str, Any]) -> Iterator[Fa
             yield Fault("project", "", "A billable expense needs a project.")
         if values["invoice_item"] is not None and not values["billable"]:
             yield Fault("billable", "", "Only a billable expense can be on an invoice.")
-    elif model is Invoice and values["due_on"] < values["issued_on"]:
+    elif model is Invoice:
+        yield from _of_invoice(values)
+
+
+def _of_invoice(values: dict[str, Any]) -> Iterator[Fault]:
+    if values["due_on"] < values["issued_on"]:
         yield Fault("due_on", values["due_on"], "An invoice is not due before its date.")
+    if values["status"] != Invoice.Status.DRAFT and not values["number"]:
+        yield Fault("number", "", "An invoice that is no draft has a number.")
+    if values["status"] == Invoice.Status.DRAFT and values.get("payments"):
+        yield Fault("payments", "", "Only an issued invoice is paid.")
 
 
 def _of_entry(values: dict[str, Any]) -> Iterator[Fault]:

@@ -273,6 +273,21 @@ WRONG = [
 ]
 
 
+def bill(**values: Any) -> Callable[[dict[str, list[dict[str, Any]]]], None]:
+    invoice = {"client": 70, "issued_on": "2025-04-01", "due_on": "2025-04-15", "number": "A-1", "status": "sent"}
+    return lambda lists: lists.update(invoices=[invoice | values])
+
+
+WRONG += [
+    (bill(number=""), [(7, "invoices, number", "An invoice that is no draft has a number.")]),
+    (bill(due_on="2025-03-31"), [(7, "invoices, due_on", "An invoice is not due before its date.")]),
+    (
+        bill(status="draft", payments=[{"amount": "1", "paid_on": "2025-04-02"}]),
+        [(7, "invoices, payments", "Only an issued invoice is paid.")],
+    ),
+]
+
+
 @pytest.mark.django_db
 @pytest.mark.one_engine
 @pytest.mark.parametrize(("changed", "told"), WRONG)
