@@ -119,7 +119,7 @@ def columns(request: TeamRequest, pk: int) -> HttpResponseBase:
                 messages.info(request, "The file was read anew. Look whether the columns are right now.")
                 return go_on(request, reverse("staff:import_columns", args=[pk]))
         elif is_valid:
-            Import.objects.filter(pk=row.pk).update(options=form.chosen.to_json(), updated_at=timezone.now())
+            _options_keep(row, form.chosen)
             _begin(request, row, Import.Act.CHECK)
             return go_on(request, address)
     context = {"active": "import-export", "row": row, "form": form, "sample": sample}
@@ -201,5 +201,13 @@ def _read_otherwise(row: Import, form: MatchForm, request: TeamRequest) -> bool:
         except FileRefused as error:
             form.add_error("encoding" if "encoding" in form.changed_data else "delimiter", str(error))
             return False
-    Import.objects.filter(pk=row.pk).update(options=options.to_json(), updated_at=timezone.now())
+    _options_keep(row, options)
     return True
+
+
+def _options_keep(row: Import, options: Options) -> None:
+    """Keep what was chosen, unless something was begun meanwhile. What was checked was read otherwise, and is not checked any more."""
+    found = Import.objects.filter(pk=row.pk, run=row.run, state=row.state)
+    brought = {"state": Import.State.BROUGHT, "counts": {}, "message": ""}
+    if found.update(options=options.to_json(), updated_at=timezone.now(), **brought):
+        row.state = Import.State.BROUGHT

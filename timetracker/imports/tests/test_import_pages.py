@@ -77,6 +77,22 @@ def test_a_file_that_a_restore_took_away_is_told_when_it_is_begun_again(browser:
     assert (row.state, "no longer in the site" in row.message) == ("failed", True)
 
 
+# --- two tabs ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_is_read_otherwise_since_its_check_is_not_imported_unchecked(browser: Browser, ann: User) -> None:
+    row = checked(ann, "clients", CLIENTS)
+    assert row.state == "checked"
+    shown = browser.get(at(row, "columns/")).context["form"]
+    asked = {name: shown[name].value() for name in ("encoding", "delimiter", "decimal")}
+    browser.post(at(row, "columns/"), {**asked, "encoding": "cp1252", "column_name": "1", "reread": "1"})
+    row.refresh_from_db()
+    assert (row.options["encoding"], row.state, row.counts) == ("cp1252", "brought", {})
+    # The other tab still has the button.
+    browser.post(at(row, "begin/"), {"act": "write"})
+    assert not Client.objects.exists()
+
+
 # --- the way ----------------------------------------------------------------------------------------------------------
 
 
