@@ -212,7 +212,8 @@ def test_undo_says_what_would_be_put_aside_and_begins_after_name_and_password(pl
     assert "What has changed since then would be put aside." in said
     back, since = said.split("Since then", 1)
     assert "Rows of Now After the undo Difference" in back
-    assert "Users 2 10 +8 Clients 0 3 +3" in back
+    # Between them may stand what migrations made, such as the four roles, where another test has not taken it away.
+    assert "Users 2 10 +8" in back and "Clients 0 3 +3" in back
     assert "Users 1 2 +1" in since
     fields = {"operation": journal.id, "site_name": SITE_NAME}
     assert "your password" in text_of(post(ann, path, **fields))
