@@ -7,6 +7,7 @@ from collections.abc import Generator
 
 import pytest
 from django.test import TransactionTestCase
+from pytest_django import DjangoDbBlocker
 
 pytest_plugins = ["backups.tests.fixtures"]
 
@@ -29,6 +30,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         others = [item for item in items if not uses_test_database(item)]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if uses_test_database(item)]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """Django's own test database; what its migrations made outlives every flush."""
+    from timetracker.tests.migrated import give_back_after_flush
+
+    with django_db_blocker.unblock():
+        give_back_after_flush()
 
 
 def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
