@@ -44,6 +44,12 @@ OPERATION = "0123456789abcdef0123456789abcdef"
 View = Callable[[WSGIRequest], HttpResponseBase]
 
 
+@pytest.fixture(autouse=True)
+def no_connection() -> None:
+    """None that a test before has left open: the end of a request looks at those, which a test without a database may not."""
+    connection.close()
+
+
 class Pages:
     """What stands behind the middleware: each request is answered by the next of ``views``; errors become pages as in Django."""
 
