@@ -178,7 +178,8 @@ def test_limits_of_the_role_do_not_end_a_restore(wrecked_site: tuple[Site, str])
     site, archive = wrecked_site
     before, owner = site.dump_tables(), PgCluster.owner
     assert site.cluster
-    for setting in ("statement_timeout = 1", "lock_timeout = 1", "default_transaction_read_only = on"):
+    # Milliseconds: too few to copy a database or to load one, enough to read a row of the site's settings on a busy machine.
+    for setting in ("statement_timeout = 20", "lock_timeout = 20", "default_transaction_read_only = on"):
         site.cluster.execute(f'ALTER ROLE "{owner}" SET {setting}')
     try:
         site.manage("backup_restore", archive, "--no-input")
