@@ -9,7 +9,7 @@ counts: of three such rows in the file and two here, one is new.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -106,8 +106,11 @@ class Here:
         found = self._many[section].get(natural_key(section, values), [])
         return found[turn] if turn < len(found) else NEW
 
-    def invoice(self, values: Values, turn: int) -> tuple[int, list[int]]:
-        """Return its id and those of its items, or NEW and none. Raises Conflict for a number that another invoice has."""
+    def invoice(self, values: Values, turn: int) -> tuple[int, Sequence[int | None]]:
+        """Return its id and those of its items, or NEW and none. Raises Conflict for a number that another invoice has.
+
+        Of one that is cancelled here the items are None: nothing hangs on them, and what they billed can be billed again.
+        """
         if not values.get("number"):
             return self._draft(values, turn)
         pk = self._invoices.get(values["number"], NEW)
@@ -117,7 +120,7 @@ class Here:
         items, ids = _items(there)
         if (there.client_id, there.issued_on.isoformat(), there.currency, items) != (*_head(values), _items_of(values)):
             raise Conflict("number", "Another invoice has this number here. Two invoices cannot have the same one.")
-        return pk, ids
+        return pk, [None] * len(ids) if there.status == Invoice.Status.CANCELLED else ids
 
     def _draft(self, values: Values, turn: int) -> tuple[int, list[int]]:
         drafts = Invoice.objects.filter(number="", client=values["client"], due_on=values["due_on"]).order_by("pk")

@@ -59,8 +59,8 @@ class DataSheet:
         self._roles = {role.value for role in roles_to_give(user)}
         # By list: the ids that its rows have in the file, also of those that are wrong.
         self._there: dict[str, set[int]] = {name: set() for name in (*SECTIONS, *INNER)}
-        # By list: what those are here.
-        self._ids: dict[str, dict[int, int]] = {}
+        # By list: what those are here; None is an item on which nothing can hang.
+        self._ids: dict[str, dict[int, int | None]] = {}
         self._project_of_task: dict[int, int] = {}
         self._running: set[Hashable] = set()
         # Items that this file brings, by their ids here.

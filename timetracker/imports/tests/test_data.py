@@ -200,6 +200,24 @@ def test_time_that_another_invoice_bills_here_is_told_and_nothing_comes_in(staff
     assert counted() == before
 
 
+def test_time_of_an_invoice_that_is_cancelled_here_comes_in_as_not_billed(staffed: Agency) -> None:
+    export = stored_bytes(made(staffed.owner, "everything"))
+    billed = TimeEntry.objects.filter(invoice_item__invoice__status__in=ISSUED)
+    lost = billed.count()
+    ids = list(billed.values_list("pk", flat=True))
+    Invoice._base_manager.filter(status__in=ISSUED).update(status="cancelled")
+    for model in (TimeEntry, Expense):
+        model.objects.filter(invoice_item__invoice__status="cancelled").update(invoice_item=None)
+    TimeEntry.objects.filter(pk__in=ids).delete()
+    boss = User.objects.create_superuser("boss", is_staff=True)
+    row = written(boss, export)
+    assert (row.state, lost > 0) == ("done", True)
+    assert TimeEntry.objects.filter(invoice_item=None, billable=True).count() >= lost
+    assert not TimeEntry.objects.filter(invoice_item__invoice__status="cancelled").exists()
+    again = checked(boss, export)
+    assert (again.counts["new"], wrong(again)) == (0, [])
+
+
 def test_data_json_alone_comes_in_without_receipts(staffed: Agency) -> None:
     archive, data = content_of(made(staffed.robin, "own"))
     Expense.objects.all().delete()
