@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from timetracker.accounts.access import TeamRequest, team_page
+from timetracker.attachments import storage_asked
 from timetracker.exports.access import exports_of, may_export
 from timetracker.exports.asking import export_ask, export_delete
 from timetracker.exports.models import Export
@@ -61,7 +62,8 @@ def download(request: HttpRequest, token: UUID) -> HttpResponseBase:
     found = exports_of(request.user).filter(state=Export.State.READY, expires_at__gt=timezone.now())
     export = get_object_or_404(found, token=token)
     try:
-        content = default_storage.open(export.stored_name, "rb")
+        with storage_asked():
+            content = default_storage.open(export.stored_name, "rb")
     except OSError as error:
         logger.error("The file of the export %s cannot be read: %s", export.token, error)  # noqa: TRY400
         raise Http404("The file is missing.") from error

@@ -223,3 +223,16 @@ def test_nothing_is_handed_out_that_is_not_ready_has_expired_or_is_gone(robin: U
     Export.objects.update(expires_at=timezone.now() + timedelta(days=1))
     default_storage.delete(export.stored_name)
     assert status(browser, export) == 404
+
+
+def test_storage_that_fails_in_its_own_way_is_told_and_no_error_of_the_site(robin: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    export, browser = ready(robin), browser_of(robin)
+
+    class StoreError(Exception):
+        """As the libraries of object stores have them."""
+
+    def fails(*_: object) -> None:
+        raise StoreError("AccessDenied")
+
+    monkeypatch.setattr(type(default_storage._wrapped), "open", fails)  # type: ignore[attr-defined]
+    assert browser.get(address(export)).status_code == 404
