@@ -288,7 +288,12 @@ class Expense(Timestamped):
     category = models.CharField(max_length=10, choices=Category, default=Category.OTHER)
     description = models.CharField(max_length=300)
     spent_on = models.DateField(default=today, db_index=True)
-    amount = models.DecimalField(max_digits=12, decimal_places=2, validators=[MinValueValidator(_CENT)], help_text="With tax.")
+    amount = models.DecimalField(
+        max_digits=12,
+        decimal_places=2,
+        validators=[MinValueValidator(_CENT)],
+        help_text="Without tax that you get back: an invoice adds its own.",
+    )
     currency = models.CharField(max_length=3, default="EUR", validators=[validate_currency])
     billable = models.BooleanField(default=False)
     receipt = models.FileField(
