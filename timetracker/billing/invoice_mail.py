@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 from django.core.mail import EmailMessage
 from django.template.loader import render_to_string
@@ -43,7 +44,8 @@ def mail_words(invoice: Invoice) -> str:
 def invoice_mail(invoice: Invoice, *, to: Sequence[str], address: str, words: str = "", by: User) -> Invoice:
     """Send an issued invoice to these addresses, and write down when and to whom; answers go to the company, or to ``by``.
 
-    Raises InvoiceRefused, and OSError where the PDF cannot be read or the mail was not accepted; then nothing is written down.
+    Raises InvoiceRefused, also where it was sent since ``invoice`` was read, and OSError where the PDF cannot be read or the mail was
+    not accepted; then nothing is written down.
     """
     if invoice.is_draft or invoice.status == Invoice.Status.CANCELLED:
         raise InvoiceRefused(f"{invoice} is {invoice.get_status_display().lower()}: only an issued invoice is sent.", code="state")
@@ -58,8 +60,22 @@ def invoice_mail(invoice: Invoice, *, to: Sequence[str], address: str, words: st
     body = render_to_string("staff/mail/invoice.txt", {"words": words.strip() or mail_words(kept), "link": link, "site": site})
     mail = EmailMessage(subject, body, to=list(to), reply_to=list(filter(None, [site.company_email or by.email])))
     mail.attach(PurePosixPath(str(kept.pdf.name)).name, pdf, "application/pdf")
-    # Not within a transaction: a mail server that is slow would hold up all who write.
-    mail.send()
-    kept.mailed_at, kept.mailed_to = timezone.now(), ", ".join(to)
-    kept.save(update_fields=["mailed_at", "mailed_to", "updated_at"])
+    # Not within a transaction: a mail server that is slow would hold up all who write. It is written down first, so that a button that
+    # is pressed twice sends one mail.
+    before = {"mailed_at": invoice.mailed_at, "mailed_to": invoice.mailed_to}
+    sent = {"mailed_at": timezone.now(), "mailed_to": ", ".join(to)}
+    if not _write_down(kept, before, sent):
+        raise InvoiceRefused(f"Invoice {kept} was sent a moment ago, most likely by a second press of the button.", code="sent")
+    try:
+        mail.send()
+    except BaseException:
+        _write_down(kept, sent, before)
+        raise
+    kept.mailed_at, kept.mailed_to = sent["mailed_at"], sent["mailed_to"]
     return kept
+
+
+def _write_down(invoice: Invoice, old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Write ``new`` over the ``old`` values of the row; whether they were those. What a mail changes is never fixed by the issue."""
+    rows = Invoice._base_manager.filter(pk=invoice.pk, **old)
+    return rows.update(**new, updated_at=timezone.now()) == 1

@@ -85,7 +85,8 @@ def send(request: TeamRequest, pk: int) -> HttpResponseBase:
         messages.error(request, f"{found} is {found.get_status_display().lower()}: only an issued invoice is sent.")
         return go_on(request, _address(pk))
     addresses = mail_addresses(found.client)
-    form = MailForm(request.POST or None, addresses=addresses, initial={"to": addresses[:1], "words": mail_words(found)})
+    initial = {"to": addresses[:1], "words": mail_words(found)}
+    form = MailForm(request.POST or None, addresses=addresses, last=found.mailed_at, initial=initial)
     if form.is_valid():
         to, words = form.addresses(form.cleaned_data), form.cleaned_data["words"]
         try:

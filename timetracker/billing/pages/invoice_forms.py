@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, cast
 
@@ -173,6 +173,12 @@ class DiscountForm(forms.Form):
         return (subtotal * percent / 100).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
 
 
+def carry(form: forms.BaseForm, name: str, value: str) -> None:
+    """Let a form that was sent carry another value in a hidden field when it is shown again."""
+    form.data = cast(QueryDict, form.data).copy()
+    form.data[form.add_prefix(name)] = value
+
+
 class PaymentForm(forms.ModelForm):
     """Money that was received. It carries what was ``paid`` when it was opened (cents), and is refused once where that has changed.
 
@@ -192,8 +198,7 @@ class PaymentForm(forms.ModelForm):
         """Refuse what may have been saved already."""
         asked = super().clean() or self.cleaned_data
         if asked.get("paid_as_of") not in ("", str(self.paid)):
-            self.data = cast(QueryDict, self.data).copy()
-            self.data[self.add_prefix("paid_as_of")] = str(self.paid)
+            carry(self, "paid_as_of", str(self.paid))
             sentence = (
                 f"Payments have changed since you opened this: {cents(self.paid):,.2f} is paid now. Nothing was saved. "
                 "Look whether yours is among them; save again if it is not."
@@ -209,8 +214,9 @@ class PaymentForm(forms.ModelForm):
 
 
 class MailForm(forms.Form):
-    """To whom an invoice goes, with which words."""
+    """To whom an invoice goes, with which words. It carries when the ``last`` mail went, and is refused once where another went since."""
 
+    mailed_as_of = forms.CharField(widget=forms.HiddenInput, required=False, max_length=40)
     to = forms.MultipleChoiceField(label="To whom", required=False, widget=forms.CheckboxSelectMultiple)
     more = forms.EmailField(label="Another address", required=False)
     words = forms.CharField(
@@ -220,9 +226,11 @@ class MailForm(forms.Form):
         help_text="The PDF goes with it, and the link to the portal where the client's portal shows invoices.",
     )
 
-    def __init__(self, *args: Any, addresses: list[str], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, addresses: list[str], last: datetime | None, **kwargs: Any) -> None:
         """Offer the addresses that are known."""
         super().__init__(*args, **kwargs)
+        self.last = last.isoformat() if last else "never"
+        self.initial["mailed_as_of"] = self.last
         if addresses:
             cast(forms.MultipleChoiceField, self.fields["to"]).choices = [(address, address) for address in addresses]
         else:
@@ -230,8 +238,11 @@ class MailForm(forms.Form):
             self.fields["more"].label = "Address"
 
     def clean(self) -> dict[str, Any]:
-        """Refuse to send it to nobody."""
+        """Refuse to send it to nobody, and what may have been sent already."""
         asked = super().clean() or self.cleaned_data
+        if asked.get("mailed_as_of") not in ("", self.last):
+            carry(self, "mailed_as_of", self.last)
+            self.add_error(None, ValidationError("It was sent since you opened this. Press again to send it once more.", code="changed"))
         if "more" in asked and not self.addresses(asked):
             self.add_error("more", ValidationError("Nobody would get it. Tick an address, or type one.", code="nobody"))
         return asked

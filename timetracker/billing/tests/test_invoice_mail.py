@@ -16,10 +16,11 @@ from timetracker.billing.drafts import draft_make
 from timetracker.billing.fixed import InvoiceRefused
 from timetracker.billing.invoice_mail import invoice_mail, mail_addresses, mail_words
 from timetracker.billing.issuing import invoice_cancel, invoice_issue
-from timetracker.billing.models import Invoice
+from timetracker.billing.models import Invoice, InvoiceItem
 from timetracker.billing.tests.conftest import Worked
 from timetracker.clients.models import Client
 from timetracker.siteconf.models import SiteSettings
+from timetracker.tracking.models import TimeEntry
 
 ADDRESS = "https://time.example.org"
 
@@ -66,6 +67,34 @@ def test_mail_that_is_not_accepted_is_not_written_down(issued: Invoice, robin: U
         invoice_mail(issued, to=["kim@bakery.example"], address=ADDRESS, by=robin)
     issued.refresh_from_db()
     assert (issued.mailed_at, issued.mailed_to) == (None, "")
+
+
+def test_second_press_of_the_button_sends_nothing(issued: Invoice, robin: User) -> None:
+    first, second = Invoice.objects.get(), Invoice.objects.get()
+    invoice_mail(first, to=["kim@bakery.example"], address=ADDRESS, by=robin)
+    with pytest.raises(InvoiceRefused, match="was sent a moment ago"):
+        invoice_mail(second, to=["lee@bakery.example"], address=ADDRESS, by=robin)
+    invoice_mail(Invoice.objects.get(), to=["max@bakery.example"], address=ADDRESS, by=robin)
+    assert [message.to for message in mail.outbox] == [["kim@bakery.example"], ["max@bakery.example"]]
+    assert Invoice.objects.get().mailed_to == "max@bakery.example"
+
+
+class Restoring(BaseEmailBackend):
+    """A mail server that is slow: while it takes the mail a restore replaces the data."""
+
+    def send_messages(self, _messages: object) -> int:
+        Invoice._base_manager.all()._raw_delete("default")
+        return 1
+
+
+def test_mail_of_an_invoice_that_a_restore_took_away_meanwhile_has_gone_all_the_same(
+    issued: Invoice, robin: User, settings: Settings
+) -> None:
+    TimeEntry.objects.update(invoice_item=None)
+    InvoiceItem._base_manager.all()._raw_delete("default")
+    settings.EMAIL_BACKEND = f"{__name__}.Restoring"
+    assert invoice_mail(issued, to=["kim@bakery.example"], address=ADDRESS, by=robin).mailed_to == "kim@bakery.example"
+    assert not Invoice.objects.exists()
 
 
 def test_pdf_that_is_missing_is_told_and_nothing_is_sent(issued: Invoice, robin: User, media: Path) -> None:

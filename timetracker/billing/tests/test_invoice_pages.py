@@ -507,6 +507,16 @@ def test_invoice_is_sent_and_the_page_says_to_whom(browser: Browser, issued: Inv
     assert message.body.startswith("Hello there") and f"https://time.example.org/portal/invoices/{issued.pk}/" in message.body
 
 
+def test_form_that_was_sent_already_asks_whether_it_is_meant(browser: Browser, issued: Invoice) -> None:
+    form = browser.get(url("invoice_send", issued.pk)).context["form"]
+    sent = {"mailed_as_of": form.initial["mailed_as_of"], "to": "office@bakery.example", "words": "Hello"}
+    assert browser.post(url("invoice_send", issued.pk), sent).status_code == 302
+    again = browser.post(url("invoice_send", issued.pk), sent)
+    assert "It was sent since you opened this. Press again to send it once more." in words_of(again) and len(mail.outbox) == 1
+    meant = sent | {"mailed_as_of": again.context["form"]["mailed_as_of"].value()}
+    assert browser.post(url("invoice_send", issued.pk), meant).status_code == 302 and len(mail.outbox) == 2
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [("server", "Nothing was sent. The mail server localhost:25 cannot be reached"), ("file", "is missing among the uploads")],
