@@ -63,7 +63,7 @@ def invoice_mail(invoice: Invoice, *, to: Sequence[str], address: str, words: st
     # Not within a transaction: a mail server that is slow would hold up all who write. It is written down first, so that a button that
     # is pressed twice sends one mail.
     before = {"mailed_at": invoice.mailed_at, "mailed_to": invoice.mailed_to}
-    sent = {"mailed_at": timezone.now(), "mailed_to": ", ".join(to)}
+    sent: dict[str, Any] = {"mailed_at": timezone.now(), "mailed_to": ", ".join(to)}
     if not _write_down(kept, before, sent):
         raise InvoiceRefused(f"Invoice {kept} was sent a moment ago, most likely by a second press of the button.", code="sent")
     try:
