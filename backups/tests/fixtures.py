@@ -121,6 +121,13 @@ def own_gate(own_state: None, tmp_path: Path, settings: Settings) -> Iterator[No
     gate_release()
 
 
+@pytest.fixture
+def media(tmp_path: Path, settings: Settings) -> Path:
+    """The folder of the test's own to which uploads go."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+    return tmp_path / "media"
+
+
 @pytest.fixture(scope="session")
 def site_templates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SiteTemplates]:
     """Makes scratch sites: ``site_templates.site(cluster)``, ``.blank(cluster)``."""

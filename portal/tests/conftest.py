@@ -97,9 +97,8 @@ def make_side(name: str, email: str, code: str) -> Side:
 
 
 @pytest.fixture(autouse=True)
-def media(settings, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]
-    settings.MEDIA_ROOT = tmp_path / "media"
-    return tmp_path / "media"
+def own_media(media: Path) -> None:
+    """No test writes elsewhere."""
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.models import Permission
@@ -10,7 +11,7 @@ from django.test import Client as Browser
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role, role_give
 
-__all__ = ["HTMX", "PDF", "PNG", "browser_of", "somebody"]
+__all__ = ["HTMX", "PDF", "PNG", "browser_of", "file_names", "somebody"]
 
 HTMX = {"HX-Request": "true", "HX-Current-URL": "http://testserver/"}
 # What files of these kinds begin with.
@@ -33,3 +34,8 @@ def browser_of(user: User) -> Browser:
     browser = Browser()
     browser.force_login(user)
     return browser
+
+
+def file_names(media: Path) -> list[str]:
+    """The names of all files in there."""
+    return sorted(path.name for path in media.rglob("*") if path.is_file())

@@ -14,17 +14,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from timetracker.attachments import PAPERS, PICTURES, AttachmentField, attachment_followed
 from timetracker.clients.models import Client, Document
-from timetracker.tests.people import PDF, PNG
+from timetracker.tests.people import PDF, PNG, file_names
 
-
-@pytest.fixture(autouse=True)
-def media(settings, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]
-    settings.MEDIA_ROOT = tmp_path / "media"
-    return tmp_path / "media"
-
-
-def files(media: Path) -> list[str]:
-    return sorted(path.name for path in media.rglob("*") if path.is_file())
+pytestmark = pytest.mark.usefixtures("media")
 
 
 TAKEN = [
@@ -88,8 +80,8 @@ def test_a_file_goes_when_another_has_taken_its_place(media: Path, django_captur
     with django_capture_on_commit_callbacks(execute=True), attachment_followed(document, "file"):
         document.file = ContentFile(PDF, "newer.pdf")
         document.save()
-        assert files(media) == ["contract.pdf", "newer.pdf"], "the old one stays until the row is committed"
-    assert files(media) == ["newer.pdf"]
+        assert file_names(media) == ["contract.pdf", "newer.pdf"], "the old one stays until the row is committed"
+    assert file_names(media) == ["newer.pdf"]
 
 
 @pytest.mark.django_db
@@ -102,7 +94,7 @@ def test_nothing_is_lost_and_nothing_left_over_where_the_row_is_not_written(
         document.save()
         raise OSError("the line is cut")
     document.refresh_from_db()
-    assert files(media) == ["contract.pdf"] and document.file.read() == PDF
+    assert file_names(media) == ["contract.pdf"] and document.file.read() == PDF
     document.file.close()
 
 
@@ -113,7 +105,7 @@ def test_a_file_goes_with_its_row_unless_another_row_names_it(media: Path, djang
     for document, left in ((first, ["contract.pdf"]), (second, [])):
         with django_capture_on_commit_callbacks(execute=True), attachment_followed(document, "file"):
             document.delete()
-        assert files(media) == left
+        assert file_names(media) == left
 
 
 @pytest.mark.django_db
@@ -123,4 +115,4 @@ def test_what_is_uploaded_under_the_name_of_a_stored_file_never_deletes_that(med
     with pytest.raises(OSError), attachment_followed(document, "file"):
         document.file = ContentFile(PDF, "contract.pdf")
         raise OSError("before anything is saved")
-    assert files(media) == ["contract.pdf", "contract.pdf"]
+    assert file_names(media) == ["contract.pdf", "contract.pdf"]

@@ -27,7 +27,7 @@ from timetracker.tests.people import PDF, browser_of, somebody
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
 
 # How many queries a page makes hangs on no engine; that each page works on both, test_every_url shows.
-pytestmark = [pytest.mark.django_db, pytest.mark.one_engine]
+pytestmark = [pytest.mark.django_db, pytest.mark.one_engine, pytest.mark.usefixtures("media")]
 
 MOST = 25
 # Of the pages, by their names: the rows whose id they are asked with, or nothing; and what they are asked for.
@@ -99,11 +99,6 @@ OTHERS = {
     *("draft_edit", "draft_delete", "invoice_issue", "line", "line_add"),
     *("document", "receipt", "invoice_file", "login", "logout", "forgotten", "forgotten_sent", "new_password", "invitation"),
 }
-
-
-@pytest.fixture(autouse=True)
-def media(settings: Any, tmp_path: Any) -> None:
-    settings.MEDIA_ROOT = tmp_path / "media"
 
 
 def rows_made(owner: User, numbers: range) -> None:

@@ -5,23 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
-from pytest_django import Settings
 
 from timetracker.accounts.models import User
 from timetracker.clients.models import Client
 from timetracker.tracking.models import Project, TimeEntry
 
 Worked = Callable[..., TimeEntry]
-
-
-@pytest.fixture
-def media(settings: Settings, tmp_path: Path) -> Path:
-    """Where uploads go."""
-    settings.MEDIA_ROOT = tmp_path / "media"
-    return tmp_path / "media"
 
 
 @pytest.fixture

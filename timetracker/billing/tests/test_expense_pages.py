@@ -25,22 +25,12 @@ from timetracker.billing.models import Expense, Invoice
 from timetracker.billing.templatetags.money import amount
 from timetracker.clients.models import Client
 from timetracker.tests.invoices import item_on
-from timetracker.tests.people import PDF, PNG, browser_of, somebody
+from timetracker.tests.people import PDF, PNG, browser_of, file_names, somebody
 from timetracker.tracking.models import Project
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
 
 Post = Callable[..., str]
-
-
-@pytest.fixture(autouse=True)
-def media(settings, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]
-    settings.MEDIA_ROOT = tmp_path / "media"
-    return tmp_path / "media"
-
-
-def files(media: Path) -> list[str]:
-    return sorted(path.name for path in media.rglob("*") if path.is_file())
 
 
 @pytest.fixture
@@ -208,7 +198,7 @@ def test_a_member_enters_an_expense_with_its_receipt_as_her_own(
     page = post(member, "expense_add", **form, project=project.pk, billable="on", receipt=SimpleUploadedFile("ticket.png", PNG))
     made = Expense.objects.get()
     assert (made.user, made.amount, made.currency, made.billable, made.project) == (robin, Decimal("12.50"), "CHF", True, project)
-    assert "The expense is saved." in page and len(files(media)) == 1
+    assert "The expense is saved." in page and len(file_names(media)) == 1
 
 
 def test_who_sees_everybodys_may_enter_one_for_somebody_else(keeper: Browser, robin: User, post: Post) -> None:
@@ -246,7 +236,7 @@ def test_what_is_wrong_is_said_and_what_was_typed_stays(
 ) -> None:
     form = {"spent_on": "2025-03-03", "description": "Typed for minutes", "amount": "12.50", "currency": "EUR", "category": "travel"}
     page = post(member, "expense_add", **(form | wrong))
-    assert sentence in page and "Typed for minutes" in page and not Expense.objects.exists() and files(media) == []
+    assert sentence in page and "Typed for minutes" in page and not Expense.objects.exists() and file_names(media) == []
 
 
 def test_an_archived_project_is_no_choice_and_stays_where_it_is_chosen(member: Browser, robin: User, project: Project, post: Post) -> None:
@@ -263,13 +253,13 @@ def test_a_receipt_is_replaced_and_removed_with_its_file(member: Browser, robin:
     expense = spent(robin)
     expense.receipt.save("ticket.pdf", ContentFile(PDF))
     post(member, "expense", expense.pk, **form_of(expense, receipt=SimpleUploadedFile("better.png", PNG)))
-    assert files(media) == ["better.png"]
+    assert file_names(media) == ["better.png"]
     expense.refresh_from_db()
     page = post(member, "expense", expense.pk, **form_of(expense, without_receipt="on", receipt=SimpleUploadedFile("more.png", PNG)))
-    assert "Either choose another receipt" in page and files(media) == ["better.png"]
+    assert "Either choose another receipt" in page and file_names(media) == ["better.png"]
     post(member, "expense", expense.pk, **form_of(expense, without_receipt="on"))
     expense.refresh_from_db()
-    assert not expense.receipt and files(media) == []
+    assert not expense.receipt and file_names(media) == []
 
 
 def test_a_change_of_the_rest_keeps_the_receipt(member: Browser, robin: User, post: Post, media: Path) -> None:
@@ -277,7 +267,7 @@ def test_a_change_of_the_rest_keeps_the_receipt(member: Browser, robin: User, po
     expense.receipt.save("ticket.pdf", ContentFile(PDF))
     post(member, "expense", expense.pk, **form_of(expense, description="Slow train"))
     expense.refresh_from_db()
-    assert expense.description == "Slow train" and expense.receipt and files(media) == ["ticket.pdf"]
+    assert expense.description == "Slow train" and expense.receipt and file_names(media) == ["ticket.pdf"]
 
 
 def test_an_expense_that_somebody_has_changed_meanwhile_is_not_written_over(member: Browser, robin: User, post: Post) -> None:
@@ -304,7 +294,7 @@ def test_what_is_on_an_invoice_does_not_change(
     assert response.status_code == 403
     post(keeper, "expense_delete", expense.pk)
     expense.refresh_from_db()
-    assert expense.amount == Decimal("123.45") and files(media) == ["ticket.pdf"]
+    assert expense.amount == Decimal("123.45") and file_names(media) == ["ticket.pdf"]
 
 
 def test_what_is_billed_while_the_form_is_open_does_not_change(member: Browser, robin: User, project: Project) -> None:
@@ -328,4 +318,4 @@ def test_an_expense_is_deleted_with_its_receipt_after_a_question(keeper: Browser
     expense.receipt.save("ticket.pdf", ContentFile(PDF))
     assert "Delete Night train?" in text_of(keeper, "expense_delete", expense.pk) and Expense.objects.exists()
     assert "is deleted" in post(keeper, "expense_delete", expense.pk)
-    assert not Expense.objects.exists() and files(media) == []
+    assert not Expense.objects.exists() and file_names(media) == []

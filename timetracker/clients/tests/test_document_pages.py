@@ -17,21 +17,11 @@ from django.urls import reverse
 
 from timetracker.accounts.roles import Role
 from timetracker.clients.models import Client, Document
-from timetracker.tests.people import PDF, browser_of, somebody
+from timetracker.tests.people import PDF, browser_of, file_names, somebody
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
 
 Post = Callable[..., str]
-
-
-@pytest.fixture(autouse=True)
-def media(settings, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]
-    settings.MEDIA_ROOT = tmp_path / "media"
-    return tmp_path / "media"
-
-
-def files(media: Path) -> list[str]:
-    return sorted(path.name for path in media.rglob("*") if path.is_file())
 
 
 @pytest.fixture
@@ -62,13 +52,13 @@ def test_a_document_is_added_under_the_name_of_its_file(post: Post, media: Path)
     page = post("document_add", client.pk, file=SimpleUploadedFile("Offer 2025.pdf", PDF), visible_to_client="on")
     made = Document.objects.get()
     assert (made.title, made.client, made.visible_to_client) == ("Offer 2025", client, True) and "Offer 2025 is saved." in page
-    assert made.uploaded_by and made.uploaded_by.username == "manager" and len(files(media)) == 1
+    assert made.uploaded_by and made.uploaded_by.username == "manager" and len(file_names(media)) == 1
 
 
 def test_a_file_that_is_not_what_it_says_is_refused_and_the_title_stays(post: Post, media: Path) -> None:
     client = Client.objects.create(name="Sample Bakery")
     page = post("document_add", client.pk, title="My offer", file=SimpleUploadedFile("offer.pdf", b"<html>"))
-    assert "is no PDF file inside" in page and 'value="My offer"' in page and not Document.objects.exists() and files(media) == []
+    assert "is no PDF file inside" in page and 'value="My offer"' in page and not Document.objects.exists() and file_names(media) == []
 
 
 def test_a_document_is_opened_as_a_download_and_never_as_a_page(manager: Browser, document: Document) -> None:
@@ -88,26 +78,26 @@ def test_a_document_is_not_opened_by_who_may_not_see_documents(document: Documen
 def test_another_file_takes_the_place_of_the_first(post: Post, document: Document, media: Path) -> None:
     post("document_edit", document.pk, title="Contract", file=SimpleUploadedFile("signed.pdf", PDF + b" signed"))
     document.refresh_from_db()
-    assert files(media) == ["signed.pdf"] and document.file.read() == PDF + b" signed"
+    assert file_names(media) == ["signed.pdf"] and document.file.read() == PDF + b" signed"
     document.file.close()
 
 
 def test_a_title_is_changed_and_the_file_stays(post: Post, document: Document, media: Path) -> None:
     post("document_edit", document.pk, title="Agreement", visible_to_client="on")
     document.refresh_from_db()
-    assert (document.title, document.visible_to_client) == ("Agreement", True) and files(media) == ["contract.pdf"]
+    assert (document.title, document.visible_to_client) == ("Agreement", True) and file_names(media) == ["contract.pdf"]
 
 
 def test_a_refused_file_leaves_the_one_that_is_there(post: Post, document: Document, media: Path) -> None:
     page = post("document_edit", document.pk, title="Contract", file=SimpleUploadedFile("virus.exe", b"MZ"))
-    assert "is not taken" in page and files(media) == ["contract.pdf"]
+    assert "is not taken" in page and file_names(media) == ["contract.pdf"]
 
 
 def test_a_document_is_deleted_with_its_file_after_a_question(manager: Browser, post: Post, document: Document, media: Path) -> None:
     assert "Delete Contract?" in manager.get(reverse("staff:document_delete", args=[document.pk])).content.decode()
-    assert files(media) == ["contract.pdf"]
+    assert file_names(media) == ["contract.pdf"]
     post("document_delete", document.pk)
-    assert not Document.objects.exists() and files(media) == []
+    assert not Document.objects.exists() and file_names(media) == []
 
 
 def test_a_file_that_is_gone_is_not_found(manager: Browser, document: Document, media: Path) -> None:
@@ -131,7 +121,7 @@ def test_a_storage_that_takes_nothing_is_told_and_nothing_is_lost(
     assert "The file cannot be kept (" in page and "Choose the file once more" in page and "cannot be kept" in caplog.text
     settings.MEDIA_ROOT = media
     document.refresh_from_db()
-    assert str(document.file.name).endswith("contract.pdf") and files(media) == ["contract.pdf"]
+    assert str(document.file.name).endswith("contract.pdf") and file_names(media) == ["contract.pdf"]
 
 
 @pytest.mark.parametrize("name", ["Договор " * 30 + ".pdf", "契約書" * 70 + ".PDF", "💥.pdf", "؟ .pdf", "... .pdf"])
@@ -139,7 +129,7 @@ def test_a_file_of_any_name_is_kept_with_its_ending_and_opened_again(name: str, 
     client = Client.objects.create(name="Sample Bakery")
     for _ in range(2):
         assert "is saved." in post("document_add", client.pk, title="", file=SimpleUploadedFile(name, PDF))
-    stored = files(media)
+    stored = file_names(media)
     assert len(set(stored)) == 2
     for kept in stored:
         assert len(kept.encode()) <= 255 and kept.lower().endswith(".pdf") and not kept.startswith(".")
@@ -174,7 +164,7 @@ def test_a_storage_elsewhere_that_does_not_answer_is_told_and_nothing_is_lost(
     assert manager.get(reverse("staff:document", args=[document.pk])).status_code == 404
     assert "cannot be read: BotoCoreError" in caplog.text
     settings.STORAGES = settings.STORAGES | {"default": {"BACKEND": "django.core.files.storage.FileSystemStorage"}}
-    assert Document.objects.get().file.name == document.file.name and files(media) == ["contract.pdf"]
+    assert Document.objects.get().file.name == document.file.name and file_names(media) == ["contract.pdf"]
 
 
 def test_a_document_goes_also_where_its_file_stays(post: Post, document: Document, settings: Any, caplog: pytest.LogCaptureFixture) -> None:

@@ -32,11 +32,7 @@ from timetracker.exports.tests.agency import FORMULA, Agency, agency, content_of
 from timetracker.tests.people import PDF, PNG, somebody
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
 
-
-@pytest.fixture(autouse=True)
-def media(settings: Any, tmp_path: Path) -> Path:
-    settings.MEDIA_ROOT = tmp_path / "media"
-    return tmp_path / "media"
+pytestmark = pytest.mark.usefixtures("media")
 
 
 @pytest.fixture

@@ -20,15 +20,9 @@ from timetracker.exports import asking
 from timetracker.exports.models import Export
 from timetracker.tests.people import HTMX, browser_of, somebody
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
 
 CONTENT = b"PK\x03\x04 a ZIP"
-
-
-@pytest.fixture(autouse=True)
-def media(settings: Any, tmp_path: Path) -> Path:
-    settings.MEDIA_ROOT = tmp_path / "media"
-    return tmp_path / "media"
 
 
 @pytest.fixture

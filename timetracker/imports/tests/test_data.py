@@ -32,11 +32,9 @@ from timetracker.tracking.models import Project, TimeEntry
 
 
 @pytest.fixture(autouse=True)
-def media(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    settings.MEDIA_ROOT = tmp_path / "media"
-    # Within the test, and not in a worker.
+def at_once(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within the test, and not in a worker."""
     monkeypatch.setattr(running, "AT_ONCE_DATA", 10**9)
-    return tmp_path / "media"
 
 
 @pytest.fixture

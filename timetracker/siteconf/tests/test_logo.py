@@ -9,7 +9,6 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from PIL import Image, PngImagePlugin
-from pytest_django import Settings
 
 from timetracker.accounts.models import User
 from timetracker.siteconf.models import SiteSettings
@@ -23,12 +22,6 @@ def picture(kind: str, size: tuple[int, int] = (64, 32), **options: object) -> b
     output = BytesIO()
     Image.new("RGB", size, "#0f766e").save(output, kind, **options)
     return output.getvalue()
-
-
-@pytest.fixture
-def media(settings: Settings, tmp_path: Path) -> Path:
-    settings.MEDIA_ROOT = tmp_path / "media"
-    return tmp_path / "media"
 
 
 @pytest.fixture

@@ -31,17 +31,11 @@ from timetracker.tracking.models import DemoRun, Project, ProjectRate, Task, Tim
 from timetracker.tracking.rates import rate_for
 from timetracker.tracking.sums import budgets_used
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
 
 ANCHOR = date(2025, 6, 16)
 ENTRIES = 1500
 MODELS: tuple[type[Model], ...] = (*DEMO_MODELS, SiteSettings)
-
-
-@pytest.fixture(autouse=True)
-def media(settings, tmp_path: Path) -> Path:  # type: ignore[no-untyped-def]
-    settings.MEDIA_ROOT = tmp_path / "media"
-    return tmp_path / "media"
 
 
 def make(*, entries: int = ENTRIES, uploads_mb: int = 0) -> None:
