@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from backups.tests.servers import PgCluster
+from backups.tests.zygote import Fork
 
 __all__ = ["Completed", "Site", "SiteTemplates", "measured", "populate"]
 
@@ -60,7 +61,7 @@ class Site:
     templates: SiteTemplates | None = None
     extra_env: dict[str, str] = field(default_factory=dict)
     secret_key: str = field(default_factory=lambda: secrets.token_urlsafe(50))
-    _started: list[subprocess.Popen[str]] = field(default_factory=list)
+    _started: list[subprocess.Popen[str] | Fork] = field(default_factory=list)
 
     @property
     def vendor(self) -> str:
@@ -167,7 +168,7 @@ class Site:
         return process
 
     @staticmethod
-    def kill_group(process: subprocess.Popen[str], signum: int = signal.SIGKILL) -> None:
+    def kill_group(process: subprocess.Popen[str] | Fork, signum: int = signal.SIGKILL) -> None:
         """Send ``signum`` to the process and to every child that stayed in its group."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signum)

@@ -6,6 +6,7 @@ Starting Python and Django takes most of the time of a command that refuses. Tes
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -13,17 +14,20 @@ import json
 import os
 import pkgutil
 import select
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from backups.tests import BASE_DIR
 from backups.tests.site import Completed, Site
+from backups.tests.zygote import Fork, Zygote, foreign_modules
 
 __all__ = ["WarmSite"]
 
@@ -35,7 +39,7 @@ class WarmSite(Site):
     What a process reads once, such as a file of its settings, is that of its first command: :meth:`cool` lets it be read again.
     """
 
-    _server: subprocess.Popen[str] | None = None
+    _server: Fork | None = None
     _server_env: dict[str, str] = field(default_factory=dict)
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
@@ -109,10 +113,9 @@ class WarmSite(Site):
         if self._server is None or self._server.poll() is not None:
             # Into a file: a pipe that nobody reads would stop the process when it is full.
             with self._log.open("w") as log:
-                self._server = self.run_python("-m", __name__, stdin=subprocess.PIPE, stderr=log)
+                self._server = zygote_for(self.env).fork(__name__, env=self.env, cwd=self.data_dir, stderr=log)
+            self._started.append(self._server)
             self._server_env = self.env
-        assert self._server.stdin, "opened with a pipe"
-        assert self._server.stdout, "opened with a pipe"
         self._server.stdin.write(json.dumps(request) + "\n")
         self._server.stdin.flush()
         readable, _, _ = select.select([self._server.stdout], [], [], timeout)
@@ -205,11 +208,52 @@ def _wait_at_the_lock(ready: str, go: str) -> None:
     setattr(Progress, "stage", stage)  # noqa: B010
 
 
-def main() -> None:
-    """Load everything once, then fork for each line of stdin; answer with the exit code (negative: killed by that signal)."""
+def _manage(args: list[str]) -> NoReturn:
+    """Run ``manage.py`` and end this process as Python does, but for clearing up its memory, all of which would be copied first."""
+    from django.core.management import execute_from_command_line
+
+    code: Any = 1
+    try:
+        execute_from_command_line([str(BASE_DIR / "manage.py"), *args])
+        code = 0
+    except SystemExit as ended:
+        code = ended.code
+    except KeyboardInterrupt:
+        traceback.print_exc()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:  # noqa: BLE001 - as Python does at the top
+        traceback.print_exc()
+    for thread in threading.enumerate():
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    if isinstance(code, str):
+        print(code, file=sys.stderr)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
+
+
+_zygotes: list[Zygote] = []
+
+
+def zygote_for(env: Mapping[str, str]) -> Zygote:
+    """Return the process from which that of a site with ``env`` forks; it lives as long as this one."""
+    for zygote in _zygotes:
+        if zygote.fits(env):
+            return zygote
+    command = [sys.executable, "-m", __name__, "modules"]
+    loaded = subprocess.run(command, env=dict(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, text=True)
+    _zygotes.append(Zygote(json.loads(loaded.stdout), env))
+    atexit.register(_zygotes[-1].close)
+    return _zygotes[-1]
+
+
+def _load() -> None:
     import django
     from django.core.checks import run_checks
-    from django.core.management import execute_from_command_line
 
     django.setup()
     # What a command imports on its way: loaded here, it is there in each fork.
@@ -221,6 +265,14 @@ def main() -> None:
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
     run_checks()
+
+
+def main() -> None:
+    """Load everything once, then fork for each line of stdin; answer with the exit code (negative: killed by that signal)."""
+    _load()
+    if sys.argv[1:] == ["modules"]:
+        print(json.dumps(foreign_modules()))
+        return
     gc.freeze()
     for line in iter(sys.stdin.readline, ""):
         request = json.loads(line)
@@ -232,8 +284,7 @@ def main() -> None:
                 _fill_at(*request["fill"])
             if request.get("at_the_lock"):
                 _wait_at_the_lock(*request["at_the_lock"])
-            execute_from_command_line([str(BASE_DIR / "manage.py"), *request["args"]])
-            return
+            _manage(request["args"])
         _, status = os.waitpid(child, 0)
         print(os.waitstatus_to_exitcode(status), flush=True)
 
