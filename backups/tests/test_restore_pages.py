@@ -26,7 +26,7 @@ from backups.services.create import backup_create
 from backups.tests.restoring import *  # noqa: F403 - its fixtures, too
 from backups.tests.restoring import NAME, PASSWORD, PLACES, SITE_NAME, acts, archived, person, post, previewed, text_of, waiting
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_gate")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_gate"), pytest.mark.one_engine]
 
 
 # --- the archive ----------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from backups.pages.place import ADMIN, SITE, Place
 from backups.tests.restoring import *  # noqa: F403 - its fixtures, too
 from backups.tests.restoring import NAME, PASSWORD, PLACES, SITE_NAME, acts, archived, person, post, text_of, waiting
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_gate")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_gate"), pytest.mark.one_engine]
 
 REPORT: dict[str, Any] = {
     "operation": "x",
