@@ -6,7 +6,7 @@ never done in part. Entries of one person may overlap (a call during a train rid
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -147,8 +147,11 @@ def overlap_warning(entry: TimeEntry) -> str:
 
 
 def future_warning(entry: TimeEntry) -> str:
-    """Say that ``entry`` ends after now, on its person's clock; empty where it does not. It may be planned, or a slip of the pen."""
-    if entry.ended_at is None or entry.ended_at <= timezone.now():
+    """Say that ``entry`` ends after this minute, on its person's clock; empty where it does not. It may be planned, or a slip of the pen.
+
+    Pages take and show minutes, and a timer that is stopped in the second of its start ends one second later.
+    """
+    if entry.ended_at is None or entry.ended_at < timezone.now().replace(second=0, microsecond=0) + timedelta(minutes=1):
         return ""
     return f"This ends in the future: {entry.ended_at.astimezone(zone_of(entry.user)):%Y-%m-%d %H:%M}. It counts as worked all the same."
 

@@ -110,6 +110,14 @@ def test_work_is_started_and_stopped(browser: Browser, robin: User, project: Pro
     assert running_for(robin) is None and "Stopped after 0:00." in page and 'role="timer"' not in page
 
 
+def test_a_timer_that_is_stopped_at_once_is_not_said_to_end_in_the_future(browser: Browser, robin: User, project: Project) -> None:
+    # Stopped before the second of its start is over: it ends one second after that, still in this minute.
+    began = timezone.now().replace(second=58, microsecond=0)
+    timer = TimeEntry.objects.create(user=robin, project=project, started_at=began, source="timer")
+    page = post(browser, "stop", entry=timer.pk)
+    assert "Stopped after 0:00." in page and "in the future" not in page
+
+
 def test_what_was_done_last_is_remembered_and_one_post_starts_it(browser: Browser, robin: User, project: Project) -> None:
     task = Task.objects.create(project=project, name="Page templates")
     entry_of(robin, project, "9:00", "10:00", task=task, notes="first <draft>")
