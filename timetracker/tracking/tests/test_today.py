@@ -118,6 +118,13 @@ def test_a_timer_that_is_stopped_at_once_is_not_said_to_end_in_the_future(browse
     assert "Stopped after 0:00." in page and "in the future" not in page
 
 
+def test_the_list_of_keys_says_where_the_timer_is_stopped_by_one(browser: Browser, robin: User, project: Project) -> None:
+    running(robin, project, minutes=1)
+    today, week = (browser.get(address).content.decode() for address in (TODAY, reverse("staff:week")))
+    assert 'data-key="s"' in today and 'data-key="s"' not in week
+    assert all("<dt><kbd>s</kbd></dt><dd>On Today: stop the timer</dd>" in page for page in (today, week))
+
+
 def test_what_was_done_last_is_remembered_and_one_post_starts_it(browser: Browser, robin: User, project: Project) -> None:
     task = Task.objects.create(project=project, name="Page templates")
     entry_of(robin, project, "9:00", "10:00", task=task, notes="first <draft>")
