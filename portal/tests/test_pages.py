@@ -203,7 +203,7 @@ def test_money_is_summed_per_currency(browser: Browser, own: Side) -> None:
 
 def test_invoice_shows_lines_tax_payments_and_what_is_left(browser: Browser, own: Side) -> None:
     item_on(own.invoice, description="Discount", unit_price=Decimal("-12.35"), position=2)
-    SiteSettings.objects.create(company_name="Example Studio", payment_details="Account XX00", tax_number="XX-1")
+    SiteSettings.objects.create(company_name="Example Studio", payment_details="Account XX00", tax_number="XX-1", tax_name="VAT")
     html = text_of(browser, "portal:invoice", own.invoice.pk)
     # (200 - 12.35) * 1.2 = 225.18
     for word in (
@@ -216,7 +216,7 @@ def test_invoice_shows_lines_tax_payments_and_what_is_left(browser: Browser, own
         f"185.18{SPACE}EUR",
     ):
         assert word in html, word
-    for word in ("Example Studio", "Account XX00", "XX-1", "9 March 2025", "bank transfer", own.client.name):
+    for word in ("Example Studio", "Account XX00", "XX-1", "VAT, 20 %", "9 March 2025", "bank transfer", own.client.name):
         assert word in html, word
 
 
