@@ -17,7 +17,7 @@ from django.db.models import Q, QuerySet
 
 from timetracker.accounts.models import User
 from timetracker.billing.fixed import InvoiceRefused
-from timetracker.billing.lines import Grouping, TimeLine, entries_of_line, time_lines
+from timetracker.billing.lines import Grouping, TimeLine, days_said, entries_of_line, time_lines
 from timetracker.billing.models import Expense, Invoice, InvoiceItem
 from timetracker.billing.unbilled import unbilled_entries, unbilled_expenses
 from timetracker.clients.models import Client
@@ -172,7 +172,7 @@ def _bill_expenses(expenses: QuerySet[Expense], invoice: Invoice, position: int)
             invoice=invoice,
             project_id=expense.project_id,
             position=position,
-            description=f"{expense.description[:280]}, {expense.spent_on:%Y-%m-%d}",
+            description=f"{expense.description[:280]}, {days_said(expense.spent_on, expense.spent_on)}",
             quantity=Decimal(1),
             unit_price=to_cents(expense.amount),
         )

@@ -21,7 +21,7 @@ from timetracker.tracking.local_dates import local_period
 from timetracker.tracking.models import TimeEntry
 from timetracker.tracking.sums import first_and_last_start
 
-__all__ = ["Grouping", "TimeLine", "entries_of_line", "time_lines"]
+__all__ = ["Grouping", "TimeLine", "days_said", "entries_of_line", "time_lines"]
 
 _LONGEST = InvoiceItem._meta.get_field("description").max_length or 0
 _NOTHING, _LEAST = Decimal(0), Decimal("0.01")
@@ -103,21 +103,21 @@ def _line(row: dict[str, Any], grouping: Grouping, people: dict[int, User], zone
     key: dict[str, Any] = {"project_id": row["project_id"], "price_cents": int(row["price_cents"])}
     name = row["name"]
     if grouping is Grouping.PROJECT:
-        description = f"{name}, {_days(first, last)}"
+        description = f"{name}, {days_said(first, last)}"
     elif grouping is Grouping.TASK:
         key |= {"task_id": row["task_id"]} if row["task_id"] else {"task_id__isnull": True}
-        description = f"{name}: {row['task__name']}, {_days(first, last)}" if row["task__name"] else f"{name}, {_days(first, last)}"
+        description = f"{name}: {row['task__name']}, {days_said(first, last)}" if row["task__name"] else f"{name}, {days_said(first, last)}"
     elif grouping is Grouping.PERSON:
         key["user_id"] = row["user_id"]
-        description = f"{name}: {people[row['user_id']]}, {_days(first, last)}"
+        description = f"{name}: {people[row['user_id']]}, {days_said(first, last)}"
     elif grouping is Grouping.DAY:
         start, end = day_bounds(first, zone)
         key |= {"started_at__gte": start, "started_at__lt": end}
-        description = f"{_days(first, first)}, {name}"
+        description = f"{days_said(first, first)}, {name}"
     else:
         key["pk"] = row["pk"]
         words = " – ".join(part for part in (row["task__name"], " ".join(row["notes"].split())) if part)
-        description = f"{_days(first, first)}, {name}" + (f": {words}" if words else "")
+        description = f"{days_said(first, first)}, {name}" + (f": {words}" if words else "")
     if len(description) > _LONGEST:
         description = f"{description[: _LONGEST - 1]}…"
     hours = to_cents(Decimal(int(row["seconds"])) / 3600)
@@ -125,7 +125,7 @@ def _line(row: dict[str, Any], grouping: Grouping, people: dict[int, User], zone
     return TimeLine(description, row["project_id"], row["count"], hours or _LEAST, price, key)
 
 
-def _days(first: date, last: date) -> str:
+def days_said(first: date, last: date) -> str:
     """Write a span of days: ``2–28 March 2025``."""
     if first == last:
         return f"{first.day} {first:%B %Y}"

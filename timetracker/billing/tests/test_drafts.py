@@ -196,7 +196,7 @@ def test_days_projects_and_expenses_are_chosen(bakery: Client, website: Project,
     without = draft_make(bakery, by=robin, expenses=False, **chosen)
     assert lines_of(without) == [("Website, 10 March 2025", "1.00", "100.00")]
     with_it = draft_make(bakery, by=robin, **chosen)
-    assert lines_of(with_it) == [("Train, 2025-03-09", "1.00", "40.50")]
+    assert lines_of(with_it) == [("Train, 9 March 2025", "1.00", "40.50")]
     in_time.refresh_from_db()
     train.refresh_from_db()
     assert in_time.invoice_item == without.items.get() and train.invoice_item == with_it.items.get()
@@ -210,7 +210,7 @@ def test_each_currency_has_a_draft_of_its_own(bakery: Client, website: Project, 
         worked(3, user=user)
     spent(robin, website)
     euros = draft_make(bakery, by=robin)
-    assert (euros.currency, lines_of(euros)) == ("EUR", [("Train, 2025-03-05", "1.00", "40.50")])
+    assert (euros.currency, lines_of(euros)) == ("EUR", [("Train, 5 March 2025", "1.00", "40.50")])
     dollars = draft_make(bakery, by=robin, currency="USD")
     assert (dollars.currency, lines_of(dollars)) == ("USD", [("Website, 3 March 2025", "1.00", "70.00")])
     # Whose hour has no price waits.

@@ -240,6 +240,8 @@ def test_unbilled_work_is_chosen_looked_at_and_written_as_a_draft(
     answer = browser.post(url("invoice_add") + "?" + "&".join(f"{name}={value}" for name, value in asked.items()))
     draft = Invoice.objects.get()
     assert answer.headers["Location"] == url("invoice", draft.pk) and draft.total == Decimal("190.00")
+    lines = [item.description for item in draft.items.order_by("position")]
+    assert lines == ["3 March 2025, Website", "Train, 4 March 2025"] and all(line in said for line in lines)
     # It is gone from what waits, and sent once more nothing is left to bill.
     again = words_of(browser.post(url("invoice_add") + f"?client={bakery.pk}&until=2025-03-05", follow=True))
     assert "There is nothing to bill" in again and Invoice.objects.count() == 1

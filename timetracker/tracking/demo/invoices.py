@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from random import Random
 
+from timetracker.billing.lines import days_said
 from timetracker.billing.models import Expense, Invoice, InvoiceItem, Payment
 from timetracker.money import to_cents
 from timetracker.siteconf.models import SiteSettings
@@ -96,7 +97,7 @@ def make_invoices(
             item = InvoiceItem(
                 id=ids.take(InvoiceItem),
                 project=expense.project,
-                description=f"{expense.description}, {expense.spent_on}",
+                description=f"{expense.description}, {days_said(expense.spent_on, expense.spent_on)}",
                 quantity=Decimal(1),
                 unit_price=expense.amount,
             )
