@@ -17,6 +17,9 @@ __all__ = ["Options", "Sample", "options_guess", "options_read", "sample_of"]
 
 # Rows that are looked at for a guess, and shown as an example.
 _LOOKED_AT, _EXAMPLES = 500, 3
+# The fields whose values tell how dates and numbers are written.
+_DATES = ("date", "start", "end_date", "end")
+_NUMBERS = ("hours", "default_rate", "hourly_rate", "budget_hours")
 
 
 @dataclass(frozen=True)
@@ -91,15 +94,17 @@ def options_read(file: IO[bytes], options: Options, fields: list[ImportField]) -
     """Return ``options`` with the columns, the form of dates and the decimal mark guessed anew, by its encoding and delimiter."""
     sample = sample_of(file, options.encoding, options.delimiter, most=_LOOKED_AT)
     columns = columns_by_name(sample.header, fields)
-    dates = _values(sample, columns, ("date", "start", "end_date", "end"))
-    numbers = _values(sample, columns, ("hours", "default_rate", "hourly_rate", "budget_hours"))
+    dates = _values(sample, [columns[name] for name in _DATES if name in columns])
+    if not dates and any(each.name in _DATES for each in fields):
+        # They are to be matched by hand, and tell in which order they are all the same.
+        dates = _values(sample, [index for index in range(len(sample.header)) if index not in columns.values()])
+    numbers = _values(sample, [columns[name] for name in _NUMBERS if name in columns])
     changed = {"header": sample.header, "columns": columns, "dates": _dates(dates), "decimal": _decimal(numbers, options.delimiter)}
     return Options.from_json(options.to_json() | changed)
 
 
-def _values(sample: Sample, columns: dict[str, int], names: tuple[str, ...]) -> list[str]:
-    found = [columns[name] for name in names if name in columns]
-    return [row.cells[index] for row in sample.rows for index in found if index < len(row.cells) and row.cells[index]]
+def _values(sample: Sample, columns: list[int]) -> list[str]:
+    return [row.cells[index] for row in sample.rows for index in columns if index < len(row.cells) and row.cells[index]]
 
 
 def _dates(values: list[str]) -> str:

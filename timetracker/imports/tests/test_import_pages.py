@@ -212,6 +212,14 @@ def test_dates_that_can_be_read_in_two_orders_have_to_be_chosen(ann: User) -> No
 # --- what is wrong ----------------------------------------------------------------------------------------------------
 
 
+def test_dates_tell_their_order_also_in_columns_that_are_matched_by_hand(ann: User) -> None:
+    assert brought(ann, "time", "Project,Began,Finished\nx,03/04/2026 9:00,03/04/2026 10:00\n").options["dates"] == ""
+    assert brought(ann, "time", "Project,Began,Finished\nx,03/04/2026 9:00,13/04/2026 1:00\n").options["dates"] == "dmy"
+    assert brought(ann, "time", "Project,Began,Finished\nx,2026-04-03 9:00,2026-04-03 10:00\n").options["dates"] == "ymd"
+    # What is matched by name goes first: no day of a bill says how the work's is written.
+    assert brought(ann, "time", "Project,Date,Hours,Bill\nx,03/13/2026,1,13/04/2026\nx,03/14/2026,1,14/04/2026\n").options["dates"] == "mdy"
+
+
 def test_a_thousand_wrong_rows_are_shown_in_part_and_are_all_in_the_csv(ann: User, browser: Browser) -> None:
     row = checked(ann, "clients", "Name,E-mail\n" + "".join(f"c{n},<b>{n}</b>\n" for n in range(1000)))
     page = html(browser, at(row))
