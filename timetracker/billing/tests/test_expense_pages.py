@@ -140,6 +140,18 @@ def test_an_empty_list_says_what_to_do_next(member: Browser) -> None:
     assert "No expenses yet." in page and reverse("staff:expense_add") in page and " style=" not in page
 
 
+def test_a_narrow_screen_says_below_its_name_whether_an_expense_is_billed(member: Browser, robin: User, project: Project) -> None:
+    states = {
+        "on an invoice": billed(spent(robin), project),
+        "to be billed": spent(robin, project=project, billable=True),
+        "not billable": spent(robin, project=project),
+    }
+    page = text_of(member, "expenses")
+    for state, expense in states.items():
+        row = page.split(f'href="{reverse("staff:expense", args=[expense.pk])}"')[1].split("</tr>")[0]
+        assert state in row.split('<span class="narrow-only">')[1].split("</th>")[0] and state in row.split("</th>")[1]
+
+
 def test_expenses_are_found_by_words_state_dates_project_and_client(keeper: Browser, robin: User, project: Project) -> None:
     spent(robin, "Alpha")
     spent(robin, "Beta", project=project, billable=True, spent_on=date(2025, 5, 5), receipt="receipts/x.pdf")
