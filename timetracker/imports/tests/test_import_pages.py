@@ -338,6 +338,15 @@ def test_who_may_import_nothing_and_restore_nothing_does_not_get_to_the_page() -
     assert ("Bring data in" in page, "Restore from a full archive" in page) == (True, False)
 
 
+def test_the_list_of_files_says_what_is_in_each(ann: User, browser: Browser) -> None:
+    brought(ann, "time", "Project,Date,Hours\nx,2026-04-03,1\n")
+    export = brought(ann, "time", "Project,Date,Hours\nx,2026-04-03,1\n")
+    export.kind = "data"
+    export.save()
+    page = browser.get("/import-export/").content.decode()
+    assert '<span class="quiet">time entries</span>' in page and '<span class="quiet">export of TimeTracker</span>' in page
+
+
 def test_each_sees_the_kinds_that_she_may_bring_and_a_kind_takes_both_rights() -> None:
     member = somebody("cy", Role.MEMBER, "imports.import_time", "imports.import_clients")
     browser = browser_of(member)
