@@ -73,10 +73,10 @@
     try {
       const answer = await fetch(keys.dataset.clock, { headers: { Accept: "application/json" }, cache: "no-store", redirect: "error" });
       if (!answer.ok) return;
-      const { now, running } = await answer.json();
+      const { now, ...current } = await answer.json();
       learn(now, since);
       draw();
-      if (running !== undefined) compare(running);
+      if ("running" in current) compare(current);
     } catch {
       // Away, or logged out: the next thing that is done here says so.
     } finally {
@@ -84,14 +84,18 @@
     }
   }
 
-  /** Another tab, or a phone, may have started or stopped a timer. What is being typed here stays. */
-  function compare(running) {
+  /** Another tab, or a phone, may have started or stopped a timer, or Today was left open overnight. What is being typed here stays. */
+  function compare({ day, running, forgotten }) {
     const today = document.getElementById("today");
-    if (!today || today.dataset.running === String(running ?? "")) return;
+    if (!today) return;
+    const { dataset } = today;
+    const isSameTimer = dataset.running === String(running ?? "");
+    if (isSameTimer && dataset.day === day && "forgotten" in dataset === forgotten) return;
     if (document.querySelector(".htmx-request")) return;
     if (isTyped(today)) {
-      const words = "The timer was changed elsewhere. What you have typed is still here; this page shows the rest when you load it again.";
-      say(words, "warning");
+      let what = "The timer was changed elsewhere.";
+      if (isSameTimer) what = dataset.day === day ? "The timer has been running for very long." : "A new day has begun.";
+      say(`${what} What you have typed is still here; this page shows the rest when you load it again.`, "warning");
     } else {
       htmx.ajax("GET", today.dataset.address, { source: "#timer", target: "#today", select: "#today", swap: "outerHTML" });
     }

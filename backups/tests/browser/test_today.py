@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -118,6 +119,12 @@ def test_two_tabs_show_the_one_timer_and_lose_nothing_that_is_typed(site: SitePr
     expect(first.get_by_text("The timer was changed elsewhere.")).to_be_visible()
     expect(first.get_by_label("Note")).to_have_value("half a sentence")
     assert running(site) == ["in the first tab"]
+
+    # As if both had been left open overnight.
+    began = datetime.now(UTC) - timedelta(hours=25)
+    site.site.execute(f"UPDATE tracking_timeentry SET started_at = '{began:%Y-%m-%d %H:%M:%S}' WHERE ended_at IS NULL AND user_id = {OWN}")
+    second.evaluate(seen)
+    expect(second.get_by_text("Forgotten?")).to_be_visible()
 
 
 def test_the_clock_is_the_servers_on_a_computer_that_is_years_behind_and_sleeps(site: SiteProcesses, arrives: Arrives) -> None:

@@ -19,10 +19,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from backups.gate import gate_read
 from timetracker.accounts.access import TeamRequest, team_page
 from timetracker.lists import id_of
-from timetracker.tracking.days import zone_of
+from timetracker.tracking.days import today_in, zone_of
 from timetracker.tracking.entries import EntryRefused, entry_delete, entry_refusal
 from timetracker.tracking.models import TimeEntry
-from timetracker.tracking.pages.day_sheet import DaySheet, day_sheet
+from timetracker.tracking.pages.day_sheet import DaySheet, day_sheet, forgotten_because
 from timetracker.tracking.pages.forms import EntryForm, MomentForm, StartForm
 from timetracker.tracking.pages.outcomes import say_done, say_refused, worked_said
 from timetracker.tracking.pages.work import work_groups, work_options
@@ -41,11 +41,14 @@ def today(request: TeamRequest) -> HttpResponse:
 @require_safe
 @team_page()
 def clock(request: TeamRequest) -> JsonResponse:
-    """The server's time in milliseconds, and which timer runs. During a restore the timer is not looked for."""
-    answer: dict[str, int | None] = {"now": int(timezone.now().timestamp() * 1000)}
+    """The server's time in milliseconds, and what a page that stays open is compared with: her day, which timer runs, and whether
+    it looks forgotten. During a restore the timer is not looked for, and nothing is compared."""
+    now, zone = timezone.now(), zone_of(request.user)
+    answer: dict[str, Any] = {"now": int(now.timestamp() * 1000)}
     if not gate_read().operation:
         running = running_for(request.user)
-        answer["running"] = running.pk if running else None
+        forgotten = running is not None and bool(forgotten_because(running, now, zone))
+        answer |= {"day": today_in(zone, now).isoformat(), "running": running.pk if running else None, "forgotten": forgotten}
     return JsonResponse(answer)
 
 

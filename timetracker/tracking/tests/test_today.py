@@ -243,6 +243,19 @@ def test_the_clock_says_the_servers_time_and_what_runs(browser: Browser, robin: 
     assert before.timestamp() * 1000 - 1 <= said["now"] <= timezone.now().timestamp() * 1000
 
 
+@pytest.mark.parametrize(("minutes", "is_forgotten"), [(5, False), (601, True)])
+def test_a_page_that_stays_open_learns_of_a_new_day_and_of_a_forgotten_timer(
+    browser: Browser, robin: User, project: Project, minutes: int, is_forgotten: bool
+) -> None:
+    # The script in the page compares these with what the page was made of, and loads it anew where they differ.
+    assert f'data-day="{at(robin, "0:00"):%Y-%m-%d}" data-running="">' in browser.get(TODAY).content.decode()
+    timer = running(robin, project, minutes=minutes)
+    said, page = browser.get(reverse("staff:clock")).json(), browser.get(TODAY).content.decode()
+    assert (said["day"], said["running"], said["forgotten"]) == (f"{at(robin, '0:00'):%Y-%m-%d}", timer.pk, is_forgotten)
+    shown = f'data-day="{said["day"]}" data-running="{timer.pk}"'
+    assert (f"{shown}>" in page, f"{shown} data-forgotten>" in page) == (not is_forgotten, is_forgotten)
+
+
 def test_the_clock_in_the_page_counts_from_the_start_without_the_break(browser: Browser, robin: User, project: Project) -> None:
     timer = running(robin, project, minutes=90, break_seconds=600)
     since = int(timer.started_at.timestamp() * 1000) + 600_000
