@@ -123,8 +123,8 @@ def shift(request: TeamRequest) -> HttpResponse:
         return _page(request, shifting=form)
 
     def change(entry_id: int) -> None:
-        timer_shift(request.user, entry_id=entry_id, started_at=form.moment())
-        messages.success(request, f"The timer counts from {form.cleaned_data['time']:%H:%M}.")
+        shifted = timer_shift(request.user, entry_id=entry_id, started_at=form.moment())
+        say_done(request, f"The timer counts from {form.cleaned_data['time']:%H:%M}.", shifted)
 
     return _change_timer(request, change, shifting=form)
 

@@ -161,7 +161,16 @@ def test_the_start_is_moved_to_a_local_time(browser: Browser, robin: User, proje
     timer = running(robin, project, minutes=1)
     page = post(browser, "shift", entry=timer.pk, day=f"{at(robin, '9:05'):%Y-%m-%d}", time="09:05")
     timer.refresh_from_db()
-    assert timer.started_at == at(robin, "9:05") and "counts from 09:05" in page
+    assert timer.started_at == at(robin, "9:05") and "counts from 09:05" in page and "Shares time" not in page
+
+
+def test_a_start_that_is_moved_over_another_entry_is_told(browser: Browser, robin: User, project: Project) -> None:
+    entry_of(robin, project, "9:00", "10:00")
+    timer = running(robin, project, minutes=1)
+    page = post(browser, "shift", entry=timer.pk, day=f"{at(robin, '9:30'):%Y-%m-%d}", time="09:30")
+    timer.refresh_from_db()
+    day = f"{at(robin, '9:00'):%Y-%m-%d}"
+    assert timer.started_at == at(robin, "9:30") and f"Shares time with SB-WEB {day} 09:00–10:00. Both count in full." in page
 
 
 def test_a_start_that_is_still_to_come_is_refused_beside_what_was_typed(browser: Browser, robin: User, project: Project) -> None:
