@@ -23,7 +23,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from timetracker.accounts.access import TeamRequest
 from timetracker.money import validate_currency
 
-__all__ = ["FIRST_DAY", "LAST_DAY", "CarefulForm", "CurrencyField", "DayField", "form_saved", "go_on", "row_to_change"]
+__all__ = ["FIRST_DAY", "LAST_DAY", "CarefulForm", "CurrencyField", "DayField", "carry", "form_saved", "go_on", "row_to_change"]
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +60,7 @@ class CarefulForm(forms.ModelForm):
         asked = super().clean() or self.cleaned_data
         if self.instance.pk is not None and asked.get("as_of") != self._last_change():
             differing = [name for name in self.changed_data if name != "as_of" and not isinstance(self.fields[name], forms.FileField)]
-            self.data = cast(QueryDict, self.data).copy()
-            self.data[self.add_prefix("as_of")] = self._last_change()
+            carry(self, "as_of", self._last_change())
             sentences = ["Somebody has changed this since you opened it, so nothing was saved. Yours is still here; save again to keep it."]
             sentences += [f"{self.fields[name].label}: now “{self._now(name)}”, unlike yours." for name in differing]
             self.add_error(None, ValidationError([ValidationError(sentence, code="changed") for sentence in sentences]))
@@ -81,6 +80,12 @@ class CarefulForm(forms.ModelForm):
                     return str(words)
         text = "nothing" if value in (None, "") else str(value)
         return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def carry(form: forms.BaseForm, name: str, value: str) -> None:
+    """Let a form that was sent carry another value in a hidden field when it is shown again."""
+    form.data = cast(QueryDict, form.data).copy()
+    form.data[form.add_prefix(name)] = value
 
 
 class DayField(forms.DateField):

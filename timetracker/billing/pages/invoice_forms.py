@@ -6,21 +6,21 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.http import QueryDict
 
 from timetracker.billing.lines import Grouping
 from timetracker.billing.models import Invoice, InvoiceItem, Payment
 from timetracker.billing.totals import cents
 from timetracker.billing.unbilled import UnbilledSums
-from timetracker.careful_forms import CarefulForm, DayField
+from timetracker.careful_forms import CarefulForm, DayField, carry
 from timetracker.clients.models import Client
 from timetracker.lists import ListFilter
+from timetracker.money import to_cents
 from timetracker.tracking.models import Project
 
 __all__ = ["DiscountForm", "DraftForm", "InvoiceFilter", "IssueForm", "LineForm", "MailForm", "NewInvoiceForm", "PaymentForm"]
@@ -134,8 +134,7 @@ class IssueForm(forms.Form):
         asked = super().clean() or self.cleaned_data
         _check_due(self, asked.get("issued_on"), asked.get("due_on"))
         if asked.get("as_of") not in ("", self.is_now):
-            self.data = cast(QueryDict, self.data).copy()
-            self.data[self.add_prefix("as_of")] = self.is_now
+            carry(self, "as_of", self.is_now)
             sentence = "The draft has changed since you opened this, so it is not issued. Look at it as it is now, and issue it then."
             self.add_error(None, ValidationError(sentence, code="changed"))
         return asked
@@ -169,14 +168,7 @@ class DiscountForm(forms.Form):
 
     def of(self, subtotal: Decimal) -> Decimal:
         """Return what a valid form takes off, to the cent."""
-        percent: Decimal = self.cleaned_data["percent"]
-        return (subtotal * percent / 100).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
-
-
-def carry(form: forms.BaseForm, name: str, value: str) -> None:
-    """Let a form that was sent carry another value in a hidden field when it is shown again."""
-    form.data = cast(QueryDict, form.data).copy()
-    form.data[form.add_prefix(name)] = value
+        return to_cents(subtotal * self.cleaned_data["percent"] / 100)
 
 
 class PaymentForm(forms.ModelForm):

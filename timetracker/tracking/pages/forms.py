@@ -9,13 +9,12 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.validators import MaxValueValidator
-from django.http import QueryDict
 from django.utils import timezone
 from django.utils.text import Truncator
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import ALL_ENTRIES, team
-from timetracker.careful_forms import DayField
+from timetracker.careful_forms import DayField, carry
 from timetracker.tracking.days import local_datetime, today_in, zone_of
 from timetracker.tracking.entries import entry_save
 from timetracker.tracking.free_time import length_start
@@ -187,8 +186,7 @@ class EntryForm(EntryFields):
 
     def _refuse_changed(self) -> None:
         """Say that the entry has changed since the form was opened, and how it differs from what was typed."""
-        self.data = cast(QueryDict, self.data).copy()
-        self.data[self.add_prefix("as_of")] = self.initial["as_of"]
+        carry(self, "as_of", self.initial["as_of"])
         self.add_error(
             None, "This entry was changed since you opened it, so nothing was saved. Yours is still here; save again to keep it."
         )
