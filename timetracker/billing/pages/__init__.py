@@ -1,1 +1,1 @@
-"""The team's pages about expenses."""
+"""The team's pages about invoices and expenses."""

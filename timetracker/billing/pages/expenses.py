@@ -19,7 +19,7 @@ from timetracker.accounts.roles import MONEY
 from timetracker.attachments import attachment_answer, attachment_followed
 from timetracker.billing.expenses import expense_refusal, expense_sums, expenses_seen_by
 from timetracker.billing.models import Expense
-from timetracker.billing.pages.forms import ExpenseFilter, ExpenseForm
+from timetracker.billing.pages.expense_forms import ExpenseFilter, ExpenseForm
 from timetracker.careful_forms import form_saved, go_on, row_to_change
 from timetracker.lists import asked_of, id_of, page_of
 from timetracker.tracking.models import Project
