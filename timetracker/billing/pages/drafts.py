@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import Any
 
@@ -48,7 +48,7 @@ def _refusals_said(view: View) -> View:
 @_refusals_said
 def draft_edit(request: TeamRequest, pk: int) -> HttpResponseBase:
     """Change its days, tax and notes, unless somebody else has done so meanwhile."""
-    with row_to_change(request, _drafts(), pk) as found:
+    with _held_draft(request, pk) as found:
         form = DraftForm(request.POST or None, instance=found)
         if form.is_valid() and form_saved(form):
             messages.success(request, "The draft is saved.")
@@ -103,13 +103,12 @@ def line(request: TeamRequest, pk: int, item: int) -> HttpResponseBase:
 @money_page("billing.change_invoice")
 @_refusals_said
 def line_move(request: TeamRequest, pk: int, item: int, step: int) -> HttpResponseBase:
-    """Let a line change its place with the one before it (``step`` 0) or behind it (1); htmx shows the lines as they are then."""
+    """Let a line change its place with the one before it (``step`` -1) or behind it (1); htmx shows the lines as they are then."""
     with _held_draft(request, pk) as found:
         items = list(found.items.all())
         place = next((place for place, each in enumerate(items) if each.pk == item), None)
-        other = None if place is None else place + (1 if step else -1)
-        if place is not None and other is not None and 0 <= other < len(items):
-            items[place], items[other] = items[other], items[place]
+        if place is not None and 0 <= place + step < len(items):
+            items.insert(place + step, items.pop(place))
             for position, each in enumerate(items, 1):
                 each.position = position
             InvoiceItem.objects.bulk_update(items, ["position"])
@@ -171,10 +170,8 @@ def _drafts() -> QuerySet[Invoice]:
     return Invoice.objects.filter(status=Invoice.Status.DRAFT)
 
 
-@contextmanager
-def _held_draft(request: TeamRequest, pk: int) -> Iterator[Invoice]:
-    with row_to_change(request, _drafts().select_related("client"), pk) as found:
-        yield found
+def _held_draft(request: TeamRequest, pk: int) -> AbstractContextManager[Invoice]:
+    return row_to_change(request, _drafts(), pk)
 
 
 def _as_of(found: Invoice) -> str:
