@@ -147,7 +147,7 @@ def issue(request: TeamRequest, pk: int) -> HttpResponseBase:
         else:
             messages.success(request, f"Invoice {issued} is issued. Send it, or download its PDF.")
             return go_on(request, _address(pk))
-    context = {"active": "invoices", "form": form, "invoice": found, "lines": found.items.count(), "address": _address(pk)}
+    context = {"active": "invoices", "form": form, "invoice": found, "lines": found.items.count()}
     return render(request, "staff/draft_issue.html", context)
 
 

@@ -100,7 +100,7 @@ def send(request: TeamRequest, pk: int) -> HttpResponseBase:
         else:
             messages.success(request, f"Invoice {found} is on its way to {', '.join(to)}.")
             return go_on(request, _address(pk))
-    context = {"active": "invoices", "form": form, "invoice": found, "address": _address(pk)}
+    context = {"active": "invoices", "form": form, "invoice": found}
     return render(request, "staff/invoice_send.html", context)
 
 
@@ -125,7 +125,7 @@ def payment_new(request: TeamRequest, pk: int) -> HttpResponseBase:
             )
             messages.success(request, f"The payment is saved. {said}")
             return go_on(request, _address(pk))
-    return render(request, "staff/invoice_payment.html", {"active": "invoices", "form": form, "invoice": found, "address": _address(pk)})
+    return render(request, "staff/invoice_payment.html", {"active": "invoices", "form": form, "invoice": found})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -157,7 +157,7 @@ def cancel(request: TeamRequest, pk: int) -> HttpResponseBase:
         except InvoiceRefused as refused:
             messages.error(request, " ".join(refused.messages))
         return go_on(request, _address(pk))
-    return render(request, "staff/invoice_cancel.html", {"active": "invoices", "invoice": found, "address": _address(pk)})
+    return render(request, "staff/invoice_cancel.html", {"active": "invoices", "invoice": found})
 
 
 def _payment_form(request: TeamRequest, found: Any) -> PaymentForm:
