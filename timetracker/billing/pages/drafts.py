@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import wraps
-from typing import Any
 
 from django.contrib import messages
 from django.db.models import Count, F, Max, QuerySet
@@ -16,61 +13,45 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from timetracker.accounts.access import TeamRequest
 from timetracker.billing.drafts import MOST_LINES
-from timetracker.billing.fixed import InvoiceRefused
 from timetracker.billing.issuing import invoice_issue
 from timetracker.billing.models import Invoice, InvoiceItem
 from timetracker.billing.pages.access import money_page
 from timetracker.billing.pages.invoice_forms import DiscountForm, DraftForm, IssueForm, LineForm
+from timetracker.billing.pages.refusals import invoice_address, refusals_said
 from timetracker.careful_forms import form_saved, go_on, row_to_change
 from timetracker.tracking.days import today_in, zone_of
 
 __all__ = ["discount_add", "draft_delete", "draft_edit", "issue", "line", "line_add", "line_delete", "line_move"]
 
-View = Callable[..., HttpResponseBase]
-
-
-def _refusals_said(view: View) -> View:
-    """Say what is refused on the page of the invoice, as it stands then."""
-
-    @wraps(view)
-    def page(request: TeamRequest, pk: int, *args: Any, **options: Any) -> HttpResponseBase:
-        try:
-            return view(request, pk, *args, **options)
-        except InvoiceRefused as refused:
-            messages.error(request, " ".join(refused.messages))
-            return go_on(request, _address(pk))
-
-    return page
-
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @money_page("billing.change_invoice")
-@_refusals_said
+@refusals_said
 def draft_edit(request: TeamRequest, pk: int) -> HttpResponseBase:
     """Change its days, tax and notes, unless somebody else has done so meanwhile."""
     with _held_draft(request, pk) as found:
         form = DraftForm(request.POST or None, instance=found)
         if form.is_valid() and form_saved(form):
             messages.success(request, "The draft is saved.")
-            return go_on(request, _address(pk))
+            return go_on(request, invoice_address(pk))
     return render(request, "staff/draft_form.html", {"active": "invoices", "form": form, "invoice": found})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @money_page("billing.change_invoice")
-@_refusals_said
+@refusals_said
 def line_add(request: TeamRequest, pk: int) -> HttpResponseBase:
     """Write another line."""
     with _held_draft(request, pk) as found:
         form = LineForm(request.POST or None, instance=InvoiceItem(invoice=found, position=_next_position(found)))
         if form.is_valid() and _has_room(request, found) and form_saved(form):
-            return go_on(request, _address(pk))
+            return go_on(request, invoice_address(pk))
     return render(request, "staff/draft_line.html", {"active": "invoices", "form": form, "invoice": found})
 
 
 @require_POST
 @money_page("billing.change_invoice")
-@_refusals_said
+@refusals_said
 def discount_add(request: TeamRequest, pk: int) -> HttpResponseBase:
     """Write a line that takes so many percent off."""
     with _held_draft(request, pk) as found:
@@ -80,28 +61,28 @@ def discount_add(request: TeamRequest, pk: int) -> HttpResponseBase:
             if off > 0:
                 words = f"Discount, {form.cleaned_data['percent'].normalize():f} %"
                 InvoiceItem.objects.create(invoice=found, position=_next_position(found), description=words, unit_price=-off)
-                return go_on(request, _address(pk))
+                return go_on(request, invoice_address(pk))
             form.add_error("percent", "There is nothing to take it off. Write lines first.")
     return render(request, "staff/draft_discount.html", {"active": "invoices", "form": form, "invoice": found})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @money_page("billing.change_invoice")
-@_refusals_said
+@refusals_said
 def line(request: TeamRequest, pk: int, item: int) -> HttpResponseBase:
     """Change a line; the time that hangs on it stays there."""
     with _held_draft(request, pk) as invoice, row_to_change(request, invoice.items.all(), item) as found:
         form = LineForm(request.POST or None, instance=found)
         if form.is_valid() and form_saved(form):
             messages.success(request, "The line is saved.")
-            return go_on(request, _address(pk))
+            return go_on(request, invoice_address(pk))
     context = {"active": "invoices", "form": form, "invoice": invoice, "line": found, "entries": found.time_entries.count()}
     return render(request, "staff/draft_line.html", context)
 
 
 @require_POST
 @money_page("billing.change_invoice")
-@_refusals_said
+@refusals_said
 def line_move(request: TeamRequest, pk: int, item: int, step: int) -> HttpResponseBase:
     """Let a line change its place with the one before it (``step`` -1) or behind it (1); htmx shows the lines as they are then."""
     with _held_draft(request, pk) as found:
@@ -112,12 +93,12 @@ def line_move(request: TeamRequest, pk: int, item: int, step: int) -> HttpRespon
             for position, each in enumerate(items, 1):
                 each.position = position
             InvoiceItem.objects.bulk_update(items, ["position"])
-    return redirect(_address(pk))
+    return redirect(invoice_address(pk))
 
 
 @require_POST
 @money_page("billing.change_invoice")
-@_refusals_said
+@refusals_said
 def line_delete(request: TeamRequest, pk: int, item: int) -> HttpResponseBase:
     """Take a line off; its time and its expense can be billed again."""
     with _held_draft(request, pk) as found:
@@ -125,12 +106,12 @@ def line_delete(request: TeamRequest, pk: int, item: int) -> HttpResponseBase:
         if taken is not None:
             taken.delete()
             messages.success(request, f"“{taken}” is off the draft. What it billed can be billed again.")
-    return redirect(_address(pk))
+    return redirect(invoice_address(pk))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @money_page("billing.change_invoice")
-@_refusals_said
+@refusals_said
 def issue(request: TeamRequest, pk: int) -> HttpResponseBase:
     """Ask for its days, and issue it."""
     found = get_object_or_404(_drafts().select_related("client"), pk=pk)
@@ -146,14 +127,14 @@ def issue(request: TeamRequest, pk: int) -> HttpResponseBase:
             )
         else:
             messages.success(request, f"Invoice {issued} is issued. Send it, or download its PDF.")
-            return go_on(request, _address(pk))
+            return go_on(request, invoice_address(pk))
     context = {"active": "invoices", "form": form, "invoice": found, "lines": found.items.count()}
     return render(request, "staff/draft_issue.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @money_page("billing.delete_invoice")
-@_refusals_said
+@refusals_said
 def draft_delete(request: TeamRequest, pk: int) -> HttpResponseBase:
     """Ask, and delete the draft; its time and its expenses can be billed again."""
     found = get_object_or_404(_drafts(), pk=pk)
@@ -162,7 +143,7 @@ def draft_delete(request: TeamRequest, pk: int) -> HttpResponseBase:
         found.delete()
         messages.success(request, f"{name} is deleted. What it billed can be billed again.")
         return go_on(request, reverse("staff:invoices"))
-    context = {"active": "invoices", "name": str(found), "kind": "draft", "back": _address(pk)}
+    context = {"active": "invoices", "name": str(found), "kind": "draft", "back": invoice_address(pk)}
     return render(request, "staff/delete.html", context)
 
 
@@ -189,7 +170,3 @@ def _has_room(request: TeamRequest, found: Invoice) -> bool:
         return True
     messages.error(request, f"An invoice has {MOST_LINES} lines at most. Take one off, or write a second invoice.")
     return False
-
-
-def _address(pk: int) -> str:
-    return reverse("staff:invoice", args=[pk])

@@ -8,7 +8,6 @@ from django.contrib import messages
 from django.db.models import Count
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, render
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from timetracker.accounts.access import TeamRequest
@@ -21,6 +20,7 @@ from timetracker.billing.issuing import invoice_cancel, invoice_pdf_keep, paymen
 from timetracker.billing.models import Invoice, Payment
 from timetracker.billing.pages.access import money_page
 from timetracker.billing.pages.invoice_forms import DiscountForm, LineForm, MailForm, PaymentForm
+from timetracker.billing.pages.refusals import invoice_address, refusals_said
 from timetracker.billing.totals import cents, with_totals
 from timetracker.careful_forms import go_on, row_to_change
 from timetracker.mail_faults import mail_fault
@@ -62,18 +62,17 @@ def invoice_file(request: TeamRequest, pk: int) -> HttpResponseBase:
 
 @require_POST
 @money_page("billing.change_invoice")
+@refusals_said
 def pdf_make(request: TeamRequest, pk: int) -> HttpResponseBase:
     """Make the PDF of an invoice of an older version, which had none."""
     found = get_object_or_404(Invoice, pk=pk)
     try:
         invoice_pdf_keep(found)
-    except InvoiceRefused as refused:
-        messages.error(request, " ".join(refused.messages))
     except OSError as error:
         messages.error(request, f"The PDF cannot be kept ({error.strerror or error}). Tell whoever runs this site, and try again.")
     else:
         messages.success(request, "The PDF is made, and kept with the invoice.")
-    return go_on(request, _address(pk))
+    return go_on(request, invoice_address(pk))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -83,7 +82,7 @@ def send(request: TeamRequest, pk: int) -> HttpResponseBase:
     found = get_object_or_404(Invoice.objects.select_related("client"), pk=pk)
     if found.is_draft or found.status == Invoice.Status.CANCELLED:
         messages.error(request, f"{found} is {found.get_status_display().lower()}: only an issued invoice is sent.")
-        return go_on(request, _address(pk))
+        return go_on(request, invoice_address(pk))
     addresses = mail_addresses(found.client)
     initial = {"to": addresses[:1], "words": mail_words(found)}
     form = MailForm(request.POST or None, addresses=addresses, last=found.mailed_at, initial=initial)
@@ -99,32 +98,28 @@ def send(request: TeamRequest, pk: int) -> HttpResponseBase:
             form.add_error(None, f"Nothing was sent. {mail_fault(error)} Until then download the PDF, and send it yourself.")
         else:
             messages.success(request, f"Invoice {found} is on its way to {', '.join(to)}.")
-            return go_on(request, _address(pk))
+            return go_on(request, invoice_address(pk))
     context = {"active": "invoices", "form": form, "invoice": found}
     return render(request, "staff/invoice_send.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @money_page("billing.add_payment")
+@refusals_said
 def payment_new(request: TeamRequest, pk: int) -> HttpResponseBase:
     """Write down what was received."""
     with row_to_change(request, Invoice.objects.all(), pk):
         found = get_object_or_404(with_totals(Invoice.objects.select_related("client")), pk=pk)
         form = _payment_form(request, found)
         if form.is_valid():
-            asked = {name: form.cleaned_data[name] for name in ("amount", "paid_on", "method", "reference")}
-            try:
-                payment_add(found, **asked)
-            except InvoiceRefused as refused:
-                messages.error(request, " ".join(refused.messages))
-                return go_on(request, _address(pk))
+            payment_add(found, **{name: form.cleaned_data[name] for name in ("amount", "paid_on", "method", "reference")})
             found.refresh_from_db(fields=["status"])
             left = found.balance
             said = (
                 "It is paid." if left == 0 else f"{abs(left):,.2f} {found.currency} {'left to pay' if left > 0 else 'too much was paid'}."
             )
             messages.success(request, f"The payment is saved. {said}")
-            return go_on(request, _address(pk))
+            return go_on(request, invoice_address(pk))
     return render(request, "staff/invoice_payment.html", {"active": "invoices", "form": form, "invoice": found})
 
 
@@ -133,7 +128,7 @@ def payment_new(request: TeamRequest, pk: int) -> HttpResponseBase:
 def payment_delete(request: TeamRequest, pk: int) -> HttpResponseBase:
     """Ask, and take a payment away."""
     found = get_object_or_404(Payment.objects.select_related("invoice"), pk=pk)
-    back = _address(found.invoice_id)
+    back = invoice_address(found.invoice_id)
     if request.method == "POST":
         try:
             payment_remove(found)
@@ -147,16 +142,14 @@ def payment_delete(request: TeamRequest, pk: int) -> HttpResponseBase:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @money_page("billing.change_invoice")
+@refusals_said
 def cancel(request: TeamRequest, pk: int) -> HttpResponseBase:
     """Ask, and take the invoice back."""
     found = get_object_or_404(Invoice.objects.select_related("client"), pk=pk)
     if request.method == "POST":
-        try:
-            invoice_cancel(found)
-            messages.success(request, f"Invoice {found} is cancelled. What it billed can be billed again.")
-        except InvoiceRefused as refused:
-            messages.error(request, " ".join(refused.messages))
-        return go_on(request, _address(pk))
+        invoice_cancel(found)
+        messages.success(request, f"Invoice {found} is cancelled. What it billed can be billed again.")
+        return go_on(request, invoice_address(pk))
     return render(request, "staff/invoice_cancel.html", {"active": "invoices", "invoice": found})
 
 
@@ -165,7 +158,3 @@ def _payment_form(request: TeamRequest, found: Any) -> PaymentForm:
     initial = {"paid_on": today_in(zone_of(request.user)), "amount": left if left > 0 else None}
     paid = int(found.paid_cents)
     return PaymentForm(request.POST or None, instance=Payment(invoice=found), initial=initial, paid=paid, auto_id="payment_%s")
-
-
-def _address(pk: int) -> str:
-    return reverse("staff:invoice", args=[pk])

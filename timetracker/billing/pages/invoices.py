@@ -17,6 +17,7 @@ from timetracker.billing.fixed import InvoiceRefused
 from timetracker.billing.models import Invoice, Payment, today
 from timetracker.billing.pages.access import money_page
 from timetracker.billing.pages.invoice_forms import InvoiceFilter, NewInvoiceForm
+from timetracker.billing.pages.refusals import invoice_address
 from timetracker.billing.totals import sums_by_currency, with_totals
 from timetracker.billing.unbilled import UnbilledSums, unbilled_clients, unbilled_sums
 from timetracker.careful_forms import go_on
@@ -80,7 +81,7 @@ def invoice_add(request: TeamRequest) -> HttpResponseBase:
             messages.error(request, " ".join(refused.messages))
         else:
             messages.success(request, "The draft is written. Nothing is sent before you issue it.")
-            return go_on(request, reverse("staff:invoice", args=[draft.pk]))
+            return go_on(request, invoice_address(draft.pk))
     context: dict[str, Any] = {"active": "invoices", "form": form, "client": client, "sums": sums, "shown": SHOWN, "most": MOST_LINES}
     if client is None:
         context["clients"] = unbilled_clients()
@@ -99,4 +100,4 @@ def invoice_blank(request: TeamRequest, pk: int) -> HttpResponseBase:
         return go_on(request, reverse("staff:invoice_add"))
     draft = draft_empty(client, by=request.user)
     messages.success(request, "The draft is written. Add its lines.")
-    return go_on(request, reverse("staff:invoice", args=[draft.pk]))
+    return go_on(request, invoice_address(draft.pk))
