@@ -44,16 +44,14 @@ def mail_words(invoice: Invoice) -> str:
 def invoice_mail(invoice: Invoice, *, to: Sequence[str], address: str, words: str = "", by: User) -> Invoice:
     """Send an issued invoice to these addresses, and write down when and to whom; answers go to the company, or to ``by``.
 
-    Raises InvoiceRefused, also where it was sent since ``invoice`` was read, and OSError where the PDF cannot be read or the mail was
-    not accepted; then nothing is written down.
+    Raises InvoiceRefused, also where it was sent since ``invoice`` was read and where its PDF cannot be had, and OSError where the mail
+    was not accepted; then nothing is written down.
     """
     if invoice.is_draft or invoice.status == Invoice.Status.CANCELLED:
         raise InvoiceRefused(f"{invoice} is {invoice.get_status_display().lower()}: only an issued invoice is sent.", code="state")
     if not to:
         raise InvoiceRefused("Nobody would get it. Choose an address, or type one.", code="nobody")
-    kept = invoice_pdf_keep(invoice)
-    with storage_asked(), kept.pdf.open("rb") as file:
-        pdf = file.read()
+    kept, pdf = _with_pdf(invoice)
     site = SiteSettings.load()
     link = portal_link(kept, address=address)
     subject = " ".join(render_to_string("staff/mail/invoice_subject.txt", {"invoice": kept, "site": site}).split())
@@ -73,6 +71,20 @@ def invoice_mail(invoice: Invoice, *, to: Sequence[str], address: str, words: st
         raise
     kept.mailed_at, kept.mailed_to = sent["mailed_at"], sent["mailed_to"]
     return kept
+
+
+def _with_pdf(invoice: Invoice) -> tuple[Invoice, bytes]:
+    """The invoice as it is now, and its PDF. Raises InvoiceRefused: what a storage fails with is no fault of the mail server."""
+    try:
+        kept = invoice_pdf_keep(invoice)
+        with storage_asked(), kept.pdf.open("rb") as file:
+            return kept, file.read()
+    except FileNotFoundError as error:
+        sentence = "The PDF of this invoice is missing among the uploads. A backup has it. Nothing was sent."
+        raise InvoiceRefused(sentence, code="pdf") from error
+    except OSError as error:
+        sentence = f"The PDF of this invoice cannot be read ({error.strerror or error}), so nothing was sent. Tell whoever runs this site."
+        raise InvoiceRefused(sentence, code="pdf") from error
 
 
 def _write_down(invoice: Invoice, old: dict[str, Any], new: dict[str, Any]) -> bool:

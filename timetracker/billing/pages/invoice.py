@@ -92,8 +92,6 @@ def send(request: TeamRequest, pk: int) -> HttpResponseBase:
             invoice_mail(found, to=to, address=site_address(request), words=words, by=request.user)
         except InvoiceRefused as refused:
             form.add_error(None, refused)
-        except FileNotFoundError:
-            form.add_error(None, "The PDF of this invoice is missing among the uploads. A backup has it. Nothing was sent.")
         except OSError as error:
             form.add_error(None, f"Nothing was sent. {mail_fault(error)} Until then download the PDF, and send it yourself.")
         else:

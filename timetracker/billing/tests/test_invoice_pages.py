@@ -521,20 +521,27 @@ def test_form_that_was_sent_already_asks_whether_it_is_meant(browser: Browser, i
 
 @pytest.mark.parametrize(
     ("fault", "words"),
-    [("server", "Nothing was sent. The mail server localhost:25 cannot be reached"), ("file", "is missing among the uploads")],
+    [
+        ("server", "Nothing was sent. The mail server localhost:25 cannot be reached"),
+        ("missing", "is missing among the uploads"),
+        ("unreadable", "The PDF of this invoice cannot be read (Is a directory), so nothing was sent."),
+    ],
 )
-def test_mail_that_fails_says_so_and_what_was_typed_stays(
+def test_mail_that_fails_says_why_and_what_was_typed_stays(
     browser: Browser, issued: Invoice, settings: Settings, media: Path, fault: str, words: str
 ) -> None:
+    pdf = media / str(issued.pdf.name)
     if fault == "server":
         settings.EMAIL_BACKEND = "timetracker.billing.tests.test_invoice_mail.Refusing"
     else:
-        (media / str(issued.pdf.name)).unlink()
-    answer = browser.post(url("invoice_send", issued.pk), {"to": "office@bakery.example", "words": "My own words"})
-    assert words in words_of(answer) and "My own words" in answer.content.decode()
+        pdf.unlink()
+    if fault == "unreadable":
+        pdf.mkdir()
+    said = words_of(browser.post(url("invoice_send", issued.pk), {"to": "office@bakery.example", "words": "My own words"}))
+    assert words in said and ("EMAIL_URL" in said) == (fault == "server") and "My own words" in said
     issued.refresh_from_db()
     assert issued.mailed_at is None
-    assert (file_of(browser, issued) is None) == (fault == "file")
+    assert (file_of(browser, issued) is None) == (fault != "server")
 
 
 def test_invoice_is_cancelled_unless_something_was_paid(browser: Browser, issued: Invoice) -> None:
