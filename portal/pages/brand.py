@@ -10,6 +10,7 @@ from django.views.decorators.cache import cache_control
 from django.views.decorators.http import require_safe
 
 from portal.branding import brand_sheet, logo_digest, sheet_digest
+from timetracker.attachments import storage_asked
 from timetracker.siteconf.models import SiteSettings
 
 __all__ = ["logo", "sheet"]
@@ -39,7 +40,8 @@ def logo(request: HttpRequest, digest: str) -> FileResponse:
     if not kind or digest != logo_digest(site):
         raise Http404("There is no such logo.")
     try:
-        content = site.logo.open("rb")
+        with storage_asked():
+            content = site.logo.open("rb")
     except OSError as error:
         logger.error("The logo cannot be read: %s", error)
         raise Http404("The logo is missing.") from error

@@ -20,6 +20,7 @@ from backups import gate
 from portal.branding import DARK_GROUNDS, LIGHT_GROUNDS, brand_sheet, contrast, sheet_digest
 from portal.tests.conftest import Side
 from timetracker.siteconf.models import SiteSettings
+from timetracker.tests.storages import storage_fails
 
 pytestmark = pytest.mark.django_db
 
@@ -95,7 +96,7 @@ def test_a_colour_that_is_none_counts_as_not_set(colour: str) -> None:
     assert "/portal/brand/" not in html and re.search(r"TimeTracker\s*</a>", html)
 
 
-def test_a_logo_that_is_no_picture_by_name_or_is_lost_is_not_served(own: Side) -> None:
+def test_a_logo_that_is_no_picture_by_name_or_cannot_be_had_is_not_served(own: Side, monkeypatch: pytest.MonkeyPatch) -> None:
     site = SiteSettings.objects.create()
     save_logo(site, "logo.svg")
     address = reverse("portal:login")
@@ -108,6 +109,9 @@ def test_a_logo_that_is_no_picture_by_name_or_is_lost_is_not_served(own: Side) -
     save_logo(site)
     there = logo()
     b"".join(Browser().get(there))
+    with monkeypatch.context() as patch:
+        storage_fails(patch, "open")
+        assert Browser().get(there).status_code == 404
     Path(site.logo.path).unlink()
     assert Browser().get(there).status_code == 404
     assert Browser().get("/portal/brand/logo-000000000000").status_code == 404

@@ -26,6 +26,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, Image, KeepTogether, PageTemplate, Paragraph, Spacer, Table, TableStyle
 
+from timetracker.attachments import storage_asked
 from timetracker.billing.models import Invoice, InvoiceItem
 from timetracker.siteconf.models import SiteSettings
 
@@ -167,11 +168,12 @@ def _logo(site: SiteSettings) -> Image | None:
     if not site.logo:
         return None
     try:
-        with site.logo.open("rb") as file, Picture.open(file, formats=("PNG", "JPEG", "WEBP")) as picture:
+        # Whatever the storage or the picture's own library fails with.
+        with storage_asked(), site.logo.open("rb") as file, Picture.open(file, formats=("PNG", "JPEG", "WEBP")) as picture:
             picture.thumbnail((_LOGO_PIXELS, _LOGO_PIXELS))
             small = BytesIO()
             picture.convert("RGBA").save(small, "PNG")
-    except (OSError, ValueError, SyntaxError, Picture.DecompressionBombError) as error:
+    except OSError as error:
         logger.warning("Invoices are made without the logo %s: %s", site.logo.name, error)
         return None
     small.seek(0)

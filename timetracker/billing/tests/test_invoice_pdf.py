@@ -18,6 +18,7 @@ from timetracker.billing.tests.pdf_text import pdf_pages, pdf_text
 from timetracker.clients.models import Client
 from timetracker.siteconf.models import SiteSettings
 from timetracker.tests.invoices import item_on
+from timetracker.tests.storages import storage_fails
 
 
 @pytest.fixture
@@ -139,3 +140,12 @@ def test_logo_is_in_it_and_one_that_cannot_be_read_is_left_out(
         assert "made without the logo branding/logo.png" in caplog.text
     (media / str(site.logo.name)).unlink()
     assert b"/Subtype /Image" not in invoice_pdf(invoice, site=site)
+
+
+def test_invoice_is_made_without_a_logo_that_its_storage_does_not_hand_out(
+    invoice: Invoice, site: SiteSettings, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.logo.save("logo.png", ContentFile(png()), save=False)
+    site.logo.close()
+    storage_fails(monkeypatch, "open")
+    assert pdf_pages(invoice_pdf(invoice, site=site)) == 1

@@ -19,6 +19,7 @@ from timetracker.billing.tests.conftest import Worked
 from timetracker.clients.models import Client
 from timetracker.siteconf.models import SiteSettings
 from timetracker.tests.invoices import item_on
+from timetracker.tests.storages import storage_fails
 from timetracker.tracking.models import TimeEntry
 
 PAID_ON = date(2025, 4, 1)
@@ -121,14 +122,8 @@ def test_invoice_of_before_gets_its_pdf_once(bakery: Client, media: Path) -> Non
 def test_any_error_of_the_storage_leaves_the_draft_as_it_was_and_is_an_oserror(
     draft: Invoice, robin: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class BucketError(Exception):
-        """As storages in a bucket raise."""
-
-    def refused(*args: object, **options: object) -> str:
-        raise BucketError("no such bucket")
-
     with monkeypatch.context() as patch:
-        patch.setattr(Invoice._meta.get_field("pdf").storage, "save", refused)
+        storage_fails(patch, "save")
         with pytest.raises(OSError, match="BucketError: no such bucket"):
             invoice_issue(draft, robin)
     draft.refresh_from_db()

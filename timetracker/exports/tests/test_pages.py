@@ -19,6 +19,7 @@ from timetracker.accounts.roles import Role
 from timetracker.exports import asking
 from timetracker.exports.models import Export
 from timetracker.tests.people import HTMX, browser_of, somebody
+from timetracker.tests.storages import storage_fails
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
 
@@ -221,12 +222,5 @@ def test_nothing_is_handed_out_that_is_not_ready_has_expired_or_is_gone(robin: U
 
 def test_storage_that_fails_in_its_own_way_is_told_and_no_error_of_the_site(robin: User, monkeypatch: pytest.MonkeyPatch) -> None:
     export, browser = ready(robin), browser_of(robin)
-
-    class StoreError(Exception):
-        """As the libraries of object stores have them."""
-
-    def fails(*_: object) -> None:
-        raise StoreError("AccessDenied")
-
-    monkeypatch.setattr(type(default_storage._wrapped), "open", fails)  # type: ignore[attr-defined]
+    storage_fails(monkeypatch, "open")
     assert browser.get(address(export)).status_code == 404

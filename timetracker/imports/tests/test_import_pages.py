@@ -21,6 +21,7 @@ from timetracker.imports.tasks import run_import
 from timetracker.imports.tests.files import brought, checked, imported
 from timetracker.progress import Report
 from timetracker.tests.people import HTMX, browser_of, somebody
+from timetracker.tests.storages import storage_fails
 from timetracker.tracking.models import Project, TimeEntry
 
 pytestmark = pytest.mark.django_db
@@ -60,12 +61,9 @@ def at(row: Import, page: str = "") -> str:
 
 
 def test_a_file_that_cannot_be_kept_is_told_in_the_form(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(*args: object, **options: object) -> str:
-        raise RuntimeError("no such bucket")
-
-    monkeypatch.setattr(Import._meta.get_field("file").storage, "save", refused)
+    storage_fails(monkeypatch, "save")
     answer = sent(browser, "clients", CLIENTS)
-    assert answer.status_code == 200 and "The file cannot be kept (RuntimeError: no such bucket)" in answer.content.decode()
+    assert answer.status_code == 200 and "The file cannot be kept (BucketError: no such bucket)" in answer.content.decode()
     assert not Import.objects.exists()
 
 
