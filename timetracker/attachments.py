@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import PurePosixPath
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.db import models, transaction
 from django.db.models.fields.files import FieldFile
@@ -31,6 +32,7 @@ __all__ = [
     "AttachmentField",
     "attachment_answer",
     "attachment_followed",
+    "file_discard",
     "storage_asked",
 ]
 
@@ -177,14 +179,20 @@ def storage_asked() -> Iterator[None]:
         raise OSError(f"{type(error).__name__}: {error}") from error
 
 
-def _discard(model: type[models.Model], field: str, name: str) -> None:
-    if model._default_manager.filter(**{field: name}).exists():
-        return
+def file_discard(name: str) -> bool:
+    """Delete a file of the default storage that no row names any more; False where that cannot be, which is logged."""
     try:
         with storage_asked():
-            cast(models.FileField, model._meta.get_field(field)).storage.delete(name)
+            default_storage.delete(name)
     except OSError as error:
         logger.error("The file %s, which no row names any more, cannot be deleted: %s", name, error)
+        return False
+    return True
+
+
+def _discard(model: type[models.Model], field: str, name: str) -> None:
+    if not model._default_manager.filter(**{field: name}).exists():
+        file_discard(name)
 
 
 def _listed(endings: Iterable[str]) -> str:

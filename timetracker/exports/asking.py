@@ -6,10 +6,10 @@ import logging
 from functools import partial
 
 from django.core.exceptions import PermissionDenied
-from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 
 from timetracker.accounts.models import User
+from timetracker.attachments import file_discard
 from timetracker.exports.access import exports_of, may_export
 from timetracker.exports.models import Export
 from timetracker.progress import progress_cancel
@@ -45,7 +45,8 @@ def export_delete(export: Export) -> None:
         progress_cancel(export.token.hex)
     name = export.stored_name
     export.delete()
-    transaction.on_commit(partial(_discard, name), robust=True)
+    # Where that cannot be, the sweep tries again.
+    transaction.on_commit(partial(file_discard, name), robust=True)
 
 
 _PENDING = (Export.State.QUEUED, Export.State.MAKING)
@@ -54,14 +55,6 @@ _PENDING = (Export.State.QUEUED, Export.State.MAKING)
 def _name(user: User) -> str:
     name, username = user.get_full_name(), user.get_username()
     return (username if name == username else f"{name} ({username})")[: Export._meta.get_field("asked_by").max_length]
-
-
-def _discard(name: str) -> None:
-    try:
-        default_storage.delete(name)
-    except Exception as error:  # each storage has errors of its own
-        # The sweep tries again: no row names it any more.
-        logger.error("The file of a deleted export cannot be deleted: %s", error)  # noqa: TRY400
 
 
 def _wake(export: Export) -> None:

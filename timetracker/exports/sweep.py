@@ -9,6 +9,7 @@ from django.core.files.storage import default_storage
 from django.db.models import Q
 from django.utils import timezone
 
+from timetracker.attachments import file_discard
 from timetracker.exports.asking import export_delete
 from timetracker.exports.models import FOLDER, Export
 
@@ -33,7 +34,8 @@ def exports_sweep() -> tuple[int, int]:
     rows = {export.stored_name: export for export in Export.objects.all()}
     alone = [name for name in there if name not in rows or rows[name].state in (Export.State.QUEUED, Export.State.FAILED)]
     for name in alone:
-        _delete(name)
+        logger.info("The file %s belongs to no export, and is deleted.", name)
+        file_discard(name)
     lost = [
         export.pk
         for name, export in rows.items()
@@ -50,11 +52,3 @@ def _files() -> set[str]:
     except FileNotFoundError:
         return set()
     return {f"{FOLDER}/{name}" for name in names if _NAME.match(name)}
-
-
-def _delete(name: str) -> None:
-    logger.info("The file %s belongs to no export, and is deleted.", name)
-    try:
-        default_storage.delete(name)
-    except Exception as error:  # each storage has errors of its own
-        logger.error("The file %s, which belongs to no export, cannot be deleted: %s", name, error)  # noqa: TRY400

@@ -21,7 +21,7 @@ from django.db.models import FileField, Model
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role, role_give, roles_to_give
-from timetracker.attachments import DOCUMENT_MEGABYTES, PAPERS, PICTURES, RECEIPT_MEGABYTES, AttachmentField
+from timetracker.attachments import DOCUMENT_MEGABYTES, PAPERS, PICTURES, RECEIPT_MEGABYTES, AttachmentField, file_discard
 from timetracker.imports.counts import Counts
 from timetracker.imports.data_file import DataFile
 from timetracker.imports.data_here import NEW, Conflict, Here, Spent, Values, entries_here, expenses_here, natural_key
@@ -134,7 +134,7 @@ class DataSheet:
     def discard_files(self) -> None:
         """Delete the files that were written."""
         for name in self._saved:
-            default_storage.delete(name)
+            file_discard(name)
 
     def _settle(self, *, is_written: bool) -> Iterator[int]:
         self.counts = Counts(rows=self.counts.rows)

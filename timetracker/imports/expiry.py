@@ -8,6 +8,7 @@ from datetime import timedelta
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
+from timetracker.attachments import file_discard, storage_asked
 from timetracker.imports.models import FOLDER, Import
 from timetracker.imports.running import import_discard
 
@@ -39,10 +40,16 @@ def _orphans_delete() -> int:
     named = {name for pair in Import.objects.values_list("file", "problems").iterator() for name in pair}
     deleted = 0
     for name in (f"{FOLDER}{name}" for name in names):
-        try:
-            if name not in named and timezone.now() - default_storage.get_modified_time(name) > _YOUNG:
-                default_storage.delete(name)
-                deleted += 1
-        except OSError as error:
-            logger.warning("The file %s, which belongs to no import, cannot be deleted: %s", name, error)
+        if name not in named and _age(name) > _YOUNG:
+            deleted += file_discard(name)
     return deleted
+
+
+def _age(name: str) -> timedelta:
+    """How long ago the file was written; nothing where the storage cannot say."""
+    try:
+        with storage_asked():
+            return timezone.now() - default_storage.get_modified_time(name)
+    except OSError as error:
+        logger.warning("Nobody knows how old the file %s is, which belongs to no import: %s", name, error)
+        return timedelta(0)

@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from timetracker.accounts.models import User
-from timetracker.attachments import storage_asked
+from timetracker.attachments import file_discard, storage_asked
 from timetracker.imports.data_file import data_open
 from timetracker.imports.data_sheet import DataSheet
 from timetracker.imports.exceptions import FileRefused, ImportOvertaken, ImportStopped
@@ -72,7 +72,7 @@ def import_bring(upload: UploadedFile[bytes], *, kind: str, by: User) -> Import:
     try:
         row.save()
     except BaseException:
-        row.file.delete(save=False)
+        file_discard(str(row.file.name))
         raise
     return row
 
@@ -99,14 +99,14 @@ def import_begin(row: Import, act: Import.Act) -> None:
     """
     if row.state in (Import.State.WAITING, Import.State.RUNNING) and not import_is_stuck(row):
         return
-    run, problems = uuid.uuid4(), row.problems
+    run, problems = uuid.uuid4(), row.problems.name or ""
     began = Import.objects.filter(pk=row.pk, run=row.run, state=row.state).update(
         state=Import.State.WAITING, act=act, run=run, problems="", counts={}, message="", begun_at=timezone.now(), ended_at=None
     )
     if not began:
         return
     if problems:
-        problems.storage.delete(str(problems.name))
+        file_discard(problems)
     if _size(row) <= (AT_ONCE_DATA if row.kind == Import.Kind.DATA else AT_ONCE):
         import_run(row.pk, run)
     else:
@@ -128,7 +128,7 @@ def import_discard(row: Import) -> None:
     row.delete()
     for file in (row.file, row.problems):
         if file:
-            file.storage.delete(str(file.name))
+            file_discard(str(file.name))
 
 
 def import_run(pk: int, run: uuid.UUID) -> None:
@@ -254,7 +254,7 @@ def _end_check(row: Import, sheet: Sheet | DataSheet) -> None:
         _end(row, state=Import.State.CHECKED, counts=counts.to_json(), problems=name)
     except ImportOvertaken:
         if name:
-            row.problems.storage.delete(name)
+            file_discard(name)
         raise
 
 

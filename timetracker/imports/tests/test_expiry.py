@@ -17,6 +17,7 @@ from timetracker.imports.expiry import imports_expire
 from timetracker.imports.models import FOLDER, Import
 from timetracker.imports.tests.files import checked
 from timetracker.tests.people import browser_of, somebody
+from timetracker.tests.storages import storage_fails
 
 pytestmark = pytest.mark.django_db
 
@@ -45,6 +46,22 @@ def test_a_week_later_row_and_files_are_gone_and_younger_ones_stay(ann: User) ->
     assert [default_storage.exists(name) for name in files_of(old)] == [False, False]
     assert [default_storage.exists(name) for name in files_of(young)] == [True, True]
     assert list(Import.objects.all()) == [young]
+
+
+def test_a_file_that_its_storage_does_not_delete_holds_up_no_other_and_goes_with_those_of_no_row(
+    ann: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [checked(ann, "clients", "Name,E-mail\nMill,none\n") for _ in range(2)]
+    Import.objects.update(expires_at=timezone.now())
+    with monkeypatch.context() as patch:
+        storage_fails(patch, "delete")
+        assert imports_expire() == (2, 0)
+    assert not Import.objects.exists()
+    files = [name for row in rows for name in files_of(row)]
+    for name in files:
+        older(name, 3700)
+    assert imports_expire() == (0, 4)
+    assert not any(default_storage.exists(name) for name in files)
 
 
 def test_what_has_expired_is_not_shown_even_before_it_is_deleted(ann: User) -> None:
