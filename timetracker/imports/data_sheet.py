@@ -26,7 +26,7 @@ from timetracker.imports.counts import Counts
 from timetracker.imports.data_file import DataFile
 from timetracker.imports.data_here import NEW, Conflict, Here, Spent, Values, entries_here, expenses_here, natural_key
 from timetracker.imports.data_rows import INNER, SECTIONS, Section, values_of
-from timetracker.imports.exceptions import FileRefused, ImportStopped
+from timetracker.imports.exceptions import CHANGED, FileRefused, ImportStopped
 from timetracker.imports.spool import Row, Spool
 from timetracker.tracking.models import TimeEntry
 
@@ -37,7 +37,6 @@ _TWINS = 1000
 _MEGABYTE = 1024 * 1024
 # Which files a field takes: endings, and MiB. Any other field: as documents do.
 _TAKEN = {"receipt": (PICTURES, RECEIPT_MEGABYTES), "pdf": (("pdf",), DOCUMENT_MEGABYTES)}
-_CHANGED = "Something has changed since the file was checked, so nothing was imported. Check it again."
 _TAKEN_HERE = (
     "This is on another invoice here, or not billable here, so it would be billed twice. "
     "Take it off that draft, cancel that invoice, or leave out the one of the file."
@@ -145,7 +144,7 @@ class DataSheet:
             for name, rows in groupby(batch, key=lambda row: str(row.data[0])):
                 new = self._new(SECTIONS[name], here, list(rows))
                 if is_written and self.spool.bad:
-                    raise ImportStopped(_CHANGED)
+                    raise ImportStopped(CHANGED)
                 if is_written:
                     self._join(SECTIONS[name])
                     self._insert(SECTIONS[name], new)
@@ -234,7 +233,7 @@ class DataSheet:
         for item, ids in self._joining.items():
             free = section.model._base_manager.filter(pk__in=ids, billable=True, invoice_item=None)
             if free.update(invoice_item=item) != len(ids):
-                raise ImportStopped(_CHANGED)
+                raise ImportStopped(CHANGED)
 
     def _finder(self, section: Section, here: Here, spent: dict[tuple[Hashable, ...], list[Spent]]) -> Callable[[Values, int], int]:
         """Return what says which row of this site the ``turn``-th of its kind is, or NEW."""

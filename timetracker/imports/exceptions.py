@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["FileRefused", "ImportOvertaken", "ImportStopped", "Unfit"]
+__all__ = ["CHANGED", "FileRefused", "ImportOvertaken", "ImportStopped", "Unfit"]
+
+CHANGED = "Something has changed since the file was checked, so nothing was imported. Check it again."
 
 
 class ImportStopped(Exception):

@@ -9,7 +9,7 @@ from django.db import IntegrityError
 
 from timetracker.accounts.models import User
 from timetracker.imports.counts import Counts
-from timetracker.imports.exceptions import ImportStopped
+from timetracker.imports.exceptions import CHANGED, ImportStopped
 from timetracker.imports.options import Options
 from timetracker.imports.records import Record
 from timetracker.imports.spool import Row, Spool
@@ -78,7 +78,7 @@ class Sheet(abc.ABC):
 
     @abc.abstractmethod
     def prepare(self) -> None:
-        """Write what was planned for the rows."""
+        """Write what was planned for the rows. May raise IntegrityError, and ImportStopped, where somebody has done so meanwhile."""
 
     @abc.abstractmethod
     def tell(self, rows: list[Row]) -> None:
@@ -93,7 +93,11 @@ class Sheet(abc.ABC):
 
         Raises ImportStopped where something has come in between since :meth:`compare`.
         """
-        self.prepare()
+        try:
+            self.prepare()
+        except IntegrityError as error:
+            # Somebody has made a client of this name, or a project of this code.
+            raise ImportStopped(CHANGED) from error
         yield from self._settle(is_written=True)
 
     def _settle(self, *, is_written: bool) -> Iterator[int]:
@@ -104,7 +108,7 @@ class Sheet(abc.ABC):
             bad = self.spool.bad
             new = self.new(rows)
             if is_written and self.spool.bad:
-                raise ImportStopped("Something has changed since the file was checked, so nothing was imported. Check it again.")
+                raise ImportStopped(CHANGED)
             self.tell(new)
             self.counts.new += len(new)
             self.counts.here += len(rows) - len(new) - (self.spool.bad - bad)
