@@ -99,3 +99,8 @@ class Import(Timestamped):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of {self.name}"
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether it is being checked or written, or is to be."""
+        return self.state in (self.State.WAITING, self.State.RUNNING)

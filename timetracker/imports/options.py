@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from typing import IO, Any
 from zoneinfo import ZoneInfo
@@ -99,8 +99,7 @@ def options_read(file: IO[bytes], options: Options, fields: list[ImportField]) -
         # They are to be matched by hand, and tell in which order they are all the same.
         dates = _values(sample, [index for index in range(len(sample.header)) if index not in columns.values()])
     numbers = _values(sample, [columns[name] for name in _NUMBERS if name in columns])
-    changed = {"header": sample.header, "columns": columns, "dates": _dates(dates), "decimal": _decimal(numbers, options.delimiter)}
-    return Options.from_json(options.to_json() | changed)
+    return replace(options, header=sample.header, columns=columns, dates=_dates(dates), decimal=_decimal(numbers, options.delimiter))
 
 
 def _values(sample: Sample, columns: list[int]) -> list[str]:

@@ -47,7 +47,7 @@ AT_ONCE = 256 * 1024
 AT_ONCE_DATA = 16 * 1024
 # Bytes that an export may have: with the files, which it holds as they are.
 LARGEST_DATA = 1024**3
-# Seconds without a sign of work after which it can be begun again.
+# Without a sign of work for so long it can be begun again.
 PATIENCE = timedelta(seconds=60)
 # Any number that nothing else locks: imports into one database are written one after the other, or two of the same file would both be new.
 _TURN = 7_413_608_211
@@ -86,10 +86,9 @@ def _options_of_data(file: IO[bytes]) -> Options:
 def _options_guessed(file: IO[bytes], kind: str, by: User) -> Options:
     options = options_guess(file, kind, fields_for(kind, by), zone=zone_of(by).key)
     before = Import.objects.filter(by=by, kind=kind, options__header=options.header).exclude(state=Import.State.BROUGHT).first()
-    if before is not None:
-        chosen = Options.from_json(before.options).to_json()
-        options = Options.from_json(chosen | {"encoding": options.encoding, "delimiter": options.delimiter})
-    return options
+    if before is None:
+        return options
+    return replace(Options.from_json(before.options), encoding=options.encoding, delimiter=options.delimiter)
 
 
 def import_begin(row: Import, act: Import.Act) -> None:
@@ -97,7 +96,7 @@ def import_begin(row: Import, act: Import.Act) -> None:
 
     Raises ImportStopped where the worker cannot be told; the row says so, too.
     """
-    if row.state in (Import.State.WAITING, Import.State.RUNNING) and not import_is_stuck(row):
+    if row.is_under_way and not import_is_stuck(row):
         return
     run, problems = uuid.uuid4(), row.problems.name or ""
     began = Import.objects.filter(pk=row.pk, run=row.run, state=row.state).update(
@@ -115,7 +114,7 @@ def import_begin(row: Import, act: Import.Act) -> None:
 
 def import_is_stuck(row: Import) -> bool:
     """Whether nothing has been heard for a minute of what should be under way: the worker was killed, or there is none."""
-    if row.state not in (Import.State.WAITING, Import.State.RUNNING) or row.begun_at is None:
+    if not row.is_under_way or row.begun_at is None:
         return False
     progress = progress_of(str(row.run)) if row.state == Import.State.RUNNING else None
     return timezone.now() - row.begun_at > PATIENCE and not (progress and progress.is_alive)

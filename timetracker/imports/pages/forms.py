@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 from django import forms
@@ -142,10 +143,7 @@ class MatchForm(forms.Form):
     def is_read_otherwise(self) -> bool:
         """Whether encoding or delimiter are others than those by which the columns are shown; of a bound form that has both."""
         asked = self.cleaned_data
-        return (asked.get("encoding", self.options.encoding), asked.get("delimiter", self.options.delimiter)) != (
-            self.options.encoding,
-            self.options.delimiter,
-        )
+        return any(asked.get(name, getattr(self.options, name)) != getattr(self.options, name) for name in ("encoding", "delimiter"))
 
     @property
     def chosen(self) -> Options:
@@ -157,7 +155,7 @@ class MatchForm(forms.Form):
         }
         if "begins_at" in asked:
             changed["begins_at"] = f"{asked['begins_at']:%H:%M}"
-        return Options.from_json(self.options.to_json() | changed | {"columns": columns})
+        return replace(self.options, columns=columns, **changed)
 
 
 def _said(index: int, sample: Sample) -> str:

@@ -6,6 +6,7 @@ An import is seen by the person who brought the file, and by nobody else (404).
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import date
 from typing import Any, cast
 
@@ -73,7 +74,6 @@ def one(request: TeamRequest, pk: int) -> HttpResponseBase:
     row = _seen(request, pk)
     if row.state == Import.State.BROUGHT and row.kind != Import.Kind.DATA:
         return redirect("staff:import_columns", pk)
-    is_under_way = row.state in (Import.State.WAITING, Import.State.RUNNING)
     counts = Counts.from_json(row.counts)
     context: dict[str, Any] = {
         "active": "import-export",
@@ -83,10 +83,9 @@ def one(request: TeamRequest, pk: int) -> HttpResponseBase:
         "lists": [(name, *counts.lists[name]) for name in SECTIONS if name in counts.lists],
         "first": date.fromisoformat(counts.first) if counts.first else None,
         "last": date.fromisoformat(counts.last) if counts.last else None,
-        "is_under_way": is_under_way,
         "is_stuck": import_is_stuck(row),
         "progress": progress_of(str(row.run)) if row.state == Import.State.RUNNING else None,
-        "may_write": row.state == Import.State.CHECKED and not counts.bad and counts.new > 0,
+        "may_write": _is_good(row, counts),
         "shown": SHOWN,
     }
     if row.problems:
@@ -103,7 +102,7 @@ def columns(request: TeamRequest, pk: int) -> HttpResponseBase:
     """Say which column means what, and have the file checked."""
     row = _seen(request, pk)
     address = reverse("staff:import", args=[pk])
-    is_settled = row.state in (Import.State.WAITING, Import.State.RUNNING, Import.State.DONE) and not import_is_stuck(row)
+    is_settled = row.state == Import.State.DONE or (row.is_under_way and not import_is_stuck(row))
     if is_settled or row.kind == Import.Kind.DATA:
         return redirect(address)
     try:
@@ -133,9 +132,7 @@ def begin(request: TeamRequest, pk: int) -> HttpResponseBase:
     row = _seen(request, pk)
     act = request.POST.get("act")
     if act == Import.Act.WRITE:
-        counts = Counts.from_json(row.counts)
-        is_ready = row.state == Import.State.CHECKED and not counts.bad and counts.new
-        if is_ready or (row.act == Import.Act.WRITE and import_is_stuck(row)):
+        if _is_good(row, Counts.from_json(row.counts)) or (row.act == Import.Act.WRITE and import_is_stuck(row)):
             _begin(request, row, Import.Act.WRITE)
     elif act == Import.Act.CHECK and row.state != Import.State.DONE and (row.state != Import.State.BROUGHT or row.kind == Import.Kind.DATA):
         _begin(request, row, Import.Act.CHECK)
@@ -176,6 +173,11 @@ def _seen(request: TeamRequest, pk: int) -> Import:
     return row
 
 
+def _is_good(row: Import, counts: Counts) -> bool:
+    """Whether a check has found nothing wrong, and something new."""
+    return row.state == Import.State.CHECKED and not counts.bad and counts.new > 0
+
+
 def _begin(request: TeamRequest, row: Import, act: Import.Act) -> None:
     try:
         import_begin(row, act)
@@ -191,13 +193,13 @@ def _sample(row: Import) -> Sample:
 
 def _read_otherwise(row: Import, form: MatchForm, request: TeamRequest) -> bool:
     """Find the columns anew, with another encoding or delimiter; False where that cannot be, and the form says why."""
-    asked = form.cleaned_data
-    held = Options.from_json(row.options).to_json() | {name: asked[name] for name in ("encoding", "delimiter") if name in asked}
+    asked = {name: form.cleaned_data[name] for name in ("encoding", "delimiter") if name in form.cleaned_data}
+    options = replace(form.options, **asked)
     with row.file.storage.open(str(row.file.name)) as opened:
         file = cast(Any, opened.file)
         try:
-            encoding_check(file, held["encoding"])
-            options = options_read(file, Options.from_json(held), fields_for(row.kind, request.user))
+            encoding_check(file, options.encoding)
+            options = options_read(file, options, fields_for(row.kind, request.user))
         except FileRefused as error:
             form.add_error("encoding" if "encoding" in form.changed_data else "delimiter", str(error))
             return False
