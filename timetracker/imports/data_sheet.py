@@ -9,21 +9,17 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
 from datetime import datetime
 from itertools import groupby
-from pathlib import PurePosixPath
 from typing import Any, cast
 
 from django.core.exceptions import ValidationError
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
-from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import IntegrityError
 from django.db.models import FileField, Model
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import Role, role_give, roles_to_give
-from timetracker.attachments import DOCUMENT_MEGABYTES, PAPERS, PICTURES, RECEIPT_MEGABYTES, AttachmentField, file_discard
 from timetracker.imports.counts import Counts
 from timetracker.imports.data_file import DataFile
+from timetracker.imports.data_files import DataFiles
 from timetracker.imports.data_here import NEW, Conflict, Here, Spent, Values, entries_here, expenses_here, natural_key
 from timetracker.imports.data_rows import INNER, SECTIONS, Section, values_of
 from timetracker.imports.exceptions import CHANGED, FileRefused, ImportStopped
@@ -34,9 +30,6 @@ __all__ = ["DataSheet"]
 
 # Rows of a file that nothing tells apart: more of them are no time that anybody has spent.
 _TWINS = 1000
-_MEGABYTE = 1024 * 1024
-# Which files a field takes: endings, and MiB. Any other field: as documents do.
-_TAKEN = {"receipt": (PICTURES, RECEIPT_MEGABYTES), "pdf": (("pdf",), DOCUMENT_MEGABYTES)}
 _TAKEN_HERE = (
     "This is on another invoice here, or not billable here, so it would be billed twice. "
     "Take it off that draft, cancel that invoice, or leave out the one of the file."
@@ -49,12 +42,13 @@ _Found = tuple[Row, Values]
 class DataSheet:
     """All rows of one file. First :meth:`read`, then either :meth:`compare` or :meth:`write`, that within a transaction.
 
-    Where the transaction is taken back, :meth:`discard_files` takes away the files that it wrote.
+    Where the transaction is taken back, the files that it wrote are discarded: ``files.discard()``.
     """
 
     def __init__(self, user: User, spool: Spool, file: DataFile) -> None:
         """Read what ``user`` brought."""
-        self.user, self.spool, self.file, self.counts = user, spool, file, Counts()
+        self.spool, self.counts, self.files = spool, Counts(), DataFiles(file)
+        self._file = file
         self._roles = {role.value for role in roles_to_give(user)}
         # By list: the ids that its rows have in the file, also of those that are wrong.
         self._there: dict[str, set[int]] = {name: set() for name in (*SECTIONS, *INNER)}
@@ -66,30 +60,29 @@ class DataSheet:
         self._new_items: set[int] = {NEW}
         # By item: time or expenses that are here and that it bills.
         self._joining: defaultdict[int, list[int]] = defaultdict(list)
-        self._saved: list[str] = []
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
     def read(self) -> Iterator[int]:
         """Put all rows into the spool, and what is wrong with them; yields how many bytes have been read. Raises FileRefused."""
-        for line, (name, row) in enumerate(self.file.rows(frozenset(SECTIONS)), 1):
+        for line, (name, row) in enumerate(self._file.rows(frozenset(SECTIONS)), 1):
             self.counts.rows += 1
             self._keep(SECTIONS[name], line, row)
-            yield self.file.position
+            yield self._file.position
 
     def _keep(self, section: Section, line: int, row: Any) -> None:
         values, faults = values_of(section, row)
         own = values.get("id")
         for fault in faults:
             self._complain(section, line, own, fault.field, fault.value, fault.reason)
+        named = [(INNER["items"], item.get("id")) for item in values.get("items", [])]
         if section.with_ids and not any(fault.field == "id" for fault in faults):
-            faults += self._note_id(section, line, own)
-        for item in values.get("items", []):
-            faults += self._note_id(INNER["items"], line, item.get("id"))
-        if section.name == "tasks" and not faults:
-            self._project_of_task[values["id"]] = values["project"]
-        if faults:
+            named.insert(0, (section, own))
+        are_noted = [self._note_id(each, line, pk) for each, pk in named]
+        if faults or not all(are_noted):
             return
+        if section.name == "tasks":
+            self._project_of_task[values["id"]] = values["project"]
         is_unique = section.is_unique or bool(section.name == "invoices" and values.get("number"))
         key = repr((section.name, natural_key(section.name, values)))
         major = list(SECTIONS).index(section.name)
@@ -103,13 +96,13 @@ class DataSheet:
                 return
         raise FileRefused(f"The same row is in the list {section.name} more than {_TWINS:,} times.")
 
-    def _note_id(self, section: Section, line: int, own: Any) -> list[Any]:
-        """Note that there is such a row; returns something if that is wrong."""
+    def _note_id(self, section: Section, line: int, own: Any) -> bool:
+        """Note that there is such a row; where there is one of this id already, or it has none, complain and return False."""
         if type(own) is int and own not in self._there[section.name]:
             self._there[section.name].add(own)
-            return []
+            return True
         self._complain(section, line, own, "id", str(own), "Each row of this list has an id of its own.")
-        return [own]
+        return False
 
     def _complain(self, section: Section, line: int, own: Any, field: str, value: str, reason: str) -> None:
         where = f"{section.name} {own}" if type(own) is int else section.name
@@ -129,11 +122,6 @@ class DataSheet:
         Raises ImportStopped where something has come in between since :meth:`compare`.
         """
         yield from self._settle(is_written=True)
-
-    def discard_files(self) -> None:
-        """Delete the files that were written."""
-        for name in self._saved:
-            file_discard(name)
 
     def _settle(self, *, is_written: bool) -> Iterator[int]:
         self.counts = Counts(rows=self.counts.rows)
@@ -269,39 +257,13 @@ class DataSheet:
             self._running.add(values["user"])
         for name in section.files:
             if values.get(name):
-                self._check_file(section, line, own, name, values[name])
-
-    def _check_file(self, section: Section, line: int, own: Any, name: str, file: Values) -> None:
-        endings, megabytes = _TAKEN.get(name, (PAPERS, DOCUMENT_MEGABYTES))
-        field = cast("FileField", section.fields[name])
-        try:
-            content = self._content(file, megabytes)
-            if content is not None:
-                AttachmentField(endings=endings, megabytes=megabytes).clean(SimpleUploadedFile(file["name"], content))
-            elif not field.blank:
-                raise ValidationError("The file is not there. Bring the whole ZIP, or leave this row out.")
-        except ValidationError as error:
-            self._complain(section, line, own, name, file["name"], " ".join(error.messages))
-
-    def _content(self, file: Values, megabytes: int) -> bytes | None:
-        """What is in a file; None where the export went without it, or ``data.json`` came alone. Raises ValidationError."""
-        if file["member"] is None or self.file.is_alone:
-            return None
-        content = self.file.content(file["member"], megabytes * _MEGABYTE)
-        if content is None:
-            raise ValidationError(f"The ZIP has no such file, or one of more than {megabytes} MB. Bring it as it was downloaded.")
-        return content
+                try:
+                    self.files.check(cast("FileField", section.fields[name]), values[name])
+                except ValidationError as error:
+                    self._complain(section, line, own, name, values[name]["name"], " ".join(error.messages))
 
     def _insert(self, section: Section, found: list[_Found]) -> None:
-        made = [self._made(section, values) for _, values in found]
-        try:
-            # The plain manager: others refuse what an issued invoice has from the beginning.
-            section.model._base_manager.bulk_create(made, batch_size=500)
-        except IntegrityError as error:
-            raise ImportStopped(
-                f"The database refused a row of {section.name} ({' '.join(str(error).split())}), so nothing was imported. "
-                "Check the file again: something may have changed meanwhile."
-            ) from error
+        made = self._written(section, [self._made(section, values) for _, values in found])
         if section.with_ids:
             self._ids[section.name] |= {row.data[2]["id"]: cast(int, each.pk) for (row, _), each in zip(found, made, strict=True)}
         if section.model is User:
@@ -309,23 +271,29 @@ class DataSheet:
                 if values.get("role"):
                     role_give(cast(User, person), Role(values["role"]))
         for name, inner in INNER.items():
-            rows = [(values, item) for _, values in found for item in values.get(name, [])]
-            self._insert_inner(inner, rows, {id(values): each for (_, values), each in zip(found, made, strict=True)})
+            items = [(item, invoice) for (_, values), invoice in zip(found, made, strict=True) for item in values.get(name, [])]
+            self._insert_inner(inner, items)
 
-    def _insert_inner(self, section: Section, rows: list[tuple[Values, Values]], invoices: dict[int, Model]) -> None:
-        made = []
-        for values, item in rows:
-            each = self._made(section, item)
-            cast(Any, each).invoice = invoices[id(values)]
-            made.append(each)
-        section.model._base_manager.bulk_create(made, batch_size=500)
+    def _insert_inner(self, section: Section, items: list[tuple[Values, Model]]) -> None:
+        made = self._written(section, [self._made(section, item, invoice=invoice) for item, invoice in items])
         if section.with_ids:
-            self._ids[section.name] |= {item["id"]: cast(int, each.pk) for (_, item), each in zip(rows, made, strict=True)}
+            self._ids[section.name] |= {item["id"]: cast(int, each.pk) for (item, _), each in zip(items, made, strict=True)}
             self._new_items |= {cast(int, each.pk) for each in made}
 
-    def _made(self, section: Section, values: Values) -> Model:
-        """A row of this site, with its files written."""
-        made = section.model()
+    def _written(self, section: Section, rows: list[Model]) -> list[Model]:
+        """Insert ``rows``, which have their ids then. Raises ImportStopped."""
+        try:
+            # The plain manager: others refuse what an issued invoice has from the beginning.
+            return section.model._base_manager.bulk_create(rows, batch_size=500)
+        except IntegrityError as error:
+            raise ImportStopped(
+                f"The database refused a row of {section.name} ({' '.join(str(error).split())}), so nothing was imported. "
+                "Check the file again: something may have changed meanwhile."
+            ) from error
+
+    def _made(self, section: Section, values: Values, **others: Model) -> Model:
+        """A row of this site, with its files written, and with ``others`` for what the file does not say by a field."""
+        made = section.model(**others)
         for name, field in section.fields.items():
             if name not in values:
                 continue
@@ -334,15 +302,7 @@ class DataSheet:
             elif not isinstance(field, FileField):
                 setattr(made, name, field.to_python(values[name]))
             elif values[name]:
-                setattr(made, name, self._stored(made, field, values[name]))
+                setattr(made, name, self.files.store(made, field, values[name]))
         if isinstance(made, User):
             made.set_unusable_password()
         return made
-
-    def _stored(self, made: Model, field: FileField, file: Values) -> str:
-        content = self._content(file, _TAKEN.get(field.name, (PAPERS, DOCUMENT_MEGABYTES))[1])
-        if content is None:
-            return ""
-        name = field.generate_filename(made, PurePosixPath(file["name"]).name)
-        self._saved.append(default_storage.save(name, ContentFile(content)))
-        return self._saved[-1]

@@ -202,7 +202,7 @@ def _run_data(row: Import, spool: Spool, file: IO[bytes], report: Report) -> Non
         try:
             _settle(row, sheet, report)
         except BaseException:
-            sheet.discard_files()
+            sheet.files.discard()
             raise
 
 
