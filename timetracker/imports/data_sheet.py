@@ -55,6 +55,7 @@ class DataSheet:
         # By list: what those are here; None is an item on which nothing can hang.
         self._ids: dict[str, dict[int, int | None]] = {}
         self._project_of_task: dict[int, int] = {}
+        # Whose timer runs, here or in the file.
         self._running: set[Hashable] = set()
         # Items that this file brings, by their ids here.
         self._new_items: set[int] = {NEW}
@@ -157,7 +158,7 @@ class DataSheet:
             if section.with_ids:
                 self._ids[section.name][own] = pk
             if pk == NEW:
-                self._check(section, row.line, own, values)
+                self._check(section, row, values)
                 if self.spool.bad == bad:
                     new.append((row, values))
             else:
@@ -246,15 +247,17 @@ class DataSheet:
         self._ids["items"] |= dict(zip(own, items or [NEW] * len(own), strict=True))
         return pk
 
-    def _check(self, section: Section, line: int, own: Any, values: Values) -> None:
+    def _check(self, section: Section, row: Row, values: Values) -> None:
         """Complain of what a new row cannot have."""
+        line, own = row.line, row.data[2].get("id")
         if section.name == "people" and values.get("role") and values["role"] not in self._roles:
             self._complain(section, line, own, "role", values["role"], "You may not give this role. Ask somebody who may, or leave it out.")
         if section.name == "time_entries" and values.get("ended_at") is None:
-            if values["user"] in self._running and values["user"] != NEW:
-                reason = "This person has a running timer already. Stop one of the two."
-                self._complain(section, line, own, "ended_at", "", reason)
-            self._running.add(values["user"])
+            # People who are not here yet are told apart by their ids in the file.
+            person = ("new", row.data[2]["user"]) if values["user"] == NEW else values["user"]
+            if person in self._running:
+                self._complain(section, line, own, "ended_at", "", "This person has a running timer already. Stop one of the two.")
+            self._running.add(person)
         for name in section.files:
             if values.get(name):
                 try:

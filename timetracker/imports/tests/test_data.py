@@ -434,12 +434,14 @@ def test_another_thing_of_the_same_number_or_code_is_told(staffed: Agency) -> No
 
 
 def test_one_timer_runs_for_each_person(boss: User) -> None:
-    running_twice = sheet(
-        lambda lists: lists["time_entries"].append({"user": 7, "project": 700, "started_at": "2025-03-05T09:00:00+00:00"})
-    )
-    written(boss, running_twice, "own.json")
-    later = sheet(lambda lists: lists["time_entries"].append({"user": 7, "project": 700, "started_at": "2025-03-06T09:00:00+00:00"}))
-    assert [column for _, column, _ in wrong(checked(boss, later, "own.json"))] == ["time_entries, ended_at"]
+    def with_timers(*days: int) -> bytes:
+        timers = [{"user": 7, "project": 700, "started_at": f"2025-03-{day:02}T09:00:00+00:00"} for day in days]
+        return sheet(lambda lists: lists["time_entries"].extend(timers))
+
+    # Of somebody who is not here yet, too.
+    assert [(line, column) for line, column, _ in wrong(checked(boss, with_timers(5, 6), "own.json"))] == [(7, "time_entries, ended_at")]
+    written(boss, with_timers(5), "own.json")
+    assert [column for _, column, _ in wrong(checked(boss, with_timers(6), "own.json"))] == ["time_entries, ended_at"]
 
 
 # --- who may ----------------------------------------------------------------------------------------------------------------
