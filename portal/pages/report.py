@@ -25,6 +25,7 @@ from portal.figures import (
     time_by_month,
 )
 from timetracker.accounts.models import User
+from timetracker.careful_forms import FIRST_DAY, LAST_DAY
 from timetracker.lists import id_of
 from timetracker.tracking.bar_charts import tower_chart
 from timetracker.tracking.days import month_of, today_in
@@ -34,7 +35,7 @@ from timetracker.tracking.sums import starting_on
 __all__ = ["month", "report"]
 
 # Years that forms take, too.
-FIRST_YEAR, LAST_YEAR = 2000, 2100
+FIRST_YEAR, LAST_YEAR = FIRST_DAY.year, LAST_DAY.year
 WITHOUT_TASK = "Without a task"
 
 

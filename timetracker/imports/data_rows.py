@@ -16,14 +16,13 @@ from timetracker.accounts.roles import Role
 from timetracker.billing.models import Expense, Invoice, InvoiceItem, Payment
 from timetracker.clients.models import Client, Document
 from timetracker.exports.sections import fields_of
+from timetracker.imports.values import FIRST_YEAR, LAST_YEAR
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
 
 __all__ = ["INNER", "SECTIONS", "Fault", "Section", "values_of"]
 
 # What tells rows apart, and has the time of its writing for a default.
 _TELLING = {"started_at", "spent_on", "issued_on"}
-# Years that a date may be in.
-_FROM, _TO = 2000, 2100
 
 
 @dataclass(frozen=True)
@@ -194,8 +193,8 @@ def _canonical(field: models.Field[Any, Any], value: Any) -> Any:
         return None
     if isinstance(value, datetime) and value.tzinfo is None:
         raise ValidationError("A point in time has an offset, such as +00:00, at its end.")
-    if isinstance(value, date) and not _FROM <= value.year <= _TO:
-        raise ValidationError(f"The year must be from {_FROM} to {_TO}.")
+    if isinstance(value, date) and not FIRST_YEAR <= value.year <= LAST_YEAR:
+        raise ValidationError(f"The year must be from {FIRST_YEAR} to {LAST_YEAR}.")
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
     if isinstance(value, date):

@@ -15,7 +15,7 @@ from timetracker.imports.names import Clients, People, Projects, Tasks
 from timetracker.imports.options import Options
 from timetracker.imports.sheets import Cells, Sheet
 from timetracker.imports.spool import Row, Spool
-from timetracker.imports.values import Point, moments_at, read_length, read_point, read_seconds, read_yes
+from timetracker.imports.values import LONGEST, Point, moments_at, read_length, read_point, read_seconds, read_yes
 from timetracker.tracking.models import TimeEntry
 
 __all__ = ["TimeSheet"]
@@ -25,8 +25,6 @@ Value = TypeVar("Value")
 _MOST_NOTE, _MOST_TAGS = 20_000, 200
 # Seconds by which hours may differ from start and end without a break being meant: other programs round both.
 _ROUNDING = 60
-# Seconds that an entry may have: beyond that a year is mistyped.
-_LONGEST = 366 * 86400
 _CLOSED = "The project is not active or its client is archived, so it takes no new time. Open it for the import, or leave the row out."
 _SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
 
@@ -165,7 +163,7 @@ class TimeSheet(Sheet):
             raise _Wrong(length, "This is longer than from start to end. Mend one of them.")
         if span <= 0:
             raise _Wrong(length, "This is no time at all. Write how long it took, or leave the row out.")
-        if span > _LONGEST:
+        if span > LONGEST:
             raise _Wrong(length if worked else "end", "This is longer than a year. Look at the dates.")
         if pause > span:
             raise _Wrong("break", "The break is longer than the entry. Mend one of them.")

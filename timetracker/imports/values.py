@@ -11,9 +11,22 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal
 from zoneinfo import ZoneInfo
 
+from timetracker.careful_forms import FIRST_DAY, LAST_DAY
 from timetracker.imports.exceptions import Unfit
 
-__all__ = ["ORDERS", "Point", "moments_at", "read_length", "read_number", "read_point", "read_seconds", "read_yes"]
+__all__ = [
+    "FIRST_YEAR",
+    "LAST_YEAR",
+    "LONGEST",
+    "ORDERS",
+    "Point",
+    "moments_at",
+    "read_length",
+    "read_number",
+    "read_point",
+    "read_seconds",
+    "read_yes",
+]
 
 # The orders of day, month and year: what people choose from, with an example.
 ORDERS = {
@@ -21,9 +34,9 @@ ORDERS = {
     "dmy": "day, month, year: 23.11.2026 or 23/11/2026",
     "mdy": "month, day, year: 11/23/2026",
 }
-FIRST_YEAR, LAST_YEAR = 2000, 2100
-# The longest that is read, in seconds: a year.
-_LONGEST = 366 * 86400
+FIRST_YEAR, LAST_YEAR = FIRST_DAY.year, LAST_DAY.year
+# The longest that an entry takes, in seconds: beyond a year one is mistyped.
+LONGEST = 366 * 86400
 
 _ISO = re.compile(r"([0-9]{4})[-./]([0-9]{1,2})[-./]([0-9]{1,2})")
 _OTHER = re.compile(r"([0-9]{1,2})[-./]([0-9]{1,2})[-./]([0-9]{4}|[0-9]{2})")
@@ -177,6 +190,6 @@ def _offset(text: str) -> timezone | None:
 def _within(seconds: int) -> int:
     if seconds < 0:
         raise Unfit("This is less than no time. Write how long it took.")
-    if seconds > _LONGEST:
+    if seconds > LONGEST:
         raise Unfit("This is longer than a year.")
     return seconds
