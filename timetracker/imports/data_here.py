@@ -117,18 +117,14 @@ class Here:
         if pk == NEW:
             return NEW, []
         there = Invoice.objects.get(pk=pk)
-        items, ids = _items(there)
-        if (there.client_id, there.issued_on.isoformat(), there.currency, items) != (*_head(values), _items_of(values)):
+        ids = _ids_if_same(there, values)
+        if ids is None:
             raise Conflict("number", "Another invoice has this number here. Two invoices cannot have the same one.")
         return pk, [None] * len(ids) if there.status == Invoice.Status.CANCELLED else ids
 
     def _draft(self, values: Values, turn: int) -> tuple[int, list[int]]:
         drafts = Invoice.objects.filter(number="", client=values["client"], due_on=values["due_on"]).order_by("pk")
-        found = []
-        for draft in drafts:
-            items, ids = _items(draft)
-            if (draft.client_id, draft.issued_on.isoformat(), draft.currency, items) == (*_head(values), _items_of(values)):
-                found.append((draft.pk, ids))
+        found = [(draft.pk, ids) for draft in drafts if (ids := _ids_if_same(draft, values)) is not None]
         return found[turn] if turn < len(found) else (NEW, [])
 
 
@@ -189,10 +185,12 @@ def _items_of(values: Values) -> list[tuple[Hashable, ...]]:
     return [tuple(item.get(name) for name in _ITEM) for item in values.get("items", [])]
 
 
-def _items(invoice: Invoice) -> tuple[list[tuple[Hashable, ...]], list[int]]:
-    """What its items say, in their order, and their ids."""
-    found = list(InvoiceItem.objects.filter(invoice=invoice).order_by("position", "id").values_list("pk", *_ITEM))
-    return [tuple(_money(value) for value in item) for _, *item in found], [pk for pk, *_ in found]
+def _ids_if_same(there: Invoice, values: Values) -> list[int] | None:
+    """The ids of its items, in their order, where it says what ``values`` do, its items included; None where it says anything else."""
+    found = list(InvoiceItem.objects.filter(invoice=there).order_by("position", "id").values_list("pk", *_ITEM))
+    items = [tuple(_money(value) for value in item) for _, *item in found]
+    is_same = (there.client_id, there.issued_on.isoformat(), there.currency) == _head(values) and items == _items_of(values)
+    return [pk for pk, *_ in found] if is_same else None
 
 
 def _money(value: Any) -> Hashable:
