@@ -375,7 +375,7 @@ RECEIPTS = [
     ({"name": "a.html", "member": "a.pdf"}, PDF, "“a.html” is not taken."),
     ({"name": "a.pdf", "member": "b.pdf"}, PDF, "The ZIP has no such file"),
     ({"name": "a.pdf", "member": "a.pdf"}, PDF + b"\0" * 10 * 1024 * 1024, "of more than 10 MB"),
-    ({"name": "a.pdf"}, PDF, "A file is an object with its name"),
+    ({"name": "a.pdf", "member": 7}, PDF, "A file is an object with its name"),
     ("a.pdf", PDF, "A file is an object with its name"),
 ]
 
@@ -384,8 +384,6 @@ RECEIPTS = [
 @pytest.mark.one_engine
 @pytest.mark.parametrize(("receipt", "content", "reason"), RECEIPTS, ids=range(len(RECEIPTS)))
 def test_a_file_is_taken_as_on_the_pages_or_told(boss: User, receipt: Any, content: bytes, reason: str) -> None:
-    if isinstance(receipt, dict) and "member" not in receipt:
-        receipt = {"name": "a.pdf", "member": 7}
     row = checked(boss, zipped(sheet(change("expenses", receipt=receipt)), **{"a.pdf": content}))
     assert [(column, reason in said) for _, column, said in wrong(row)] == [("expenses, receipt", True)], wrong(row)
 
