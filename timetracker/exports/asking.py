@@ -27,14 +27,14 @@ def export_ask(user: User, scope: str) -> Export:
     if not may_export(user, scope):
         raise PermissionDenied(f"{user.get_username()} may not export {scope}.")
     before = exports_of(user).filter(scope=scope)
-    for export in before.exclude(state__in=_PENDING):
+    for export in before.exclude(state__in=Export.PENDING):
         export_delete(export)
     try:
         with transaction.atomic():
             export = Export.objects.create(user=user, asked_by=_name(user), scope=scope)
             transaction.on_commit(partial(_wake, export), robust=True)
     except IntegrityError:
-        return before.filter(state__in=_PENDING).get()
+        return before.filter(state__in=Export.PENDING).get()
     logger.info("%s asked for an export: %s.", user.get_username(), scope)
     return export
 
@@ -47,9 +47,6 @@ def export_delete(export: Export) -> None:
     export.delete()
     # Where that cannot be, the sweep tries again.
     transaction.on_commit(partial(file_discard, name), robust=True)
-
-
-_PENDING = (Export.State.QUEUED, Export.State.MAKING)
 
 
 def _name(user: User) -> str:

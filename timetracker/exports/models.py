@@ -46,6 +46,9 @@ class Export(Timestamped):
         READY = "ready", "Ready"
         FAILED = "failed", "Failed"
 
+    # There is something to wait for.
+    PENDING = (State.QUEUED, State.MAKING)
+
     token = models.UUIDField(default=uuid4, unique=True, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="exports")
     asked_by = models.CharField(max_length=150)
@@ -83,7 +86,7 @@ class Export(Timestamped):
     @property
     def is_pending(self) -> bool:
         """Whether there is something to wait for."""
-        return self.state in (self.State.QUEUED, self.State.MAKING)
+        return self.state in self.PENDING
 
     @property
     def file_name(self) -> str:

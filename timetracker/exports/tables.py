@@ -40,7 +40,7 @@ class Table(NamedTuple):
     files: frozenset[str]
 
 
-# By section. What a section has no field for is left out, so that one's own data has the columns that she may see.
+# By table. What a section has no field for is left out, so that one's own data has the columns that she may see.
 COLUMNS: dict[str, dict[str, str]] = {
     "people": {
         "Username": "username",
@@ -103,7 +103,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "Notes": "notes",
         "PDF": "pdf",
     },
-    "items": {
+    "invoice_items": {
         "Invoice": "invoice__number",
         "Client": "invoice__client__name",
         "Position": "position",
@@ -113,7 +113,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "Currency": "invoice__currency",
         "Project code": "project__code",
     },
-    "payments": {
+    "invoice_payments": {
         "Invoice": "invoice__number",
         "Client": "invoice__client__name",
         "Paid on": "paid_on",
@@ -158,8 +158,7 @@ def tables_of(section: Section) -> Iterator[Table]:
     """Yield the CSV file of a section, and those of the lists within its rows."""
     parts = [(section.name, section.found, section.fields), *((f"invoice_{key}", rows, fields) for key, rows, _, fields in section.inner)]
     for name, found, fields in parts:
-        columns = COLUMNS[name.removeprefix("invoice_")]
-        shown = {heading: path for heading, path in columns.items() if _is_in(path, fields)}
+        shown = {heading: path for heading, path in COLUMNS[name].items() if _is_in(path, fields)}
         if name == "time_entries":
             # None while the timer runs, so that nobody takes it for the length.
             found = found.annotate(**{_SECONDS: Case(When(ended_at__isnull=False, then=worked_seconds(timezone.now())))})

@@ -20,7 +20,7 @@ def make() -> None:
 @shared_task(name="exports.tick")
 def tick() -> None:
     """Begin what no worker was told of, and settle what a dead one has left."""
-    if Export.objects.filter(state__in=[Export.State.QUEUED, Export.State.MAKING]).exists():
+    if Export.objects.filter(state__in=Export.PENDING).exists():
         exports_make()
 
 
