@@ -19,7 +19,7 @@ __all__ = ["export_ask", "export_delete"]
 logger = logging.getLogger(__name__)
 
 
-def export_ask(user: User, scope: str) -> Export:
+def export_ask(user: User, scope: str) -> None:
     """Ask for an export, which takes the place of her one before; the one that she waits for already is not asked for again.
 
     Raises PermissionDenied.
@@ -34,9 +34,9 @@ def export_ask(user: User, scope: str) -> Export:
             export = Export.objects.create(user=user, asked_by=_name(user), scope=scope)
             transaction.on_commit(partial(_wake, export), robust=True)
     except IntegrityError:
-        return before.filter(state__in=Export.PENDING).get()
+        # She waits for one.
+        return
     logger.info("%s asked for an export: %s.", user.get_username(), scope)
-    return export
 
 
 def export_delete(export: Export) -> None:
