@@ -19,9 +19,9 @@ from timetracker.clients.models import Client
 from timetracker.csv_text import Cell
 from timetracker.tracking.models import TimeEntry
 
-__all__ = ["STANDING_WORDS", "columns_of", "rows_of"]
+__all__ = ["columns_of", "rows_of"]
 
-STANDING_WORDS = {BILLED: "billed", TO_BILL: "not billed yet", FREE: "not charged"}
+_STANDING_WORDS = {BILLED: "billed", TO_BILL: "not billed yet", FREE: "not charged"}
 _TEN_THOUSANDTH = Decimal("0.0001")
 # Rows read from the database at once.
 _ROWS = 1000
@@ -50,4 +50,4 @@ def _row(entry: Any, client: Client, zone: ZoneInfo) -> list[Cell]:
     if client.portal_shows_notes:
         cells.append(entry.notes)
     hours = (Decimal(entry.worked_seconds) / 3600).quantize(_TEN_THOUSANDTH)
-    return [*cells, entry.worked_seconds, hours, STANDING_WORDS[entry.standing]]
+    return [*cells, entry.worked_seconds, hours, _STANDING_WORDS[entry.standing]]

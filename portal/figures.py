@@ -36,7 +36,6 @@ __all__ = [
     "BILLED",
     "FREE",
     "TO_BILL",
-    "CurrencySums",
     "NavigationCounts",
     "ProjectTime",
     "TimeSums",

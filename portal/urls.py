@@ -1,6 +1,7 @@
 """URLs of the portal."""
 
 from django.urls import path, register_converter
+from django.urls.converters import StringConverter
 
 from portal import entrance
 from portal.pages import account, brand, documents, invoices, overview, report, time
@@ -8,18 +9,10 @@ from portal.pages import account, brand, documents, invoices, overview, report, 
 app_name = "portal"
 
 
-class HexDigits:
+class HexDigits(StringConverter):
     """Small hexadecimal digits: a colour, or a digest."""
 
     regex = "[0-9a-f]{6,12}"
-
-    def to_python(self, value: str) -> str:
-        """Hand it on."""
-        return value
-
-    def to_url(self, value: str) -> str:
-        """Hand it on."""
-        return value
 
 
 register_converter(HexDigits, "hex")

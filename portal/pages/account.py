@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
@@ -26,10 +26,6 @@ def account(request: PortalRequest) -> HttpResponseBase:
     if form.is_valid():
         form.save()
         return redirect(reverse("portal:account") + "?saved=1")
-    return _shown(request, form)
-
-
-def _shown(request: PortalRequest, form: AccountForm) -> HttpResponse:
     people = ClientPerson.objects.filter(client=request.client, user__is_active=True, user__is_staff=False, user__is_superuser=False)
     said = next((sentence for word, sentence in _SAID.items() if word in request.GET), "")
     context = {"active": "account", "form": form, "said": said, "people": people.select_related("user").order_by("user__full_name", "pk")}
