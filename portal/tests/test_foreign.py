@@ -40,6 +40,7 @@ def foreign(own: Side, other: Side) -> Iterator[str]:
     for name in ("time", "time_csv"):
         yield reverse(f"portal:{name}") + f"?project={other.project.pk}"
         yield reverse(f"portal:{name}") + f"?person={other.worker.pk}"
+        yield reverse(f"portal:{name}") + "?project=nonsense"
     for pk in (0, 10**30):
         yield f"/portal/invoices/{pk}/"
         yield f"/portal/invoices/{pk}/pdf/"
