@@ -194,6 +194,7 @@ def test_invoice_shows_lines_tax_payments_and_what_is_left(browser: Browser, own
         "Work of SB-0001",
         "Discount",
         "-12.35",
+        "VAT, 20 %",
         f"187.65{SPACE}EUR",
         f"37.53{SPACE}EUR",
         f"225.18{SPACE}EUR",
@@ -202,6 +203,15 @@ def test_invoice_shows_lines_tax_payments_and_what_is_left(browser: Browser, own
         assert word in html, word
     for word in ("Example Studio", "Account XX00", "XX-1", "VAT, 20 %", "9 March 2025", "bank transfer", own.client.name):
         assert word in html, word
+
+
+@pytest.mark.parametrize("status", ["paid", "cancelled"])
+def test_invoice_with_nothing_to_pay_says_no_way_to_pay_it(browser: Browser, own: Side, status: str) -> None:
+    SiteSettings.objects.create(payment_details="Account XX00")
+    assert "Account XX00" in text_of(browser, "portal:invoice", own.invoice.pk)
+    own.invoice.pdf.save("x.pdf", ContentFile(b"%PDF-"))
+    Invoice._base_manager.filter(pk=own.invoice.pk).update(status=status)
+    assert "Account XX00" not in text_of(browser, "portal:invoice", own.invoice.pk)
 
 
 def test_time_is_filtered_by_project_and_by_days_in_the_persons_time_zone(browser: Browser, own: Side) -> None:
