@@ -1,4 +1,4 @@
-"""A client with a project at 100 an hour, somebody who works on it, and uploads that go to a folder of the test's own."""
+"""A client with a project at 100 an hour, and somebody who works on it."""
 
 from __future__ import annotations
 

@@ -118,8 +118,8 @@ def test_expense_that_is_not_billable_goes_on_no_invoice(person: User, project: 
     refused_by_form_and_database(expense, "Only a billable expense can be on an invoice.")
 
 
-def test_receipt_goes_below_receipts_by_year_and_month_and_is_no_program(person: User, settings, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    settings.MEDIA_ROOT = tmp_path
+@pytest.mark.usefixtures("media")
+def test_receipt_goes_below_receipts_by_year_and_month_and_is_no_program(person: User) -> None:
     expense = Expense(user=person, description="Taxi", amount=Decimal(12))
     expense.receipt.save("taxi.pdf", ContentFile(b"%PDF-"))
     assert expense.receipt.name == f"receipts/{expense.created_at:%Y/%m}/taxi.pdf"

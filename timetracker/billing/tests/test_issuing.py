@@ -14,7 +14,7 @@ from timetracker.billing import issuing
 from timetracker.billing.drafts import draft_empty, draft_make
 from timetracker.billing.fixed import InvoiceRefused
 from timetracker.billing.issuing import invoice_cancel, invoice_issue, invoice_pdf_keep, payment_add, payment_remove
-from timetracker.billing.models import Expense, Invoice, InvoiceItem, Payment
+from timetracker.billing.models import Expense, Invoice, Payment
 from timetracker.billing.tests.conftest import Worked
 from timetracker.clients.models import Client
 from timetracker.siteconf.models import SiteSettings
@@ -92,13 +92,11 @@ def test_issue_that_fails_leaves_a_draft_no_number_and_no_file(
     draft: Invoice, robin: User, media: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     if place == "drawing":
-        # A signature that is not there any more.
         monkeypatch.setattr(issuing, "invoice_pdf", lambda *_, **__: (_ for _ in ()).throw(OSError("no font")))
     elif place == "keeping":
         media.mkdir()
         (media / "invoices").write_text("A file where the folder would be.")
     else:
-        InvoiceItem._base_manager.update(unit_price=Decimal("0"))
         monkeypatch.setattr(Invoice, "save", lambda *_, **__: (_ for _ in ()).throw(OSError("the database is gone")))
     before = files_in(media)
     with pytest.raises(OSError):

@@ -145,9 +145,8 @@ def test_everything_taken_out_and_brought_into_an_empty_site_is_the_same_again(s
     assert counted() == counts, "twice changes nothing"
 
 
-def test_ones_own_data_comes_in_again_beside_what_others_have(staffed: Agency) -> None:
+def test_ones_own_data_comes_in_again_beside_what_others_have(staffed: Agency, boss: User) -> None:
     content = stored_bytes(made(staffed.robin, "own"))
-    boss = User.objects.create_superuser("boss", is_staff=True)
     assert checked(boss, content).counts["new"] == 0
     # The first two, of which one is billed: what is here otherwise stays.
     TimeEntry.objects.filter(user=staffed.robin).exclude(notes="'=kept").delete()
@@ -158,17 +157,16 @@ def test_ones_own_data_comes_in_again_beside_what_others_have(staffed: Agency) -
     assert TimeEntry.objects.filter(user=staffed.kim).count() == 5
 
 
-def test_of_rows_that_nothing_tells_apart_as_many_come_in_as_are_missing(staffed: Agency) -> None:
+def test_of_rows_that_nothing_tells_apart_as_many_come_in_as_are_missing(staffed: Agency, boss: User) -> None:
     content = stored_bytes(made(staffed.owner, "everything"))
     twins = TimeEntry.objects.filter(user=staffed.kim, notes="", started_at__day=4)
     twins[0].delete()
-    boss = User.objects.create_superuser("boss", is_staff=True)
     row = written(boss, content)
     assert row.counts["lists"]["time_entries"][0] == 1
     assert twins.count() == 2
 
 
-def test_time_that_is_here_hangs_on_the_invoice_that_comes_in_and_is_billed_once(staffed: Agency) -> None:
+def test_time_that_is_here_hangs_on_the_invoice_that_comes_in_and_is_billed_once(staffed: Agency, boss: User) -> None:
     billed = [model.objects.filter(invoice_item__invoice__status__in=ISSUED).count() for model in (TimeEntry, Expense)]
     content = stored_bytes(made(staffed.owner, "everything"))
     # As after a restore of an archive from before they were written.
@@ -177,7 +175,6 @@ def test_time_that_is_here_hangs_on_the_invoice_that_comes_in_and_is_billed_once
     Payment.objects.all().delete()
     InvoiceItem._base_manager.all().delete()
     Invoice._base_manager.all().delete()
-    boss = User.objects.create_superuser("boss", is_staff=True)
     row = written(boss, content)
     assert (row.state, row.message) == ("done", "")
     assert billed[0] > 0
@@ -185,20 +182,19 @@ def test_time_that_is_here_hangs_on_the_invoice_that_comes_in_and_is_billed_once
     assert checked(boss, content).counts["new"] == 0
 
 
-def test_time_that_another_invoice_bills_here_is_told_and_nothing_comes_in(staffed: Agency) -> None:
+def test_time_that_another_invoice_bills_here_is_told_and_nothing_comes_in(staffed: Agency, boss: User) -> None:
     content = stored_bytes(made(staffed.owner, "everything"))
     # A draft of the same time, which has its number only there.
     issued = Invoice.objects.get(number="INV-0007")
     Payment.objects.filter(invoice=issued).delete()
     Invoice._base_manager.filter(pk=issued.pk).update(number="", status="draft")
-    boss = User.objects.create_superuser("boss", is_staff=True)
     row, before = checked(boss, content), counted()
     assert {column.split(", ")[1] for _, column, _ in wrong(row)} == {"invoice_item"}
     import_begin(row, Import.Act.WRITE)
     assert counted() == before
 
 
-def test_time_of_an_invoice_that_is_cancelled_here_comes_in_as_not_billed(staffed: Agency) -> None:
+def test_time_of_an_invoice_that_is_cancelled_here_comes_in_as_not_billed(staffed: Agency, boss: User) -> None:
     export = stored_bytes(made(staffed.owner, "everything"))
     billed = TimeEntry.objects.filter(invoice_item__invoice__status__in=ISSUED)
     lost = billed.count()
@@ -207,7 +203,6 @@ def test_time_of_an_invoice_that_is_cancelled_here_comes_in_as_not_billed(staffe
     for model in (TimeEntry, Expense):
         model.objects.filter(invoice_item__invoice__status="cancelled").update(invoice_item=None)
     TimeEntry.objects.filter(pk__in=ids).delete()
-    boss = User.objects.create_superuser("boss", is_staff=True)
     row = written(boss, export)
     assert (row.state, lost > 0) == ("done", True)
     assert TimeEntry.objects.filter(invoice_item=None, billable=True).count() >= lost
@@ -216,10 +211,9 @@ def test_time_of_an_invoice_that_is_cancelled_here_comes_in_as_not_billed(staffe
     assert (again.counts["new"], wrong(again)) == (0, [])
 
 
-def test_data_json_alone_comes_in_without_receipts(staffed: Agency) -> None:
+def test_data_json_alone_comes_in_without_receipts(staffed: Agency, boss: User) -> None:
     archive, data = content_of(made(staffed.robin, "own"))
     Expense.objects.all().delete()
-    boss = User.objects.create_superuser("boss", is_staff=True)
     written(boss, archive.read("data.json"), "data.json")
     assert [expense.receipt.name for expense in Expense.objects.all()] == [""]
     assert len(data["expenses"]) == 1
@@ -406,9 +400,10 @@ def test_a_document_needs_its_file(boss: User) -> None:
     assert [column for _, column, _ in wrong(row)] == ["documents, file"]
 
 
-def test_what_came_in_between_takes_everything_back_files_too(staffed: Agency, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_came_in_between_takes_everything_back_files_too(
+    staffed: Agency, boss: User, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = zipped(sheet(change("expenses", receipt={"name": "a.pdf", "member": "a.pdf"})), **{"a.pdf": PDF})
-    boss = User.objects.create_superuser("boss", is_staff=True)
     row, before = checked(boss, content), counted()
     there = sorted(path for path in media.rglob("*") if path.is_file())
 
@@ -421,11 +416,10 @@ def test_what_came_in_between_takes_everything_back_files_too(staffed: Agency, m
     assert sorted(path for path in media.rglob("*") if path.is_file()) == there
 
 
-def test_another_thing_of_the_same_number_or_code_is_told(staffed: Agency) -> None:
+def test_another_thing_of_the_same_number_or_code_is_told(staffed: Agency, boss: User) -> None:
     content = stored_bytes(made(staffed.owner, "everything"))
     Invoice._base_manager.filter(number="INV-0007").update(currency="CHF")
     Project.objects.filter(code="TOUR").update(client=Client.objects.get(name="Sample Bakery"))
-    boss = User.objects.create_superuser("boss", is_staff=True)
     told = [(column.split(" ")[0], reason) for _, column, reason in wrong(checked(boss, content))]
     assert ("projects", "A project of another client has this code here. Change one of the two codes.") in told
     assert ("invoices", "Another invoice has this number here. Two invoices cannot have the same one.") in told
