@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -43,9 +43,3 @@ def worked(robin: User, website: Project) -> Worked:
         return TimeEntry.objects.create(**values)
 
     return write
-
-
-@pytest.fixture
-def march() -> dict[str, date]:
-    """The days of March 2025."""
-    return {"since": date(2025, 3, 1), "until": date(2025, 3, 31)}
