@@ -13,6 +13,7 @@ from typing import IO
 
 from django.db.models.fields.files import FieldFile
 
+from timetracker.attachments import storage_asked
 from timetracker.csv_text import defused, undefused
 from timetracker.imports.spool import Problem
 
@@ -37,15 +38,16 @@ def problems_file(problems: Iterable[Problem]) -> Iterator[IO[bytes]]:
 
 
 def problems_first(file: FieldFile, count: int) -> list[Problem]:
-    """Return the first ``count`` of those in ``file``. Raises OSError where it is gone."""
-    with file.storage.open(str(file.name)) as packed, gzip.open(packed, "rt", encoding="utf-8", newline="") as text:
+    """Return the first ``count`` of those in ``file``. Raises OSError where it cannot be read, whatever its storage says of that."""
+    with storage_asked(), file.storage.open(str(file.name)) as packed, gzip.open(packed, "rt", encoding="utf-8", newline="") as text:
         rows = islice(csv.reader(text), 1, count + 1)
         return [Problem(int(line), undefused(column), undefused(value), reason) for line, column, value, reason in rows]
 
 
 def problems_bytes(file: FieldFile) -> Iterator[bytes]:
-    """Yield the CSV in ``file``, piece by piece. Raises OSError at once where it is gone."""
-    packed = file.storage.open(str(file.name))
+    """Yield the CSV in ``file``, piece by piece. Raises OSError at once where it cannot be opened."""
+    with storage_asked():
+        packed = file.storage.open(str(file.name))
 
     def pieces() -> Iterator[bytes]:
         with packed, gzip.open(packed, "rb") as text:

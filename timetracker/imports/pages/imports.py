@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from timetracker.accounts.access import TeamRequest, team_page
+from timetracker.attachments import storage_asked
 from timetracker.careful_forms import go_on
 from timetracker.imports.counts import Counts
 from timetracker.imports.data_rows import SECTIONS
@@ -40,7 +41,6 @@ logger = logging.getLogger(__name__)
 
 # Rows that are wrong, on the page; all of them are in the CSV.
 SHOWN = 200
-_GONE = "The file is no longer in the site's storage; a restore may have taken it away. Upload it again."
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -107,8 +107,8 @@ def columns(request: TeamRequest, pk: int) -> HttpResponseBase:
         return redirect(address)
     try:
         sample = _sample(row)
-    except (FileRefused, FileNotFoundError) as error:
-        messages.error(request, str(error) if isinstance(error, FileRefused) else _GONE)
+    except (FileRefused, OSError) as error:
+        messages.error(request, _reason(error))
         return redirect("staff:import_export")
     form = MatchForm(request.POST or None, row=row, user=request.user, sample=sample)
     if form.is_bound:
@@ -187,8 +187,19 @@ def _begin(request: TeamRequest, row: Import, act: Import.Act) -> None:
 
 def _sample(row: Import) -> Sample:
     options = Options.from_json(row.options)
-    with row.file.storage.open(str(row.file.name)) as file:
-        return sample_of(cast(Any, file.file), options.encoding, options.delimiter)
+    with storage_asked():
+        opened = row.file.storage.open(str(row.file.name))
+    with opened:
+        return sample_of(cast(Any, opened.file), options.encoding, options.delimiter)
+
+
+def _reason(error: FileRefused | OSError) -> str:
+    """Why a file that was brought cannot be read, and what to do."""
+    if isinstance(error, FileRefused):
+        return str(error)
+    if isinstance(error, FileNotFoundError):
+        return "The file is no longer in the site's storage; a restore may have taken it away. Upload it again."
+    return f"The file cannot be read ({error.strerror or error}). Tell whoever runs this site, and try again."
 
 
 def _read_otherwise(row: Import, form: MatchForm, request: TeamRequest) -> bool:

@@ -67,6 +67,17 @@ def test_a_file_that_cannot_be_kept_is_told_in_the_form(browser: Browser, monkey
     assert not Import.objects.exists()
 
 
+def test_a_storage_that_hands_out_nothing_is_told_and_no_error_of_the_site(
+    browser: Browser, ann: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, wrong = brought(ann, "clients", CLIENTS), checked(ann, "clients", "Name,E-mail\nMill,none\n")
+    storage_fails(monkeypatch, "open")
+    page = browser.get(at(row, "columns/"), follow=True).content.decode()
+    assert "The file cannot be read (BucketError: no such bucket). Tell whoever runs this site" in page
+    assert "The list of what is wrong" in html(browser, at(wrong))
+    assert browser.get(at(wrong, "wrong-rows.csv")).status_code == 404
+
+
 def test_a_file_that_a_restore_took_away_is_told_when_it_is_begun_again(browser: Browser, ann: User) -> None:
     row = checked(ann, "clients", CLIENTS)
     row.file.storage.delete(str(row.file.name))
