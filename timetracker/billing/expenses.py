@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from django.db.models import Count, QuerySet, Sum, Value
+from django.db.models import Count, QuerySet, Sum
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import MONEY
 from timetracker.billing.models import Expense, Invoice
-from timetracker.billing.totals import RoundedProduct, cents
+from timetracker.billing.totals import cents, in_cents
 
 __all__ = ["expense_refusal", "expense_sums", "expenses_seen_by"]
 
@@ -36,5 +36,5 @@ def expense_refusal(expense: Expense) -> str:
 
 def expense_sums(expenses: QuerySet[Expense]) -> list[tuple[str, int, Decimal]]:
     """Sum ``expenses`` by currency: its code, how many there are, and what they come to. One query."""
-    rows = expenses.order_by("currency").annotate(in_cents=RoundedProduct("amount", Value(1), factor="100")).values("currency")
+    rows = expenses.order_by("currency").annotate(in_cents=in_cents("amount")).values("currency")
     return [(row["currency"], row["count"], cents(row["sum"])) for row in rows.annotate(count=Count("pk"), sum=Sum("in_cents"))]

@@ -20,7 +20,7 @@ from timetracker.billing.models import Invoice, InvoiceItem, Payment, today
 if TYPE_CHECKING:
     from django_stubs_ext import WithAnnotations
 
-__all__ = ["ISSUED", "CurrencySums", "InvoiceTotals", "RoundedProduct", "cents", "sums_by_currency", "with_totals"]
+__all__ = ["ISSUED", "CurrencySums", "InvoiceTotals", "RoundedProduct", "cents", "in_cents", "sums_by_currency", "with_totals"]
 
 # An invoice that was cancelled may never have been sent, so it counts no more than a draft.
 ISSUED = (Invoice.Status.SENT, Invoice.Status.PAID)
@@ -87,7 +87,7 @@ def with_totals(invoices: QuerySet[Invoice]) -> QuerySet[WithAnnotations[Invoice
     found: QuerySet[Any] = (
         invoices.annotate(
             subtotal_cents=_sum_of(InvoiceItem, RoundedProduct("quantity", "unit_price", factor="100")),
-            paid_cents=_sum_of(Payment, RoundedProduct("amount", Value(1), factor="100")),
+            paid_cents=_sum_of(Payment, in_cents("amount")),
         )
         .annotate(tax_cents=RoundedProduct(F("subtotal_cents"), F("tax_rate"), factor="0.01"))
         .annotate(total_cents=F("subtotal_cents") + F("tax_cents"))
@@ -115,6 +115,11 @@ def sums_by_currency(invoices: QuerySet[Any]) -> list[CurrencySums]:
     return [
         CurrencySums(row["currency"], row["count"], *(cents(row[name]) for name in ("billed", "received", "left", "late"))) for row in rows
     ]
+
+
+def in_cents(column: str) -> RoundedProduct:
+    """The amounts of ``column`` as whole hundredths, for exact sums on both engines."""
+    return RoundedProduct(column, Value(1), factor="100")
 
 
 def cents(value: int | Decimal | None) -> Decimal:
