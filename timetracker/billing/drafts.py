@@ -7,7 +7,7 @@ draft, frees it again.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -37,8 +37,8 @@ MOST_LINES = 500
 class DraftPreview:
     """What a draft would bill, and what it would come to before tax."""
 
-    lines: list[TimeLine] = field(default_factory=list)
-    expenses: list[Expense] = field(default_factory=list)
+    lines: list[TimeLine]
+    expenses: list[Expense]
 
     @property
     def subtotal(self) -> Decimal:

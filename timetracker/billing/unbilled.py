@@ -14,11 +14,11 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, F, Q, QuerySet, Sum, Value
+from django.db.models import Count, F, Q, QuerySet, Sum
 from django.utils import timezone
 
 from timetracker.billing.models import Expense
-from timetracker.billing.totals import RoundedProduct, cents
+from timetracker.billing.totals import cents, in_cents
 from timetracker.clients.models import Client
 from timetracker.siteconf.models import SiteSettings
 from timetracker.tracking.durations import RoundedSeconds, worked_seconds
@@ -62,9 +62,14 @@ class UnbilledSums:
 
 
 def unbilled_entries(
-    client: Client, *, since: date | None, until: date | None, projects: Iterable[Project] | None, zone: ZoneInfo
+    client: Client,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    projects: Iterable[Project] | None = None,
+    zone: ZoneInfo = _UTC,
 ) -> QuerySet[TimeEntry]:
-    """Return its time that an invoice could bill and none does, of these days there and these projects (None: of all).
+    """Return its time that an invoice could bill and none does, of these days in ``zone`` and these projects (None: of all).
 
     The conditions are on the rows of time alone, so that an UPDATE asks them once more of a row that it had to wait for.
     """
@@ -73,7 +78,9 @@ def unbilled_entries(
     return starting_on(entries.order_by(), since, until, zone=zone)
 
 
-def unbilled_expenses(client: Client, *, since: date | None, until: date | None, projects: Iterable[Project] | None) -> QuerySet[Expense]:
+def unbilled_expenses(
+    client: Client, *, since: date | None = None, until: date | None = None, projects: Iterable[Project] | None = None
+) -> QuerySet[Expense]:
     """Return its expenses that an invoice could bill and none does, of these days and projects (None: of all)."""
     of = Q(project__client=client) if projects is None else Q(project__client=client, project__in=list(projects))
     expenses = Expense.objects.filter(of, billable=True, invoice_item__isnull=True)
@@ -86,25 +93,17 @@ def priced(entries: QuerySet[TimeEntry], site: SiteSettings) -> QuerySet[Any]:
     """Add ``billed_seconds`` (rounded as ``site`` says) and ``price_cents`` of an hour (null: no rate), and what ``with_rates`` adds."""
     found: QuerySet[Any] = (
         with_rates(entries)
-        .annotate(worked_seconds=worked_seconds(timezone.now()), price_cents=RoundedProduct("rate", Value(1), factor="100"))
+        .annotate(worked_seconds=worked_seconds(timezone.now()), price_cents=in_cents("rate"))
         .annotate(billed_seconds=RoundedSeconds("worked_seconds", minutes=site.rounding_minutes, direction=site.rounding_direction))
     )
     return found
 
 
-def unbilled_sums(
-    client: Client,
-    *,
-    zone: ZoneInfo = _UTC,
-    since: date | None = None,
-    until: date | None = None,
-    projects: Iterable[Project] | None = None,
-) -> UnbilledSums:
-    """Sum what could be billed of these days in ``zone`` and these projects (None: of all), by the currencies' codes. Three queries."""
+def unbilled_sums(client: Client, *, projects: Iterable[Project] | None = None) -> UnbilledSums:
+    """Sum what could be billed of these projects (None: of all), by the currencies' codes. Four queries."""
     chosen = None if projects is None else list(projects)
-    entries = unbilled_entries(client, since=since, until=until, projects=chosen, zone=zone)
-    expenses = unbilled_expenses(client, since=since, until=until, projects=chosen)
-    return _sums_by_client(entries, expenses).get(client.pk, UnbilledSums(()))
+    sums = _sums_by_client(unbilled_entries(client, projects=chosen), unbilled_expenses(client, projects=chosen))
+    return sums.get(client.pk, UnbilledSums(()))
 
 
 def unbilled_clients() -> list[tuple[Client, UnbilledSums]]:
@@ -131,8 +130,7 @@ def _sums_by_client(entries: QuerySet[TimeEntry], expenses: QuerySet[Expense]) -
         else:
             time[row["client"]][row["rate_currency"]] = row
     spent: dict[int, dict[str, Mapping[str, Any]]] = defaultdict(dict)
-    in_cents = RoundedProduct("amount", Value(1), factor="100")
-    costs = expenses.order_by().annotate(in_cents=in_cents).values("currency", client=F("project__client_id"))
+    costs = expenses.order_by().annotate(in_cents=in_cents("amount")).values("currency", client=F("project__client_id"))
     for row in costs.annotate(count=Count("pk"), sum=Sum("in_cents")):
         spent[row["client"]][row["currency"]] = row
     return {
