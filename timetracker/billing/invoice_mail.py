@@ -19,21 +19,13 @@ from timetracker.billing.models import Invoice
 from timetracker.clients.models import Client
 from timetracker.siteconf.models import SiteSettings
 
-__all__ = ["invoice_mail", "mail_addresses", "mail_words", "portal_link"]
+__all__ = ["invoice_mail", "mail_addresses", "mail_words"]
 
 
 def mail_addresses(client: Client) -> list[str]:
     """Return where its mail may go: its own address first, then those of its people who may log in."""
     people = User.objects.filter(client_person__client=client, is_active=True).exclude(email="").order_by("full_name", "pk")
     return list(dict.fromkeys(address for address in (client.email, *people.values_list("email", flat=True)) if address))
-
-
-def portal_link(invoice: Invoice, *, address: str) -> str:
-    """Return where the client sees it, ``address`` being the site's; empty where its portal does not show it."""
-    client = invoice.client
-    if not (client.active and client.portal_enabled and client.portal_shows_invoices):
-        return ""
-    return address + reverse("portal:invoice", args=[invoice.pk])
 
 
 def mail_words(invoice: Invoice) -> str:
@@ -53,7 +45,7 @@ def invoice_mail(invoice: Invoice, *, to: Sequence[str], address: str, words: st
         raise InvoiceRefused("Nobody would get it. Choose an address, or type one.", code="nobody")
     kept, pdf = _with_pdf(invoice)
     site = SiteSettings.load()
-    link = portal_link(kept, address=address)
+    link = _portal_link(kept, address=address)
     subject = " ".join(render_to_string("staff/mail/invoice_subject.txt", {"invoice": kept, "site": site}).split())
     body = render_to_string("staff/mail/invoice.txt", {"words": words.strip() or mail_words(kept), "link": link, "site": site})
     mail = EmailMessage(subject, body, to=list(to), reply_to=list(filter(None, [site.company_email or by.email])))
@@ -71,6 +63,14 @@ def invoice_mail(invoice: Invoice, *, to: Sequence[str], address: str, words: st
         raise
     kept.mailed_at, kept.mailed_to = sent["mailed_at"], sent["mailed_to"]
     return kept
+
+
+def _portal_link(invoice: Invoice, *, address: str) -> str:
+    """Where the client sees it, ``address`` being the site's; empty where its portal does not show it."""
+    client = invoice.client
+    if not (client.active and client.portal_enabled and client.portal_shows_invoices):
+        return ""
+    return address + reverse("portal:invoice", args=[invoice.pk])
 
 
 def _with_pdf(invoice: Invoice) -> tuple[Invoice, bytes]:
