@@ -28,6 +28,17 @@ __all__ = ["ExpenseFilter", "ExpenseForm"]
 class ExpenseFilter(ListFilter):
     """What of the expenses is wanted. Who sees her own alone is not asked whose."""
 
+    state = forms.ChoiceField(
+        label="Show",
+        required=False,
+        choices=[
+            ("", "All"),
+            ("open", "To be billed"),
+            ("billed", "On an invoice"),
+            ("own", "Not billable"),
+            ("bare", "Without a receipt"),
+        ],
+    )
     since = DayField(label="From", required=False)
     until = DayField(label="To", required=False)
     person = forms.ModelChoiceField(team().prefetch_related(None), label="Person", required=False, empty_label="Everybody")
@@ -35,15 +46,8 @@ class ExpenseFilter(ListFilter):
     project = forms.ModelChoiceField(Project.objects.all(), required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
-        """Offer the states of expenses."""
+        """Ask whose alone of who sees everybody's."""
         super().__init__(*args, **kwargs)
-        cast(forms.ChoiceField, self.fields["state"]).choices = [
-            ("", "All"),
-            ("open", "To be billed"),
-            ("billed", "On an invoice"),
-            ("own", "Not billable"),
-            ("bare", "Without a receipt"),
-        ]
         if not user.has_perm(MONEY):
             del self.fields["person"]
 

@@ -29,14 +29,10 @@ __all__ = ["DiscountForm", "DraftForm", "InvoiceFilter", "IssueForm", "LineForm"
 class InvoiceFilter(ListFilter):
     """What of the invoices is wanted."""
 
-    since = DayField(label="From", required=False)
-    until = DayField(label="To", required=False)
-    client = forms.ModelChoiceField(Client.objects.order_by("name"), label="Client", required=False, empty_label="All clients")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Offer the states of invoices."""
-        super().__init__(*args, **kwargs)
-        cast(forms.ChoiceField, self.fields["state"]).choices = [
+    state = forms.ChoiceField(
+        label="Show",
+        required=False,
+        choices=[
             ("", "All"),
             ("draft", "Drafts"),
             ("open", "Open"),
@@ -44,7 +40,11 @@ class InvoiceFilter(ListFilter):
             ("part", "Paid in part"),
             ("paid", "Paid"),
             ("cancelled", "Cancelled"),
-        ]
+        ],
+    )
+    since = DayField(label="From", required=False)
+    until = DayField(label="To", required=False)
+    client = forms.ModelChoiceField(Client.objects.order_by("name"), label="Client", required=False, empty_label="All clients")
 
 
 class NewInvoiceForm(forms.Form):
