@@ -23,6 +23,7 @@ from django.utils import timezone
 
 from backups.gate import gate_read
 from timetracker.accounts.models import User
+from timetracker.attachments import file_discard
 from timetracker.exports.access import may_export
 from timetracker.exports.lock import export_lock
 from timetracker.exports.models import Export
@@ -103,7 +104,7 @@ def _make(export: Export) -> None:
         ready = {"state": Export.State.READY, "size": size, "row_counts": counts, "missing_files": missing}
         if not _turn(export, Export.State.MAKING, **ready):
             # Deleted meanwhile, or its row is gone with the data of before a restore.
-            default_storage.delete(export.stored_name)
+            file_discard(export.stored_name)
 
 
 def _fail(export: Export, reason: str) -> None:

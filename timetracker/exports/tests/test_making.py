@@ -30,6 +30,7 @@ from timetracker.exports.sections import FORMAT, fields_of
 from timetracker.exports.sweep import GONE, exports_sweep
 from timetracker.exports.tests.agency import FORMULA, Agency, agency, content_of, made
 from timetracker.tests.people import PDF, PNG, somebody
+from timetracker.tests.storages import BucketError
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
 
 pytestmark = pytest.mark.usefixtures("media")
@@ -240,6 +241,26 @@ def test_the_file_of_an_export_whose_row_went_meanwhile_goes_too(staffed: Agency
     exports_make()
     assert not Export.objects.exists()
     assert stored(media) == []
+
+
+class _KeepsTheFile(_DeletesTheRow):
+    """The same, and it does not delete what it has taken."""
+
+    def delete(self, name: str) -> None:
+        if self.exists(name):
+            raise BucketError("no such right")
+
+
+def test_a_file_that_stays_without_a_row_ends_no_work_and_goes_with_the_next_sweep(
+    staffed: Agency, media: Path, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    storages = settings.STORAGES
+    settings.STORAGES = {**storages, "default": {"BACKEND": f"{__name__}._KeepsTheFile"}}
+    Export.objects.create(user=staffed.robin, asked_by="robin", scope="own")
+    exports_make()
+    assert len(stored(media)) == 1 and "cannot be deleted: BucketError: no such right" in caplog.text
+    settings.STORAGES = storages
+    assert (exports_sweep(), stored(media)) == ((1, 0), [])
 
 
 def test_one_process_at_a_time_makes_exports(staffed: Agency) -> None:
