@@ -215,7 +215,7 @@ class InvoiceItem(Timestamped):
         return to_cents(self.quantity * self.unit_price)
 
     def save(self, *args: Any, **options: Any) -> None:
-        """Write it on a draft, and take it from no other invoice than one."""
+        """Write it on a draft; an invoice from which it moves is one, too."""
         with transaction.atomic():
             self._hold_drafts()
             super().save(*args, **options)

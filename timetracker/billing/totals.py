@@ -53,7 +53,7 @@ class RoundedProduct(Func):
 
     ``left`` and ``right`` have two decimal places at most, ``factor`` is a power of ten from 0.01 to 100. Exact on
     PostgreSQL; on SQLite, whose decimals are doubles, it counts in whole hundredths, exact up to 9·10¹⁸ hundredths
-    of hundredths: an amount of 900 billion for a product and for a tax of 100 percent.
+    of hundredths: a product of 900 trillion, and a tax of 100 percent on 90 billion.
     """
 
     arity = 2
