@@ -15,7 +15,7 @@ from timetracker.imports.models import Import
 from timetracker.imports.options import Options, Sample
 from timetracker.imports.permissions import kinds_for, may_create
 from timetracker.imports.records import DELIMITERS
-from timetracker.imports.text import ENCODINGS
+from timetracker.imports.text import ENCODINGS, LARGEST
 from timetracker.imports.values import ORDERS
 from timetracker.time_zones import time_zone_names
 
@@ -49,7 +49,8 @@ class UploadForm(forms.Form):
     kind = forms.ChoiceField(label="What is in it")
     file = forms.FileField(
         label="File",
-        help_text="CSV: the first row has the names of the columns. Up to 64 MB; commas, semicolons or tabs; UTF-8, UTF-16 or Windows.",
+        help_text="CSV: the first row has the names of the columns. "
+        f"Up to {LARGEST // 1024**2} MB; commas, semicolons or tabs; UTF-8, UTF-16 or Windows.",
         widget=forms.FileInput(attrs={"accept": ".csv,.tsv,.txt,text/csv,text/plain,.zip,.json"}),
     )
 
