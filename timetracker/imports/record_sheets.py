@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 
 from timetracker.accounts.models import User
 from timetracker.clients.models import Client
-from timetracker.imports.exceptions import Unfit
 from timetracker.imports.names import Clients, code_for, folded
 from timetracker.imports.options import Options
 from timetracker.imports.sheets import Cells, Sheet
@@ -21,21 +20,17 @@ from timetracker.tracking.models import Project
 
 __all__ = ["ClientSheet", "ProjectSheet"]
 
-Value = TypeVar("Value")
-
 _NO_NAME = "The name is missing. Write it, or leave the row out."
 
 
 class _RecordSheet(Sheet):
     """Reads the fields of one model."""
 
-    def _read(self, cells: Cells, name: str, read: Callable[[str], Value], values: dict[str, Any]) -> None:
+    def _read(self, cells: Cells, name: str, read: Callable[[str], object], values: dict[str, Any]) -> None:
         """Put what the cell says into ``values``, unless it is empty or wrong."""
-        if cells[name]:
-            try:
-                values[name] = read(cells[name])
-            except Unfit as error:
-                cells.fault(name, str(error))
+        value = cells.read(name, read)
+        if value is not None:
+            values[name] = value
 
     def _number(self, text: str) -> str:
         return str(read_number(text, self.options.decimal))

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from django.db import IntegrityError
 
 from timetracker.accounts.models import User
 from timetracker.imports.counts import Counts
-from timetracker.imports.exceptions import CHANGED, ImportStopped
+from timetracker.imports.exceptions import CHANGED, ImportStopped, Unfit
 from timetracker.imports.options import Options
 from timetracker.imports.records import Record
 from timetracker.imports.spool import Row, Spool
 
 __all__ = ["Cells", "Sheet"]
+
+Value = TypeVar("Value")
 
 
 class Cells:
@@ -28,6 +31,16 @@ class Cells:
     def __getitem__(self, name: str) -> str:
         index = self._options.columns.get(name, -1)
         return self._cells[index] if 0 <= index < len(self._cells) else ""
+
+    def read(self, name: str, read: Callable[[str], Value]) -> Value | None:
+        """Return what ``read`` makes of the cell of this field; None where it is empty, or ``read`` raises Unfit, which is noted."""
+        if not self[name]:
+            return None
+        try:
+            return read(self[name])
+        except Unfit as error:
+            self.fault(name, str(error))
+            return None
 
     def fault(self, name: str, reason: str) -> None:
         """Note that the cell of this field is wrong."""

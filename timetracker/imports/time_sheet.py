@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
-from typing import TypeVar, cast
+from typing import cast
 
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import ALL_ENTRIES
@@ -19,8 +19,6 @@ from timetracker.imports.values import LONGEST, Point, moments_at, read_length, 
 from timetracker.tracking.models import TimeEntry
 
 __all__ = ["TimeSheet"]
-
-Value = TypeVar("Value")
 
 _MOST_NOTE, _MOST_TAGS = 20_000, 200
 # Seconds by which hours may differ from start and end without a break being meant: other programs round both.
@@ -51,7 +49,7 @@ class TimeSheet(Sheet):
         """Understand every cell, so that all that is wrong is told at once."""
         person = self._person(cells)
         project = self._project(cells)
-        task = self._of(cells, "task", lambda name: self._tasks.find(project, name)) if project is not None and cells["task"] else None
+        task = cells.read("task", lambda name: self._tasks.find(project, name)) if project is not None else None
         span = self._span(cells)
         note, tags = cells["note"].replace("\r\n", "\n"), _tags(cells["tags"])
         if len(note) > _MOST_NOTE:
@@ -59,19 +57,12 @@ class TimeSheet(Sheet):
         if len(tags) > _MOST_TAGS:
             cells.fault("tags", f"All tags together have {_MOST_TAGS} characters at most. Shorten them.")
         is_known = project is not None and self._projects.is_billable(project)
-        billable = self._of(cells, "billable", read_yes) if cells["billable"] else is_known
+        billable = cells.read("billable", read_yes) if cells["billable"] else is_known
         if cells.faults or person is None or project is None or span is None:
             return
         start, end, pause = span
         data = [person, start, end, pause, project, task, note, tags, billable]
         self.unique(cells, Row(cells.line, _key(person, start, end, project, note), data), major=person, minor=start)
-
-    def _of(self, cells: Cells, name: str, read: Callable[[str], Value]) -> Value | None:
-        try:
-            return read(cells[name])
-        except Unfit as error:
-            cells.fault(name, str(error))
-            return None
 
     def _person(self, cells: Cells) -> int | None:
         if "person" not in self.options.columns:
@@ -83,7 +74,7 @@ class TimeSheet(Sheet):
             # The same of a name that nobody has: a file is no way to ask who is here.
             cells.fault("person", "You may import your own time only. Ask somebody who sees everybody's time.")
             return None
-        return self._of(cells, "person", self._people.find)
+        return cells.read("person", self._people.find)
 
     def _project(self, cells: Cells) -> int | None:
         client, name, code = cells["client"], cells["project"], cells["project_code"]
@@ -92,21 +83,20 @@ class TimeSheet(Sheet):
             cells.fault(field, "No project is named. Write its name or its code.")
             return None
         if client and not self.options.creates and client not in self._clients:
-            self._of(cells, "client", self._clients.find)
+            cells.read("client", self._clients.find)
             return None
-        return self._of(cells, field, lambda _: self._projects.find(client=client, name=name, code=code))
+        return cells.read(field, lambda _: self._projects.find(client=client, name=name, code=code))
 
     def _span(self, cells: Cells) -> tuple[int, int, int] | None:
         """Start and end as seconds since 1970, and the break in seconds."""
         order = self.options.dates
         names = [name for name in ("date", "start", "end_date", "end") if cells[name]]
-        points = {name: self._of(cells, name, lambda text: read_point(text, order)) for name in names}
-        worked = None
+        points = {name: cells.read(name, lambda text: read_point(text, order)) for name in names}
         if cells["seconds"]:
-            worked = self._of(cells, "seconds", read_seconds)
-        elif cells["hours"]:
-            worked = self._of(cells, "hours", lambda text: read_length(text, self.options.decimal))
-        pause = self._of(cells, "break", read_seconds) if cells["break"] else None
+            worked = cells.read("seconds", read_seconds)
+        else:
+            worked = cells.read("hours", lambda text: read_length(text, self.options.decimal))
+        pause = cells.read("break", read_seconds)
         if cells.faults:
             return None
         try:
