@@ -19,7 +19,7 @@ from timetracker.imports.tests.files import checked
 from timetracker.tests.people import browser_of, somebody
 from timetracker.tests.storages import storage_fails
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("media")]
 
 
 @pytest.fixture
