@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from array import array
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -31,12 +30,18 @@ from backups.archive_layout import (
 )
 from backups.conf import conf
 from backups.exceptions import ArchiveRejected, ArchiveTooLarge
+from backups.spill import Spill
 
 __all__ = ["Directory", "Source", "read_directory"]
 
 # The end of the file that is read at once: in most archives it holds end record, central directory and manifest.
 TAIL_BYTES = 1024 * 1024
 FOLDER_OR_LABEL = 0x18
+# Of each member: where its record lies in the central directory, and whether its local header has ZIP64 fields, which its length
+# alone shows.
+PLACE = struct.Struct("<Q?")
+# The length of the name in a record that is unpacked.
+NAME_SIZE = 11
 
 
 class Source:
@@ -95,40 +100,37 @@ def _unreadable(error: OSError) -> ArchiveRejected:
 
 
 class Directory:
-    """The members in the order in which they lie, kept as the bytes of the central directory: each is parsed when it is asked for.
+    """The members in the order in which they lie, as the bytes of the central directory: each is parsed when it is asked for.
 
-    That takes 55 bytes for each and its name (measured: objects take 330). ``data`` is the central directory, which must hold
-    ``count`` records, and begin at the offset ``end`` of the archive, where the last member ends.
+    That takes a few megabytes however many there are (objects take 330 bytes each). ``data`` is the central directory, which must
+    hold ``count`` records, and begin at the offset ``end`` of the archive, where the last member ends.
     """
 
-    def __init__(self, data: bytes, count: int, end: int) -> None:
-        self._data = data
-        self._starts = array("Q")
-        # The local header alone shows whether it has ZIP64 fields, by its length.
-        self._is_large = bytearray(count)
-        position = 0
+    def __init__(self, data: Spill, count: int, end: int) -> None:
+        self._data, self._places = data, Spill()
+        position = start = 0
         entry: Entry | None = None
-        for place in range(count):
+        for _ in range(count):
             if position + CENTRAL.size > len(data):
                 raise ArchiveRejected("its central directory holds fewer members than its end record says")
-            self._starts.append(position)
-            following, position = _entry(data, position)
+            following, after = _entry(data, position)
             if entry is None and following.offset:
                 raise ArchiveRejected("bytes before its first member belong to none")
             if entry is not None:
-                self._is_large[place - 1] = _is_large(entry, following.offset)
-            entry = following
+                self._places.append(PLACE.pack(start, _is_large(entry, following.offset)))
+            entry, start, position = following, position, after
         if position != len(data):
             raise ArchiveRejected("its central directory holds more than its end record says")
         if entry is not None:
-            self._is_large[-1] = _is_large(entry, end)
+            self._places.append(PLACE.pack(start, _is_large(entry, end)))
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._places) // PLACE.size
 
     def __getitem__(self, place: int) -> Entry:
-        entry, _ = _entry(self._data, self._starts[place])
-        entry.is_large = bool(self._is_large[place])
+        start, is_large = self._place(place)
+        entry, _ = _entry(self._data, start)
+        entry.is_large = is_large
         return entry
 
     def __iter__(self) -> Iterator[Entry]:
@@ -136,8 +138,12 @@ class Directory:
 
     def name(self, place: int) -> bytes:
         """The name of the member at ``place`` (from 0 on), in UTF-8."""
-        start = self._starts[place] + CENTRAL.size
-        return self._data[start : start + int.from_bytes(self._data[start - 18 : start - 16], "little")]
+        start, _ = self._place(place)
+        fixed = CENTRAL.unpack(self._data.read(start, CENTRAL.size))
+        return self._data.read(start + CENTRAL.size, fixed[NAME_SIZE])
+
+    def _place(self, place: int) -> tuple[int, bool]:
+        return PLACE.unpack(self._places.read(PLACE.size * place, PLACE.size))
 
 
 def read_directory(source: Source) -> Directory:
@@ -153,7 +159,10 @@ def read_directory(source: Source) -> Directory:
         raise ArchiveTooLarge(f"it has {count} members, more than BACKUPS_MAX_MEMBERS ({conf.max_members})")
     if start + size != end or not CENTRAL.size * count <= size <= (CENTRAL.size + MAX_NAME_BYTES + 28) * count:
         raise ArchiveRejected("its end record and its central directory do not fit together (bytes were put before, between or after them)")
-    return Directory(source.bytes_at(start, size), count, start)
+    data = Spill()
+    while len(data) < size:
+        data.append(source.some_at(start + len(data), min(TAIL_BYTES, size - len(data))))
+    return Directory(data, count, start)
 
 
 def _read_end(source: Source) -> tuple[int, int, int, int]:
@@ -199,14 +208,14 @@ def _is_large(entry: Entry, following: int) -> bool:
     return entry.is_large
 
 
-def _entry(data: bytes, position: int) -> tuple[Entry, int]:
+def _entry(data: Spill, position: int) -> tuple[Entry, int]:
     """The record at ``position``, and the position after it."""
-    fixed = CENTRAL.unpack_from(data, position)
+    fixed = CENTRAL.unpack(data.read(position, CENTRAL.size))
     magic, _, _, version, flags, method, dos_time, dos_date, crc, compressed_size, size = fixed[:11]
     name_size, extra_size, comment_size, disk, _, attributes, offset = fixed[11:]
-    middle = position + CENTRAL.size + name_size
-    raw_name, extra = data[middle - name_size : middle], data[middle : middle + extra_size]
-    if magic != CENTRAL_MAGIC or len(extra) != extra_size or comment_size:
+    rest = data.read(position + CENTRAL.size, name_size + extra_size)
+    raw_name, extra = rest[:name_size], rest[name_size:]
+    if magic != CENTRAL_MAGIC or len(rest) != name_size + extra_size or comment_size:
         raise ArchiveRejected("its central directory is damaged, or holds comments")
     try:
         # With or without the flag: Info-ZIP leaves it out. The manifest must list the name that comes out.
@@ -221,7 +230,7 @@ def _entry(data: bytes, position: int) -> tuple[Entry, int]:
         size, compressed_size, offset = _zip64(extra, [size, compressed_size, offset], name)
     if method == STORED and size != compressed_size:
         raise ArchiveRejected(f"the member {name[:200]!a} is stored, but with two different sizes")
-    return Entry(name, method, crc, compressed_size, size, offset, dos_time, dos_date, flags, version), middle + extra_size
+    return Entry(name, method, crc, compressed_size, size, offset, dos_time, dos_date, flags, version), position + CENTRAL.size + len(rest)
 
 
 def _fault(flags: int, method: int, attributes: int) -> str:

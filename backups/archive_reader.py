@@ -34,6 +34,7 @@ from backups.exceptions import ArchiveRejected, ArchiveTooLarge
 from backups.manifest import Manifest, Signature, manifest_from_json, signature_state
 from backups.members import Members, in_order
 from backups.pace import Pace, beside
+from backups.spill import Spill
 
 __all__ = ["ArchiveReader", "Part"]
 
@@ -77,7 +78,7 @@ class ArchiveReader:
             self._survey()
             self._read_manifest()
             # Where the manifest lists each member.
-            self._listed = array("Q", bytes(8 * len(self._entries)))
+            self._listed = array("I", bytes(4 * len(self._entries)))
             self._check_members()
             self._check_checksums()
 
@@ -89,8 +90,8 @@ class ArchiveReader:
         self.let_go()
 
     def let_go(self) -> None:
-        """Forget the single members, 200 bytes each: nothing can be extracted any more. The rest of the manifest stays."""
-        self._entries, self._listed, self._members = Directory(b"", 0, 0), array("Q"), Members()
+        """Forget the single members: nothing can be extracted any more. The rest of the manifest stays."""
+        self._entries, self._listed, self._members = Directory(Spill(), 0, 0), array("I"), Members()
         self.manifest = replace(self.manifest, members=())
 
     def require_trust(self, trust_unsigned: bool) -> None:

@@ -39,6 +39,7 @@ from backups.durable import write_back_begin
 from backups.exceptions import ArchiveRejected, PreflightRefused
 from backups.manifest import Manifest, manifest_from_json, manifest_pieces, sign
 from backups.members import Member, Members, by_path
+from backups.spill import Spill
 
 __all__ = ["ArchiveWriter"]
 
@@ -71,11 +72,12 @@ class ArchiveWriter:
         self.path = path
         self.members = Members()
         self._dos_time, self._dos_date = dos_moment(created_at)
-        # The central directory as it will be written: objects would take four times the memory.
-        self._directory = bytearray()
+        # The central directory as it will be written.
+        self._directory = Spill()
         self._count = self._offset = self._handed_over = 0
         # The places of the members that came in the order in which uploads are listed, and the names of all others.
-        self._rising = array("Q")
+        self._rising = array("I")
+        self._last_rising: list[str] = []
         self._others: set[str] = set()
         self._is_finished = False
         self._buffer = bytearray(BATCH)
@@ -164,11 +166,12 @@ class ArchiveWriter:
         self._add_whole(SIGNATURE, sign(manifest_pieces(manifest)), is_compressible=False)
         self._add_stream(SHA256SUMS, checksums(self.members, made.sha256), is_deflated=True, is_large=is_large)
         start = self._offset
-        self._write(self._directory)
+        for piece in self._directory.pieces():
+            self._write(piece)
         self._write(end_records(self._count, start, self._offset - start))
         os.ftruncate(self._open, self._offset)
-        # While it is read back, that takes as much memory again.
-        self.members, self._directory, self._rising, self._others = Members(), bytearray(), array("Q"), set()
+        # While it is read back, that takes as much again.
+        self.members, self._directory, self._rising, self._others = Members(), Spill(), array("I"), set()
 
     def sync(self) -> None:
         """Return when the ended archive is on the disk; from then on it stays. May be called by another thread."""
@@ -320,12 +323,14 @@ class ArchiveWriter:
             raise
 
     def _list(self, entry: Entry) -> None:
-        self._directory += entry.central_record()
+        self._directory.append(entry.central_record())
         self._count += 1
 
     def _remember(self, member: Member) -> None:
-        if not self._rising or self._parts(self._rising[-1]) < member.path.split("/"):
+        parts = member.path.split("/")
+        if self._last_rising < parts:
             self._rising.append(len(self.members))
+            self._last_rising = parts
         else:
             self._others.add(member.path)
         self.members.append(member)
@@ -333,8 +338,11 @@ class ArchiveWriter:
     def _is_taken(self, name: str) -> bool:
         if name in self._others:
             return True
-        found = bisect_left(self._rising, name.split("/"), key=self._parts)
-        return found < len(self._rising) and self.members.path(self._rising[found]) == name.encode()
+        parts = name.split("/")
+        if self._last_rising < parts:
+            return False
+        found = bisect_left(self._rising, parts, key=self._parts)
+        return found < len(self._rising) and self._parts(self._rising[found]) == parts
 
     def _parts(self, place: int) -> list[str]:
         return self.members.path(place).decode().split("/")

@@ -1,16 +1,20 @@
-"""The members that a manifest lists, hundreds of thousands of them in little memory."""
+"""The members that a manifest lists, in the same memory however many there are."""
 
 from __future__ import annotations
 
 import heapq
-from array import array
+import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import overload
 
+from backups.spill import Spill
+
 __all__ = ["Member", "Members", "by_path", "gathered", "in_order"]
 
+# Of each member: where its path begins and ends, its size, its SHA-256.
+RECORD = struct.Struct("<QQQ32s")
 DIGEST_BYTES = 32
 # Texts of about 150 bytes that are made one of.
 GATHERED = 400
@@ -26,15 +30,13 @@ class Member:
 
 
 class Members(Sequence[Member]):
-    """What a list of members is, in 48 bytes for each and its path: objects take 300.
+    """What a list of members is, in a few megabytes: objects take 300 bytes each, and what does not fit lies on the disk.
 
     A member is made anew whenever it is asked for. Equal to any sequence of the same members.
     """
 
     def __init__(self, members: Iterable[Member] = ()) -> None:
-        self._paths = bytearray()
-        self._ends, self._sizes = array("Q"), array("Q")
-        self._digests = bytearray()
+        self._paths, self._records = Spill(), Spill()
         for member in members:
             self.append(member)
 
@@ -48,25 +50,29 @@ class Members(Sequence[Member]):
         digest = bytes.fromhex(member.sha256)
         if len(digest) != DIGEST_BYTES:
             raise ValueError(f"{member.sha256!r} is no SHA-256.")
-        self._paths += member.path.encode()
-        self._ends.append(len(self._paths))
-        self._sizes.append(member.size)
-        self._digests += digest
+        path = member.path.encode()
+        start = len(self._paths)
+        self._paths.append(path)
+        self._records.append(RECORD.pack(start, start + len(path), member.size, digest))
 
     def path(self, place: int) -> bytes:
         """The path of the member at ``place`` (from 0 on), in UTF-8."""
-        return bytes(self._paths[self._ends[place - 1] if place else 0 : self._ends[place]])
+        start, end, _, _ = self._record(place)
+        return self._paths.read(start, end - start)
 
     def size(self, place: int) -> int:
         """The size of the member at ``place`` (from 0 on), in bytes."""
-        return self._sizes[place]
+        return self._record(place)[2]
 
     def sha256(self, place: int) -> str:
         """The SHA-256 (hex) of the member at ``place`` (from 0 on)."""
-        return self._digests[DIGEST_BYTES * place : DIGEST_BYTES * (place + 1)].hex()
+        return self._record(place)[3].hex()
+
+    def _record(self, place: int) -> tuple[int, int, int, bytes]:
+        return RECORD.unpack(self._records.read(RECORD.size * place, RECORD.size))
 
     def __len__(self) -> int:
-        return len(self._sizes)
+        return len(self._records) // RECORD.size
 
     @overload
     def __getitem__(self, index: int) -> Member: ...
@@ -75,12 +81,12 @@ class Members(Sequence[Member]):
     def __getitem__(self, index: int | slice) -> Member | list[Member]:
         if isinstance(index, slice):
             return [self[place] for place in range(len(self))[index]]
-        place = range(len(self))[index]
-        return Member(self.path(place).decode(), self.size(place), self.sha256(place))
+        start, end, size, digest = self._record(range(len(self))[index])
+        return Member(self._paths.read(start, end - start).decode(), size, digest.hex())
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, Members):
-            return vars(self) == vars(other)
+        if self is other:
+            return True
         if isinstance(other, Sequence):
             return len(self) == len(other) and all(member == another for member, another in zip(self, other, strict=True))
         return NotImplemented
@@ -98,8 +104,14 @@ def in_order(count: int, name: Callable[[int], bytes]) -> Iterator[int]:
 
     Runs that are sorted already are merged: of uploads, which are archived as their folders are listed, nothing need be copied.
     """
-    starts = [0, *(place for place in range(1, count) if name(place) < name(place - 1)), count]
-    return heapq.merge(*map(range, starts, starts[1:]), key=name)
+    starts = [0]
+    last = b""
+    for place in range(count):
+        this = name(place)
+        if this < last:
+            starts.append(place)
+        last = this
+    return heapq.merge(*map(range, starts, [*starts[1:], count]), key=name)
 
 
 def gathered(texts: Iterable[str]) -> Iterator[bytes]:
