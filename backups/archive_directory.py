@@ -90,6 +90,18 @@ class Source:
             raise ArchiveRejected("it is truncated")
         return data
 
+    def read_into(self, offset: int, buffer: memoryview) -> memoryview:
+        """From 1 byte to as many as fit, from ``offset`` on: in ``buffer``, where the file can be read into it."""
+        if not self.can_be_shared or (offset >= self._tail_start and self._tail):
+            return memoryview(self.some_at(offset, len(buffer)))
+        try:
+            count = os.preadv(self._descriptor, [buffer], offset)
+        except OSError as error:
+            raise _unreadable(error) from error
+        if not count:
+            raise ArchiveRejected("it is truncated")
+        return buffer[:count]
+
     def _read(self, offset: int, count: int) -> bytes:
         self._file.seek(offset)
         return self._file.read(count)

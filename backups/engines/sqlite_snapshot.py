@@ -64,14 +64,15 @@ class SqliteSnapshot(Snapshot):
                 for (value,) in connection.execute(query):
                     yield value
 
-    def write_to(self, sink: Callable[[bytes], object]) -> None:
+    def write_to(self, sink: Callable[[memoryview], object]) -> None:
         """Hand the copy's bytes to ``sink``, in pieces of at most :data:`~backups.engines.base.BATCH` bytes."""
-        with self._path.open("rb") as file:
+        buffer = memoryview(bytearray(BATCH))
+        with self._path.open("rb", buffering=0) as file:
             while not self._stopped.is_set():
-                piece = file.read(BATCH)
-                if not piece:
+                count = file.readinto(buffer)
+                if not count:
                     return
-                sink(piece)
+                sink(buffer[:count])
         raise DumpFailed("The dump was stopped.")
 
     def stop(self) -> None:

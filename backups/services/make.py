@@ -22,6 +22,7 @@ from django.db import DatabaseError, connections, models
 from backups.archive import ArchiveReader, ArchiveWriter, MemberSpool, archive_name
 from backups.catalogue import Origin, catalogue_record, catalogue_verified
 from backups.conf import conf
+from backups.durable import large_blocks_given_back
 from backups.engines import Engine, Snapshot
 from backups.engines.base import BATCH
 from backups.exceptions import ArchiveNotSaved, ArchiveRejected, ArchiveTooLarge, BackupError, DumpFailed, NameTaken, reason_of
@@ -141,6 +142,7 @@ def _write(
     uploads: bool,
 ) -> Manifest:
     """Dump and uploads at the same time: the uploads go straight into the archive, the dump follows from its spool."""
+    large_blocks_given_back()
     root = uploads_root() if uploads else None
     scratch = writer.path.with_name(f"{journal.short_id}_copy.partial")
     private_folder(scratch)
@@ -186,7 +188,7 @@ def _write(
 
 
 def _dump(snapshot: Snapshot, spool: MemberSpool, on_bytes: Callable[[int], object]) -> None:
-    def take(data: bytes) -> None:
+    def take(data: memoryview) -> None:
         spool.write(data)
         on_bytes(len(data))
 

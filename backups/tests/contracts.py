@@ -156,7 +156,7 @@ class EngineContract:
         assert filled.leftovers() == []
 
     def test_an_error_of_the_sink_ends_the_dump(self, filled: ScratchDatabase, tmp_path: Path) -> None:
-        def full_disk(piece: bytes) -> NoReturn:
+        def full_disk(piece: memoryview) -> NoReturn:
             raise OSError(28, "No space left on device")
 
         folder = new_folder(tmp_path)
