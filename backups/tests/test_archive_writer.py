@@ -94,6 +94,9 @@ SOURCES = {
     "beyond it.txt": words(BATCH + 1),
     "large.csv": words(3 * BATCH + 17),
     "noise.bin": random.Random(2).randbytes(2 * BATCH + 3),
+    "noise within the limit.bin": random.Random(3).randbytes(300 * KIB),
+    "noise at first.bin": random.Random(4).randbytes(64 * KIB) + words(300 * KIB),
+    "noise in the end.bin": words(300 * KIB) + random.Random(5).randbytes(64 * KIB),
     "photo.JPG": words(2 * BATCH),
     "ordner/Übergröße – März.pdf": words(5 * KIB),
     "ordner/tiefer/日本語.txt": "日本語".encode() * 100,
@@ -168,7 +171,15 @@ def test_what_does_not_compress_is_stored(archive: Path) -> None:
     with zipfile.ZipFile(archive) as opened:
         methods = {info.filename.removeprefix("uploads/"): info.compress_type for info in opened.infolist()}
     stored = {name for name, method in methods.items() if method == zipfile.ZIP_STORED}
-    assert stored & SOURCES.keys() == {"empty.txt", "one.txt", "noise.bin", "photo.JPG", "ordner/Übergröße – März.pdf"}
+    assert stored & SOURCES.keys() == {
+        "empty.txt",
+        "one.txt",
+        "noise.bin",
+        "noise within the limit.bin",
+        "noise at first.bin",
+        "photo.JPG",
+        "ordner/Übergröße – März.pdf",
+    }
     assert methods["db.dump"] == zipfile.ZIP_DEFLATED
 
 
