@@ -126,7 +126,10 @@ class Server:
         return line if line.endswith(".") else f"{line}."
 
     def conninfo(self, database: str, *, operation: str, settings: dict[str, str] | None = None) -> str:
-        """The connection string of a client program: everything but the secrets. ``settings`` are set for the session."""
+        """The connection string of a client program: everything but the secrets. ``settings`` are set for the session.
+
+        So are those of :meth:`connect`: the programs lift time limits by themselves, but not before their first query.
+        """
         if self.params.get("sslpassword"):
             raise PreflightRefused(
                 "The option sslpassword cannot be handed to PostgreSQL's programs without showing it in the process list.",
@@ -134,8 +137,7 @@ class Server:
             )
         given = {name: value for name, value in self.params.items() if name not in _SECRETS and value not in (None, "")}
         given |= {"dbname": database, "application_name": application_name(operation)}
-        if options := self._options(settings or {}):
-            given["options"] = options
+        given["options"] = self._options(_SESSION_SETTINGS | (settings or {}))
         return str(psycopg2.extensions.make_dsn(**given))
 
     def environment(self) -> dict[str, str]:

@@ -185,4 +185,4 @@ def psql_command(tools: Tools, server: Server, scripts: list[str], *, database: 
 
 # A load that is thrown away after a crash need not wait for the disk at each statement: what comes before the swap commits
 # with synchronous_commit on, which makes everything written earlier durable too (there is one WAL).
-LOAD_SETTINGS = {"synchronous_commit": "off", "default_transaction_read_only": "off", "client_min_messages": "warning"}
+LOAD_SETTINGS = {"synchronous_commit": "off", "client_min_messages": "warning"}

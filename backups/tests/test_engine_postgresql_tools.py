@@ -191,6 +191,18 @@ def test_a_command_holds_every_parameter_and_the_password_in_its_environment_alo
     assert "--no-password" in args
 
 
+def test_no_limit_of_the_site_holds_for_a_program_from_its_first_query_on() -> None:
+    server = Server(live="x", params={"options": "-c statement_timeout=1 -c default_transaction_read_only=on"})
+    for command in (
+        dump_command(TOOLS, server, operation=OPERATION, snapshot="0-1", compress="0"),
+        load_command(TOOLS, server, Path("/dump"), Path("/list"), database="shadow", operation=OPERATION, jobs=3),
+    ):
+        (conninfo,) = [argument for argument in command[0] if argument.startswith("--dbname=")]
+        # The last word counts.
+        for limit, lifted in (("statement_timeout=1", "statement_timeout=0"), ("read_only=on", "read_only=off")):
+            assert -1 < conninfo.find(limit) < conninfo.rfind(lifted)
+
+
 def test_the_key_of_a_certificate_with_a_passphrase_is_refused() -> None:
     server = Server(live="x", params={"sslkey": "/key", "sslpassword": "s3cret"})
     with pytest.raises(PreflightRefused, match="sslpassword") as caught:
