@@ -375,7 +375,7 @@ class _LoopbackServer(abc.ABC):
 
     def env(self) -> dict[str, str]:
         """Its whole environment."""
-        return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "PYTHONDONTWRITEBYTECODE": "1"}
+        return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
 
     def start(self) -> None:
         """Start the server; returns when it answers."""

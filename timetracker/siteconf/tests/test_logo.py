@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -18,9 +19,9 @@ SVG = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
 HTML = b"<!doctype html><script>alert(1)</script>"
 
 
-def picture(kind: str, size: tuple[int, int] = (64, 32), **options: object) -> bytes:
+def picture(kind: str, size: tuple[int, int] = (64, 32), *, mode: str = "RGB", **options: Any) -> bytes:
     output = BytesIO()
-    Image.new("RGB", size, "#0f766e").save(output, kind, **options)
+    Image.new(mode, size, "#0f766e").save(output, kind, **options)
     return output.getvalue()
 
 
@@ -55,13 +56,20 @@ def sent(name: str, content: bytes, kind: str = "image/png") -> str:
         ("logo.png", b"\x89PNG\r\n\x1a\n" + HTML, "is no PNG picture inside"),
         ("logo.webp", b"RIFF\0\0\0\0WEBP" + SVG, "is no WEBP picture inside"),
         ("logo.png", picture("PNG", (6001, 1)), "6000 on a side is the most"),
-        ("logo.png", picture("PNG", (20_000, 20_000)), "6000 on a side is the most"),
         ("logo.png", b"\x89PNG\r\n\x1a\n" + b"\0" * 2_100_000, "more than 2 MB"),
         ("logo.png", b"", "empty"),
     ],
 )
 def test_what_is_no_picture_is_refused(site: SiteSettings, media: Path, name: str, content: bytes, said: str) -> None:
     assert said in sent(name, content)
+    site.refresh_from_db()
+    assert not site.logo and not media.exists()
+
+
+def test_a_picture_that_unpacks_to_much_more_is_refused(site: SiteSettings, media: Path) -> None:
+    content = picture("PNG", (20_000, 20_000), mode="1")
+    assert len(content) < 100_000
+    assert "6000 on a side is the most" in sent("logo.png", content)
     site.refresh_from_db()
     assert not site.logo and not media.exists()
 
