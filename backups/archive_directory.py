@@ -30,6 +30,7 @@ from backups.archive_layout import (
 )
 from backups.conf import conf
 from backups.exceptions import ArchiveRejected, ArchiveTooLarge
+from backups.members import Runs
 from backups.spill import Spill
 
 __all__ = ["Directory", "Source", "read_directory"]
@@ -119,7 +120,7 @@ class Directory:
     """
 
     def __init__(self, data: Spill, count: int, end: int) -> None:
-        self._data, self._places = data, Spill()
+        self._data, self._places, self._runs = data, Spill(), Runs()
         position = start = 0
         entry: Entry | None = None
         for _ in range(count):
@@ -130,6 +131,7 @@ class Directory:
                 raise ArchiveRejected("bytes before its first member belong to none")
             if entry is not None:
                 self._places.append(PLACE.pack(start, _is_large(entry, following.offset)))
+            self._runs.append(following.name.encode())
             entry, start, position = following, position, after
         if position != len(data):
             raise ArchiveRejected("its central directory holds more than its end record says")
@@ -153,6 +155,10 @@ class Directory:
         start, _ = self._place(place)
         fixed = CENTRAL.unpack(self._data.read(start, CENTRAL.size))
         return self._data.read(start + CENTRAL.size, fixed[NAME_SIZE])
+
+    def by_name(self) -> Iterator[int]:
+        """The places (from 0 on), sorted by name."""
+        return self._runs.merged(self.name)
 
     def _place(self, place: int) -> tuple[int, bool]:
         return PLACE.unpack(self._places.read(PLACE.size * place, PLACE.size))

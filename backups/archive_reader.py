@@ -32,7 +32,7 @@ from backups.archive_tree import NEW_FILE, Tree
 from backups.conf import conf
 from backups.exceptions import ArchiveRejected, ArchiveTooLarge
 from backups.manifest import Manifest, Signature, manifest_from_json, signature_state
-from backups.members import Members, in_order
+from backups.members import Members
 from backups.pace import Pace, beside
 from backups.spill import Spill
 
@@ -275,11 +275,11 @@ class ArchiveReader:
 
     def _check_members(self) -> None:
         """Refuse what the manifest does not list, what it lists and is not there, and every name that is not plain."""
-        listed = in_order(len(self._members), self._members.path)
+        listed = self._members.by_path()
         awaited = next(listed, None)
         # Those whose names the next one may begin with: in this order, all of one beginning follow each other.
         beginnings: list[bytes] = []
-        for place in in_order(len(self._entries), self._entries.name):
+        for place in self._entries.by_name():
             name = self._entries.name(place)
             check_member_name(name.decode())
             while beginnings and not name.startswith(beginnings[-1]):

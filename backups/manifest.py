@@ -12,7 +12,7 @@ from typing import Any
 
 from backups.exceptions import ArchiveRejected
 from backups.json_window import JsonWindow, Pieces
-from backups.members import Member, Members, by_path, gathered, in_order
+from backups.members import Member, Members, by_path, gathered
 from backups.signature import Signature, sign, signature_state
 
 __all__ = [
@@ -341,7 +341,7 @@ def _check_agreement(manifest: Manifest) -> None:
     dumps = []
     count = total = 0
     previous: bytes | None = None
-    for place in in_order(len(members), members.path):
+    for place in members.by_path():
         path = members.path(place)
         if path == previous:
             raise ArchiveRejected("manifest.json lists a member twice")

@@ -11,7 +11,7 @@ from typing import overload
 
 from backups.spill import Spill
 
-__all__ = ["Member", "Members", "by_path", "gathered", "in_order"]
+__all__ = ["Member", "Members", "Runs", "by_path", "gathered"]
 
 # Of each member: where its path begins and ends, its size, its SHA-256.
 RECORD = struct.Struct("<QQQ32s")
@@ -37,6 +37,8 @@ class Members(Sequence[Member]):
 
     def __init__(self, members: Iterable[Member] = ()) -> None:
         self._paths, self._records = Spill(), Spill()
+        # Where paths begin anew that are sorted.
+        self._runs = Runs()
         for member in members:
             self.append(member)
 
@@ -51,6 +53,7 @@ class Members(Sequence[Member]):
         if len(digest) != DIGEST_BYTES:
             raise ValueError(f"{member.sha256!r} is no SHA-256.")
         path = member.path.encode()
+        self._runs.append(path)
         start = len(self._paths)
         self._paths.append(path)
         self._records.append(RECORD.pack(start, start + len(path), member.size, digest))
@@ -67,6 +70,10 @@ class Members(Sequence[Member]):
     def sha256(self, place: int) -> str:
         """The SHA-256 (hex) of the member at ``place`` (from 0 on)."""
         return self._record(place)[3].hex()
+
+    def by_path(self) -> Iterator[int]:
+        """The places (from 0 on), sorted by path."""
+        return self._runs.merged(self.path)
 
     def _record(self, place: int) -> tuple[int, int, int, bytes]:
         return RECORD.unpack(self._records.read(RECORD.size * place, RECORD.size))
@@ -95,23 +102,31 @@ class Members(Sequence[Member]):
 def by_path(members: Sequence[Member]) -> Iterator[Member]:
     """The members, sorted by path."""
     if isinstance(members, Members):
-        return (members[place] for place in in_order(len(members), members.path))
+        return map(members.__getitem__, members.by_path())
     return iter(sorted(members, key=lambda member: member.path))
 
 
-def in_order(count: int, name: Callable[[int], bytes]) -> Iterator[int]:
-    """The places 0 to ``count`` - 1, sorted by their names.
+class Runs:
+    """Where, in a row of names, those begin anew that are sorted: of uploads, which are archived as their folders are listed, hardly ever.
 
-    Runs that are sorted already are merged: of uploads, which are archived as their folders are listed, nothing need be copied.
+    So many names are put in order by merging, and nothing of them need be held.
     """
-    starts = [0]
-    last = b""
-    for place in range(count):
-        this = name(place)
-        if this < last:
-            starts.append(place)
-        last = this
-    return heapq.merge(*map(range, starts, [*starts[1:], count]), key=name)
+
+    def __init__(self) -> None:
+        self._starts = [0]
+        self._count = 0
+        self._last = b""
+
+    def append(self, name: bytes) -> None:
+        """Note the next name."""
+        if name < self._last:
+            self._starts.append(self._count)
+        self._last = name
+        self._count += 1
+
+    def merged(self, name: Callable[[int], bytes]) -> Iterator[int]:
+        """The places of the names (from 0 on), sorted by them; ``name`` tells the one at a place."""
+        return heapq.merge(*map(range, self._starts, [*self._starts[1:], self._count]), key=name)
 
 
 def gathered(texts: Iterable[str]) -> Iterator[bytes]:

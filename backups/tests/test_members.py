@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from backups import spill
 from backups.archive import ArchiveReader, ArchiveWriter
 from backups.manifest import DatabaseInfo, Manifest, UploadsInfo
-from backups.members import Member, Members, by_path, in_order
+from backups.members import Member, Members, Runs, by_path
 
 members = st.lists(
     st.builds(
@@ -55,8 +55,10 @@ def test_packed_members_are_sorted_by_path_as_others_are(put_in: list[Member]) -
 
 @given(st.lists(st.binary(max_size=3)))
 def test_names_in_any_order_are_sorted(names: list[bytes]) -> None:
-    places = list(in_order(len(names), names.__getitem__))
-    assert places == sorted(range(len(names)), key=names.__getitem__)
+    runs = Runs()
+    for name in names:
+        runs.append(name)
+    assert list(runs.merged(names.__getitem__)) == sorted(range(len(names)), key=names.__getitem__)
 
 
 @pytest.mark.parametrize("sha256", ["", "ab", "a" * 62, "a" * 66, "x" * 64])
