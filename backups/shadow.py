@@ -1,5 +1,7 @@
 """``python -m backups.shadow NAME``: bring one database to the code's state, in a process of its own.
 
+With ``--wait`` instead of a NAME it loads the project, writes :data:`READY` and reads the name from stdin.
+
 NAME is a shadow, a kept state or (strategy in-place) the live database itself. A fresh process, because Django's
 connections, content types and permissions are cached per process and must not know the live database here. It
 migrates to head, proves that every model can be read, and ends all sessions, since a session belongs to the data it
@@ -17,7 +19,9 @@ from typing import Any
 from backups.conf import conf
 from backups.exceptions import reason_of
 
-__all__ = ["main", "shadow_prepare"]
+__all__ = ["READY", "main", "shadow_prepare"]
+
+READY = b"ready\n"
 
 # Limits that a role or a database has for the sake of pages must not end a migration.
 UNLIMITED = " ".join(
@@ -100,30 +104,59 @@ def past_the_pooler(default: dict[str, Any]) -> None:
     default |= {**role, "HOST": given.pop("host", ""), "PORT": given.pop("port", ""), "OPTIONS": {**kept, **given}}
 
 
+def lead_to(name: str) -> None:
+    """Let the default database be the one of that name, or none at all where it is empty."""
+    from django.conf import settings
+
+    settings.DATABASES["default"]["NAME"] = name
+
+
+def without_limits() -> None:
+    """Let the default database's connections know this operation, no pooler and no limits for pages."""
+    from django.conf import settings
+
+    default = settings.DATABASES["default"]
+    if not default["ENGINE"].endswith("postgresql"):
+        return
+    past_the_pooler(default)
+    options = default.setdefault("OPTIONS", {})
+    options["application_name"] = f"backups:{os.environ.get('BACKUPS_OPERATION', '')}"
+    # libpq takes the variable only where no options are given.
+    given = options.get("options") or os.environ.get("PGOPTIONS", "")
+    options["options"] = f"{given} {UNLIMITED}".strip()
+
+
+def name_awaited() -> str:
+    """Load what the checks will load, say so, and wait for the name; empty where nobody wants it any more."""
+    from django.urls import get_resolver
+
+    _ = get_resolver().reverse_dict
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
+    return sys.stdin.readline().strip()
+
+
 def main(argv: list[str]) -> int:
     """Run for the database named in ``argv``; 0 when it is fit, 1 with one line of reason on stderr when not."""
-    lenient = "--lenient" in argv
+    lenient, waits = "--lenient" in argv, "--wait" in argv
     names = [word for word in argv if not word.startswith("--")]
-    if len(names) != 1:
-        print("usage: python -m backups.shadow NAME [--lenient]", file=sys.stderr)
+    if len(names) != (0 if waits else 1):
+        print("usage: python -m backups.shadow NAME|--wait [--lenient]", file=sys.stderr)
         return 2
 
     # As in manage.py: what is imported stays, and need not be looked through for garbage.
     gc.set_threshold(50_000)
     import django
-    from django.conf import settings
 
-    default = settings.DATABASES["default"]
-    default["NAME"] = names[0]
-    operation = os.environ.get("BACKUPS_OPERATION", "")
-    if default["ENGINE"].endswith("postgresql"):
-        past_the_pooler(default)
-        options = default.setdefault("OPTIONS", {})
-        options["application_name"] = f"backups:{operation}"
-        # libpq takes the variable only where no options are given.
-        given = options.get("options") or os.environ.get("PGOPTIONS", "")
-        options["options"] = f"{given} {UNLIMITED}".strip()
+    # Without a name nothing can be asked of the live database while the project is loaded: what it learned there would stay.
+    lead_to("" if waits else names[0])
+    without_limits()
     django.setup()
+    if waits:
+        name = name_awaited()
+        if not name:
+            return 2
+        lead_to(name)
     try:
         outcome = shadow_prepare(lenient=lenient)
     except Exception as error:

@@ -31,7 +31,7 @@ from backups.services.ending import RestoreReport, ended_notes, operation_live
 from backups.services.in_place import in_place_load
 from backups.services.kept import kept_expire, kept_until
 from backups.services.operation import operation_run
-from backups.services.prepare import shadow_run
+from backups.services.prepare import Prepare, shadow_waiting
 from backups.services.preview import preview_require
 from backups.services.stages import (
     Before,
@@ -103,6 +103,7 @@ def backup_restore(
                 request=request,
             ) as journal,
             restoring(journal, engine, progress) as staging,
+            shadow_waiting(journal) as prepare,
         ):
             if previewed:
                 preview_require(previewed, manifest=reader.manifest, journal=journal)
@@ -134,7 +135,7 @@ def backup_restore(
                 )
             with uploads_meanwhile(journal, reader, uploads) if later else nullcontext(Pace()) as pace:
                 shadow = build(journal, engine, plan, dump, reader.manifest.rows, progress, pace)
-            return swap_in(journal, engine, plan, shadow, uploads=uploads, before=before, lenient=False, progress=progress)
+            return swap_in(journal, engine, plan, shadow, uploads=uploads, before=before, prepare=prepare, progress=progress)
 
 
 @contextmanager
@@ -275,12 +276,12 @@ def swap_in(
     *,
     uploads: str,
     before: Before,
-    lenient: bool,
+    prepare: Prepare,
     progress: Progress,
 ) -> RestoreReport:
     """Migrate and prove ``shadow``, stage the uploads, drain, swap, open. Shared by restore and undo."""
     enter(journal, progress, "migrate")
-    outcome = shadow_run(journal, shadow, lenient=lenient)
+    outcome = prepare(shadow)
     for warning in outcome["warnings"]:
         progress.warn(warning)
     rows_after = engine.rows(shadow)

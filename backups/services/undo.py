@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from backups.engines import Engine, Plan, engine_for
@@ -16,6 +17,7 @@ from backups.services.ending import RestoreReport
 from backups.services.in_place import in_place_load
 from backups.services.kept import kept_current, kept_expire, kept_usable
 from backups.services.operation import operation_run
+from backups.services.prepare import shadow_run
 from backups.services.restore import extract, restoring, swap_in
 from backups.services.stages import enter, live_before
 from backups.uploads import uploads_adopt_kept, uploads_plan, uploads_staging
@@ -134,8 +136,8 @@ def _undo_swap(journal: Journal, engine: Engine, kept: Journal, progress: Progre
     enter(journal, progress, "shadow")
     shadow = engine.adopt_kept(journal, kept.kept["database"])
     uploads = _adopt_uploads(journal, kept)
-    plan = Plan(strategy="swap")
-    return swap_in(journal, engine, plan, shadow, uploads=uploads, before=before, lenient=True, progress=progress)
+    plan, prepare = Plan(strategy="swap"), partial(shadow_run, journal, lenient=True)
+    return swap_in(journal, engine, plan, shadow, uploads=uploads, before=before, prepare=prepare, progress=progress)
 
 
 def _undo_in_place(journal: Journal, engine: Engine, kept: Journal, staging: Path, progress: Progress) -> RestoreReport:

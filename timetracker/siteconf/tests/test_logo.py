@@ -78,7 +78,7 @@ def test_a_picture_that_unpacks_to_much_more_is_refused(site: SiteSettings, medi
 def test_picture_is_kept_without_what_else_was_in_the_file(site: SiteSettings, media: Path, name: str, kind: str) -> None:
     notes = PngImagePlugin.PngInfo()
     notes.add_text("Comment", "<script>alert(2)</script>")
-    options = {"pnginfo": notes} if kind == "PNG" else {}
+    options: dict[str, Any] = {"pnginfo": notes} if kind == "PNG" else {}
     # Browsers that guess would find the end of it.
     assert sent(name, picture(kind, (2000, 500), **options) + HTML) == ""
     site.refresh_from_db()
