@@ -79,18 +79,22 @@ def uploads_root() -> Path:
     return root
 
 
-def folder_entries(folder: Path, *, is_top: bool) -> list[os.DirEntry[str]]:
-    """The entries of one folder in the order of their names; none where the folder has vanished."""
+def folder_entries(folder: Path, *, is_top: bool) -> Iterator[os.DirEntry[str]]:
+    """The entries of one folder, as it is now, in the order of their names; none where the folder has vanished.
+
+    Each is forgotten when it is handed out: with its status, which an entry keeps, it takes 900 bytes instead of 300.
+    """
     try:
         with os.scandir(folder) as entries:
-            return sorted((entry for entry in entries if not (is_top and is_ours(entry.name))), key=lambda entry: entry.name)
+            found = sorted((entry for entry in entries if not (is_top and is_ours(entry.name))), key=lambda entry: entry.name, reverse=True)
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return iter(())
     except OSError as error:
         raise PreflightRefused(
             f"The uploads folder {printable(str(folder))} cannot be read: {error.strerror}.",
             next_step="Run the command as the user who owns the uploads.",
         ) from error
+    return (found.pop() for _ in range(len(found)))
 
 
 def uploads_list(root: Path, on_skipped: OnSkipped | None = None) -> Iterator[UploadFile]:
@@ -99,7 +103,7 @@ def uploads_list(root: Path, on_skipped: OnSkipped | None = None) -> Iterator[Up
     Symbolic links, pipes, devices and names that are not UTF-8 are told to ``on_skipped`` (path, reason) and left out; a link
     is never followed. Files that vanish meanwhile are left out silently. Raises PreflightRefused for a folder that cannot be read.
     """
-    waiting = [(iter(folder_entries(root, is_top=True)), "")]
+    waiting = [(folder_entries(root, is_top=True), "")]
     while waiting:
         entries, prefix = waiting[-1]
         entry = next(entries, None)
@@ -112,7 +116,7 @@ def uploads_list(root: Path, on_skipped: OnSkipped | None = None) -> Iterator[Up
             if on_skipped is not None:
                 on_skipped(printable(path), reason)
         elif entry.is_dir(follow_symlinks=False):
-            waiting.append((iter(folder_entries(root / path, is_top=False)), f"{path}/"))
+            waiting.append((folder_entries(root / path, is_top=False), f"{path}/"))
         else:
             try:
                 yield UploadFile(path, entry.stat(follow_symlinks=False).st_size)
