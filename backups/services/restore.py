@@ -103,7 +103,6 @@ def backup_restore(
                 request=request,
             ) as journal,
             restoring(journal, engine, progress) as staging,
-            shadow_waiting(journal) as prepare,
         ):
             if previewed:
                 preview_require(previewed, manifest=reader.manifest, journal=journal)
@@ -133,9 +132,10 @@ def backup_restore(
                     before=before,
                     progress=progress,
                 )
-            with uploads_meanwhile(journal, reader, uploads) if later else nullcontext(Pace()) as pace:
-                shadow = build(journal, engine, plan, dump, reader.manifest.rows, progress, pace)
-            return swap_in(journal, engine, plan, shadow, uploads=uploads, before=before, prepare=prepare, progress=progress)
+            with shadow_waiting(journal) as prepare:
+                with uploads_meanwhile(journal, reader, uploads) if later else nullcontext(Pace()) as pace:
+                    shadow = build(journal, engine, plan, dump, reader.manifest.rows, progress, pace)
+                return swap_in(journal, engine, plan, shadow, uploads=uploads, before=before, prepare=prepare, progress=progress)
 
 
 @contextmanager
