@@ -291,8 +291,6 @@
 
   learnFromPage();
   tick();
-  // An address with a # keeps the browser from doing so.
-  document.querySelector("[autofocus]")?.focus();
   fillAgain();
   setInterval(ask, ASK);
   document.addEventListener("visibilitychange", ask);
