@@ -14,7 +14,6 @@ from django.utils.text import get_valid_filename
 from timetracker.accounts.models import User
 from timetracker.attachments import attachment_followed, storage_asked
 from timetracker.billing.fixed import InvoiceRefused
-from timetracker.billing.invoice_pdf import invoice_pdf
 from timetracker.billing.models import Expense, Invoice, Payment
 from timetracker.billing.numbering import invoice_number_take
 from timetracker.siteconf.models import SiteSettings
@@ -130,6 +129,9 @@ def _held_with_pdf(invoice: Invoice) -> Iterator[Invoice]:
 
 
 def _put_pdf(held: Invoice) -> None:
+    # What draws it is a sixth of all that a process loads, and most draw nothing.
+    from timetracker.billing.invoice_pdf import invoice_pdf
+
     content = ContentFile(invoice_pdf(held, site=SiteSettings.load()))
     with storage_asked():
         held.pdf.save(f"{get_valid_filename(held.number)}.pdf", content, save=False)

@@ -10,7 +10,6 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import UploadedFile
-from PIL import Image
 
 __all__ = ["LOGO_MEGABYTES", "LOGO_PIXELS", "LogoField"]
 
@@ -45,6 +44,9 @@ class LogoField(forms.FileField):
             raise ValidationError(f"“{name}” is not taken. Choose a PNG, JPG or WEBP picture.", code="ending")
         if (upload.size or 0) > LOGO_MEGABYTES * 1024 * 1024:
             raise ValidationError(f"“{name}” has more than {LOGO_MEGABYTES} MB. Choose a smaller picture.", code="size")
+        # Most processes draw nothing, and need not load what does.
+        from PIL import Image
+
         try:
             upload.seek(0)
             # Of this format alone: Pillow reads many, some of them with programs of others.

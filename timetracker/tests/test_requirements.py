@@ -71,7 +71,14 @@ def locked() -> set[str]:
 @pytest.mark.parametrize(
     "modules",
     [
-        ("timetracker.wsgi", "timetracker.urls", "redis", "django.core.cache.backends.redis"),
+        (
+            "timetracker.wsgi",
+            "timetracker.urls",
+            "redis",
+            "django.core.cache.backends.redis",
+            "timetracker.billing.invoice_pdf",
+            "PIL.Image",
+        ),
         ("timetracker.celery", "backups.gate", "kombu.transport.redis", "kombu.transport.filesystem", "celery.apps.worker", "celery.beat"),
         ("timetracker.supervisor", "gunicorn.app.wsgiapp", "gunicorn.workers.gthread"),
         ("timetracker.wsgi", "storages.backends.s3", "backups.shadow", "timetracker.tracking.demo.make"),
@@ -112,6 +119,14 @@ def test_a_command_imports_no_pages(tmp_path: Path, words: tuple[str, ...]) -> N
     assert not found & pages
     if words == ("--help",):
         assert not {module for module in found if module.startswith(("backups.services", "backups.engines", "backups.archive"))}
+
+
+def test_pages_import_what_draws_where_something_is_drawn(tmp_path: Path) -> None:
+    """It is a sixth of all that a web process, a worker and each restore would load."""
+    code = "import sys, django\ndjango.setup()\nimport timetracker.urls\nprint(*{name.partition('.')[0] for name in sys.modules})"
+    found = set(run(tmp_path, code, DJANGO_SETTINGS_MODULE="timetracker.settings").stdout.split())
+    assert {"timetracker", "portal"} <= found
+    assert not found & {"PIL", "reportlab"}
 
 
 def test_what_commands_do_not_import_is_checked_all_the_same(tmp_path: Path) -> None:

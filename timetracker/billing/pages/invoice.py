@@ -15,7 +15,6 @@ from timetracker.accounts.links import site_address
 from timetracker.attachments import attachment_answer
 from timetracker.billing.fixed import InvoiceRefused
 from timetracker.billing.invoice_mail import invoice_mail, mail_addresses, mail_words
-from timetracker.billing.invoice_pdf import invoice_pdf
 from timetracker.billing.issuing import invoice_cancel, invoice_pdf_keep, payment_add, payment_remove
 from timetracker.billing.models import Invoice, Payment
 from timetracker.billing.pages.access import money_page
@@ -54,6 +53,9 @@ def invoice_file(request: TeamRequest, pk: int) -> HttpResponseBase:
         return attachment_answer(found.pdf)
     if not found.is_draft:
         raise Http404("It was issued without a PDF.")
+    # As where it is issued: only who draws one loads what draws.
+    from timetracker.billing.invoice_pdf import invoice_pdf
+
     name = f"draft-{found.pk}.pdf"
     content = invoice_pdf(found, site=SiteSettings.load())
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}

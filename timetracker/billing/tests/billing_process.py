@@ -70,7 +70,7 @@ def bill(seed: int) -> None:
                 continue
             if chance.random() < 0.2:
                 with MonkeyPatch.context() as patch, suppress(OSError):
-                    patch.setattr(issuing, "invoice_pdf", _fails)
+                    patch.setattr("timetracker.billing.invoice_pdf.invoice_pdf", _fails)
                     _patiently(lambda: issuing.invoice_issue(draft, robin))  # noqa: B023
             print(_patiently(lambda: issuing.invoice_issue(draft, robin)).number, flush=True)  # noqa: B023
 

@@ -10,7 +10,6 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from timetracker.accounts.models import User
-from timetracker.billing import issuing
 from timetracker.billing.drafts import draft_empty, draft_make
 from timetracker.billing.fixed import InvoiceRefused
 from timetracker.billing.issuing import invoice_cancel, invoice_issue, invoice_pdf_keep, payment_add, payment_remove
@@ -92,7 +91,7 @@ def test_issue_that_fails_leaves_a_draft_no_number_and_no_file(
     draft: Invoice, robin: User, media: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     if place == "drawing":
-        monkeypatch.setattr(issuing, "invoice_pdf", lambda *_, **__: (_ for _ in ()).throw(OSError("no font")))
+        monkeypatch.setattr("timetracker.billing.invoice_pdf.invoice_pdf", lambda *_, **__: (_ for _ in ()).throw(OSError("no font")))
     elif place == "keeping":
         media.mkdir()
         (media / "invoices").write_text("A file where the folder would be.")
