@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
 from itertools import product
 from random import Random
 from zoneinfo import ZoneInfo
@@ -18,7 +19,7 @@ from timetracker.accounts.models import User
 from timetracker.billing.models import Invoice, InvoiceItem
 from timetracker.clients.models import Client
 from timetracker.tracking.models import Project, ProjectRate, Task, TimeEntry
-from timetracker.tracking.rates import rate_for, with_rates
+from timetracker.tracking.rates import Rate, rate_for, with_rates
 from timetracker.tracking.sums import BudgetUse, Grouping, Key, TimeSums, budgets_used, starting_on, time_sums, time_total, with_amounts
 
 pytestmark = pytest.mark.django_db
@@ -68,6 +69,7 @@ def moments(random: Random) -> Iterator[datetime]:
 @pytest.fixture
 def rows(db: None) -> None:
     """Some 400 entries of five people for four clients in four currencies, some billed, three running."""
+    rate_of.cache_clear()
     random = Random(20250330)
     currencies = [("EUR", "82.35"), ("USD", None), ("JPY", "0.01"), ("CHF", None)]
     clients = [
@@ -116,8 +118,14 @@ def seconds_of(entry: TimeEntry) -> int:
     return max(0, int((ends - begins).total_seconds()) - entry.break_seconds)
 
 
+@cache
+def rate_of(user: User, project: Project) -> Rate | None:
+    """Asked for once in each test, since a test has thousands of questions and sixty answers."""
+    return rate_for(user=user, project=project)
+
+
 def amount_of(entry: TimeEntry) -> tuple[str, Decimal] | None:
-    rate = rate_for(user=entry.user, project=entry.project) if entry.billable else None
+    rate = rate_of(entry.user, entry.project) if entry.billable else None
     if rate is None:
         return None
     return rate.currency, (seconds_of(entry) * rate.amount / 3600).quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
