@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from isal import isal_zlib
 
@@ -46,7 +46,7 @@ class Forward:
         return b"".join(pieces)
 
 
-def plain_pieces(entry: Entry, stream: Forward) -> Iterator[Buffer]:
+def plain_pieces(entry: Entry, stream: Forward) -> Generator[Buffer, None, None]:
     """Check the local header, then inflate: pieces of at most :data:`BATCH` bytes, to the last compressed byte exactly.
 
     Raises ArchiveRejected for any other data.

@@ -6,7 +6,7 @@ import json
 import os
 from array import array
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Literal, Self
 
 from backups.archive_directory import Directory, Source, read_directory
 from backups.archive_layout import (
+    DEFLATED,
     MANIFEST,
     SHA256SUMS,
     SIGNATURE,
@@ -33,7 +34,7 @@ from backups.conf import conf
 from backups.exceptions import ArchiveRejected, ArchiveTooLarge
 from backups.manifest import Manifest, Signature, manifest_from_json, signature_state
 from backups.members import Members
-from backups.pace import Pace, beside
+from backups.pace import Pace, ahead, beside
 from backups.spill import Spill
 
 __all__ = ["ArchiveReader", "Part"]
@@ -193,8 +194,11 @@ class ArchiveReader:
             stream = Forward(self._source, self._entries[places[0]].offset, self._entries[places[-1]].end)
             for place in places:
                 entry = self._entries[place]
-                with self._destination(entry, database_to, tree) as descriptor:
-                    for piece in self._proven_pieces(entry, stream, self._sha256(place)):
+                with (
+                    self._destination(entry, database_to, tree) as descriptor,
+                    closing(self._proven_pieces(entry, stream, self._sha256(place))) as pieces,
+                ):
+                    for piece in pieces:
                         if descriptor is not None:
                             write_sparsely(descriptor, piece)
                         on_bytes(len(piece))
@@ -225,8 +229,11 @@ class ArchiveReader:
         ``sha256`` is None where nothing says yet what it must be: while manifest, signature and checksums are read for the first time.
         """
         tally = Tally()
-        with self._named(entry):
-            for piece in plain_pieces(entry, stream):
+        pieces = plain_pieces(entry, stream)
+        if entry.method == DEFLATED and entry.size >= WORTH_TWO_THREADS:
+            pieces = ahead(pieces, name="backups-inflate")
+        with self._named(entry), closing(pieces):
+            for piece in pieces:
                 tally.add(piece)
                 if tally.size > entry.size:
                     raise ArchiveRejected(f"it holds more than its {entry.size} bytes")

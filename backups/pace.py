@@ -13,15 +13,16 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from backups.conf import conf
 from backups.durable import libc
 from backups.interrupts import uninterrupted
 
-__all__ = ["LIMITED_SECONDS", "Pace", "Step", "Stopped", "beside", "pace_for"]
+__all__ = ["LIMITED_SECONDS", "Pace", "Step", "Stopped", "ahead", "beside", "pace_for"]
 
 T = TypeVar("T")
 
@@ -36,6 +37,8 @@ LIMITED_SECONDS = 4 * 3600.0
 # and with Python's lock in hand the threads that wait for a wish to cancel would wait as well.
 NICENESS = 10
 LOWEST_NICE = 19
+# So many pieces are made before the first of them is taken.
+AHEAD = 2
 # Seconds after which a signal is noticed at the latest.
 SIGNAL_SECONDS = 0.5
 _IOPRIO_WHO_PROCESS = 1
@@ -211,6 +214,35 @@ def beside(pace: Pace, work: Callable[[], object], *, name: str) -> Iterator[Non
             step.result()
         raise
     step.result()
+
+
+def ahead(pieces: Iterable[T], *, name: str) -> Generator[T, None, None]:
+    """The same pieces, made in a thread of its own that is :data:`AHEAD` of whoever takes them; its error is raised in their place.
+
+    No piece may change when the next one is made.
+    """
+    # Not queue.Queue, which a signal between two of its own steps can leave locked.
+    made: SimpleQueue[T | None] = SimpleQueue()
+    wanted: SimpleQueue[bool] = SimpleQueue()
+
+    def make() -> None:
+        try:
+            for piece in pieces:
+                if not wanted.get():
+                    return
+                made.put(piece)
+        finally:
+            made.put(None)
+
+    for _ in range(AHEAD):
+        wanted.put(True)
+    with beside(Pace(), make, name=name):
+        try:
+            while (piece := made.get()) is not None:
+                yield piece
+                wanted.put(True)
+        finally:
+            wanted.put(False)
 
 
 def pace_for(*, gentle: bool) -> Pace:

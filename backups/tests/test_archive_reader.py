@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import random
+import resource
+import signal
 import stat
 import struct
 import subprocess
@@ -513,7 +515,7 @@ def test_damage_is_found_in_the_half_of_either_thread(opened: ArchiveReader, meg
 def assert_second_thread_ended() -> None:
     """Its work is over; the thread itself may take a moment more to be gone."""
     for thread in threading.enumerate():
-        if thread.name == "backups-archive":
+        if thread.name in ("backups-archive", "backups-inflate"):
             thread.join(60)
             assert not thread.is_alive()
 
@@ -536,4 +538,57 @@ def test_whoever_is_told_ends_both_threads_with_an_error_of_its_own(opened: Arch
 
     with pytest.raises(KeyboardInterrupt):
         opened.verify(told)
+    assert_second_thread_ended()
+
+
+ROWS = b"".join(b"%d\tsome row or other\n" % number for number in range(500_000))
+
+
+@pytest.fixture
+def dumped(tmp_path: Path) -> Iterator[ArchiveReader]:
+    """An archive of 12 MB of rows, whose dump is the only large member."""
+    path = tmp_path / "dumped.zip"
+    make_archive(path, database=ROWS, uploads=UPLOADS)
+    with path.open("r+b") as file, ArchiveReader(file, name="dumped.zip") as reader:
+        yield reader
+
+
+def test_large_dump_is_inflated_ahead_by_a_thread_that_ends_with_it(dumped: ArchiveReader, tmp_path: Path) -> None:
+    threads: list[set[str]] = []
+    dumped.extract(
+        database_to=tmp_path / "dump",
+        uploads_to=None,
+        on_bytes=lambda count: threads.append({thread.name for thread in threading.enumerate()}),
+        part="rest",
+    )
+    assert (tmp_path / "dump").read_bytes() == ROWS
+    assert sum("backups-inflate" in names for names in threads) >= len(ROWS) // BATCH
+    assert_second_thread_ended()
+
+
+@pytest.mark.parametrize(("place", "cause"), [(0, "its deflated data is damaged"), (-8, "it holds more than its")])
+def test_damage_to_a_large_dump_is_refused_with_its_cause(dumped: ArchiveReader, tmp_path: Path, place: int, cause: str) -> None:
+    dump = next(entry for entry in dumped._entries if entry.size == len(ROWS))
+    path = tmp_path / "dumped.zip"
+    with path.open("r+b") as hurt:
+        os.pwrite(hurt.fileno(), b"\xff" * 8, dump.offset + dump.header_size if place == 0 else dump.end + place)
+    with (
+        path.open("rb") as file,
+        ArchiveReader(file, name="damaged.zip") as reader,
+        pytest.raises(ArchiveRejected, match=f"damaged.zip: the member 'db.sqlite': {cause}"),
+    ):
+        reader.verify(lambda count: None)
+    assert_second_thread_ended()
+
+
+def test_disk_that_takes_no_more_of_a_large_dump_ends_the_thread_that_inflates_it(dumped: ArchiveReader, tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5 * BATCH, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            dumped.extract(database_to=tmp_path / "dump", uploads_to=None, on_bytes=lambda count: None, part="rest")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
     assert_second_thread_ended()

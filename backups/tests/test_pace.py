@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import platform
 import signal
@@ -10,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +21,7 @@ import pytest
 from backups.engines.process import child_output
 from backups.exceptions import Interrupted
 from backups.interrupts import interruptible, uninterrupted
-from backups.pace import LIMITED_SECONDS, Pace, Step, Stopped, beside
+from backups.pace import AHEAD, LIMITED_SECONDS, Pace, Step, Stopped, ahead, beside
 
 MB = 1_000_000
 # What gentle work has, where these tests themselves have been made nice.
@@ -230,6 +233,44 @@ def test_block_that_fails_ends_the_work_beside_it_and_its_error_is_told() -> Non
         begun.wait()
         print(1 / 0)
     assert ended.is_set()
+
+
+def test_pieces_that_are_made_ahead_come_in_their_order_and_no_further_ahead_than_said() -> None:
+    made, taken = list[int](), list[int]()
+
+    def pieces() -> Iterator[int]:
+        for number in range(100):
+            made.append(number)
+            yield number
+
+    for piece in ahead(pieces(), name="test"):
+        taken.append(piece)
+        # One more may be at hand that nobody has asked for yet.
+        assert len(made) <= len(taken) + AHEAD + 1
+    assert taken == list(range(100))
+
+
+def test_error_of_whoever_makes_pieces_ahead_comes_in_the_place_of_its_piece() -> None:
+    taken = list[int]()
+    with pytest.raises(ZeroDivisionError):
+        for piece in ahead((6 // divisor for divisor in (1, 2, 0, 3)), name="test"):
+            taken.append(piece)
+    assert taken == [6, 3]
+
+
+def test_whoever_takes_no_more_pieces_ends_the_thread_that_makes_them() -> None:
+    with closing(ahead(itertools.count(), name="test-ahead")) as pieces:
+        assert [next(pieces), next(pieces)] == [0, 1]
+    assert ended("test-ahead")
+
+
+def ended(name: str) -> bool:
+    """Whether the thread of that name, whose work is over, is gone within a minute."""
+    for thread in threading.enumerate():
+        if thread.name == name:
+            thread.join(60)
+            return not thread.is_alive()
+    return True
 
 
 def test_a_signal_ends_gentle_work_before_it_goes_on() -> None:
