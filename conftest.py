@@ -24,12 +24,17 @@ def uses_test_database(item: pytest.Item) -> bool:
     return isinstance(item, pytest.Function) and item.cls is not None and issubclass(item.cls, TransactionTestCase)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With ``TEST_DATABASE_URL`` only tests that run in that database: all others choose their engines themselves."""
+    """With ``TEST_DATABASE_URL`` only tests that run in that database: all others choose their engines themselves.
+
+    Tests in a browser come first and together, whatever the order of all others: they take longest, and share one browser.
+    """
     if os.environ.get("TEST_DATABASE_URL"):
         others = [item for item in items if not uses_test_database(item)]
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if uses_test_database(item)]
+    items.sort(key=lambda item: "browser" not in item.path.parts)
 
 
 @pytest.fixture(scope="session")

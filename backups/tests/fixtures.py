@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -63,8 +64,11 @@ def redis_server() -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3Server]:
-    """An S3-protocol server."""
-    with running(S3Server()) as server:
+    """An S3-protocol server, and one description of the protocol for all its clients: each would read megabytes of JSON anew."""
+    from botocore.loaders import create_loader
+
+    with pytest.MonkeyPatch.context() as patch, running(S3Server()) as server:
+        patch.setattr("botocore.session.create_loader", cache(create_loader))
         yield server
 
 

@@ -24,7 +24,7 @@ from typing import IO, Any
 from backups.tests.servers import PgCluster
 from backups.tests.zygote import Fork
 
-__all__ = ["Completed", "Site", "SiteTemplates", "measured", "populate"]
+__all__ = ["Completed", "Site", "SiteTemplates", "collect_static", "measured", "populate"]
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 # Never compared: sessions are dropped by a restore, and the catalogue describes the store and not the data.
@@ -335,6 +335,16 @@ def _copy_sqlite(template: Site, site: Site) -> None:
 def _copy_uploads(template: Site, site: Site) -> None:
     if template.media.is_dir():
         shutil.copytree(template.media, site.media, symlinks=True)
+
+
+def collect_static(site: Site) -> None:
+    """Give ``site`` the static files, which are collected once per session: afterwards they are links."""
+    assert site.templates, "only a site made by SiteTemplates can have them"
+    collected = site.templates.folder / "static"
+    if not collected.exists():
+        site.manage("collectstatic", "--no-input", "--verbosity", "0")
+        (site.data_dir / "static").rename(collected)
+    shutil.copytree(collected, site.data_dir / "static", copy_function=os.link)
 
 
 def populate(site: Site, *, entries: int = 400, uploads_mb: int = 1, seed: int = 1) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from backups.tests.servers import PgCluster, RedisServer, running
-from backups.tests.site import Site
+from backups.tests.site import Site, collect_static
 from backups.tests.web import WebServer
 from backups.tests.workers import journals, wait_until
 
@@ -31,7 +31,7 @@ def health(web: WebServer) -> tuple[int, dict[str, Any]]:
 def with_backup(site: Site) -> str:
     """Make one backup, and let nobody expect another: there is no worker here. Returns its name."""
     site.execute("UPDATE backups_backupschedule SET enabled = (1 = 0)" if site.cluster else "UPDATE backups_backupschedule SET enabled = 0")
-    site.manage("collectstatic", "--no-input", "--verbosity", "0")
+    collect_static(site)
     return site.manage("backup_create", "--no-progress").stdout.strip()
 
 

@@ -18,7 +18,7 @@ import pytest
 from backups.tests.load import is_good
 from backups.tests.measured import Measured, measured_run
 from backups.tests.multiplied import entries_multiply
-from backups.tests.site import Site, populate
+from backups.tests.site import Site, collect_static, populate
 from backups.tests.test_concurrent_use import QUESTION, clients, ledger
 
 MB = 1024 * 1024
@@ -198,7 +198,7 @@ def python_run(site: Site, *args: str) -> str:
 @pytest.mark.parametrize("count", [150, soak(10_000)])
 def test_many_archives_are_listed(site: Site, count: int) -> None:
     first = site.manage("backup_create").stdout.strip()
-    site.manage("collectstatic", "--no-input", "--verbosity", "0")
+    collect_static(site)
     alone = json.loads(python_run(site, "-m", "backups.tests.many_archives", "look"))
     python_run(site, "-m", "backups.tests.many_archives", str(count))
     bare = measured_run(site, "check")

@@ -1,7 +1,7 @@
 """Fixtures of the tests in a browser.
 
-One browser, and sites that stand, for as long as tests of this package follow each other: an open browser counts as an event
-loop in this thread, in which Django refuses to ask a database. Each person has a context of her own.
+One browser for as long as tests of this package follow each other, which they do (conftest.py of the project): an open browser counts
+as an event loop in this thread, in which Django refuses to ask a database. Each person has a context of her own, each module a site.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def embedded(site_templates: SiteTemplates) -> Iterator[SiteProcesses]:
     """A site as ``./run`` starts it: SQLite, one web process, everything in files."""
     with furnished_site(site_templates) as server:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from backups.tests.servers import PgCluster, RedisServer
-from backups.tests.site import Site, SiteTemplates, populate
+from backups.tests.site import Site, SiteTemplates, collect_static, populate
 from backups.tests.web import SiteProcesses
 from backups.tests.workers import site_cache, wait_until
 
@@ -37,7 +37,7 @@ def furnish(site: Site, *, entries: int = ENTRIES) -> None:
         assert process.returncode == 0, output
 
     site.templates.adopt(site, content=f"browser_{entries}", fill=fill)
-    site.manage("collectstatic", "--no-input", "--verbosity", "0")
+    collect_static(site)
 
 
 @contextmanager
