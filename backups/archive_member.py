@@ -49,7 +49,7 @@ class Forward:
 def plain_pieces(entry: Entry, stream: Forward) -> Generator[Buffer, None, None]:
     """Check the local header, then inflate: pieces of at most :data:`BATCH` bytes, to the last compressed byte exactly.
 
-    Raises ArchiveRejected for any other data.
+    Those of a stored member are valid until the next is asked for. Raises ArchiveRejected for any other data.
     """
     if stream.exactly(entry.header_size) != entry.local_header():
         raise ArchiveRejected("its local header disagrees with the central directory")

@@ -47,7 +47,8 @@ MANIFEST_BASE_BYTES = 64 * 1024 * 1024
 MANIFEST_MEMBER_BYTES = 256
 # What a byte costs that was deflated, against one that was stored: measured, inflating takes as long as hashing (each 1.5 GB/s of rows).
 INFLATING = 2
-# From so many bytes on an archive is read by two threads. Hashing and inflating leave Python to others; a disk reads on meanwhile.
+# From so many bytes on an archive is read by two threads, and a member inflated by one and proven by another. Hashing and inflating
+# leave Python to others; a disk reads on meanwhile.
 WORTH_TWO_THREADS = 8 * 1024 * 1024
 SIGNATURE_BYTES = 1024
 SETTINGS_BYTES = 16 * 1024 * 1024
@@ -115,7 +116,7 @@ class ArchiveReader:
         if "settings.json" not in self._places:
             return {}
         with self._named():
-            data = b"".join(self._pieces("settings.json", SETTINGS_BYTES))
+            data = b"".join(map(bytes, self._pieces("settings.json", SETTINGS_BYTES)))
             try:
                 content = json.loads(data)
             except (ValueError, RecursionError) as error:
@@ -226,11 +227,14 @@ class ArchiveReader:
     def _proven_pieces(self, entry: Entry, stream: Forward, sha256: str | None) -> Generator[Buffer, None, str]:
         """The content of one member, never a byte more than its size; refused at the end where a sum is another. Returns its SHA-256.
 
+        Each piece is valid until the next is asked for.
+
         ``sha256`` is None where nothing says yet what it must be: while manifest, signature and checksums are read for the first time.
         """
         tally = Tally()
         pieces = plain_pieces(entry, stream)
-        if entry.method == DEFLATED and entry.size >= WORTH_TWO_THREADS:
+        # Not what is stored, whose pieces share one buffer, nor from far away, where a signal would wait for the network.
+        if entry.method == DEFLATED and entry.size >= WORTH_TWO_THREADS and self._source.can_be_shared:
             pieces = ahead(pieces, name="backups-inflate")
         with self._named(entry), closing(pieces):
             for piece in pieces:
@@ -273,9 +277,11 @@ class ArchiveReader:
             raise ArchiveRejected("it has no manifest.json, so it is no archive of this application")
         # The signature first: what it covers is parsed only where nobody touched it, or where there is none to say so. The second
         # pass, since a long list of members is not held, must find what the first has found.
-        signature = b"".join(self._pieces(SIGNATURE, SIGNATURE_BYTES)) if SIGNATURE in self._places else None
-        self.signature = signature_state(self._pieces(MANIFEST, self._manifest_limit), signature)
-        self.manifest = manifest_from_json(self._pieces(MANIFEST, self._manifest_limit))
+        signature = b"".join(map(bytes, self._pieces(SIGNATURE, SIGNATURE_BYTES))) if SIGNATURE in self._places else None
+        with closing(self._pieces(MANIFEST, self._manifest_limit)) as pieces:
+            self.signature = signature_state(pieces, signature)
+        with closing(self._pieces(MANIFEST, self._manifest_limit)) as pieces:
+            self.manifest = manifest_from_json(pieces)
         self._members = Members.packed(self.manifest.members)
         if not UNLISTED.isdisjoint(self._members.path(place).decode() for place in range(len(self._members))):
             raise ArchiveRejected("its manifest lists a member that is made from it")
@@ -323,7 +329,7 @@ class ArchiveReader:
         if self._made[self._places[SHA256SUMS]] != expected.sha256:
             raise ArchiveRejected("SHA256SUMS and manifest.json disagree")
 
-    def _pieces(self, name: str, limit: int) -> Iterator[Buffer]:
+    def _pieces(self, name: str, limit: int) -> Generator[Buffer, None, None]:
         """The content of a member at the top, of at most ``limit`` bytes; at its end it is proven, and remembered for later passes."""
         place = self._places[name]
         entry = self._entries[place]

@@ -14,8 +14,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
-from queue import SimpleQueue
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from backups.conf import conf
@@ -223,26 +223,30 @@ def ahead(pieces: Iterable[T], *, name: str) -> Generator[T, None, None]:
     """
     # Not queue.Queue, which a signal between two of its own steps can leave locked.
     made: SimpleQueue[T | None] = SimpleQueue()
-    wanted: SimpleQueue[bool] = SimpleQueue()
+    wanted: SimpleQueue[None] = SimpleQueue()
+    pace = Pace()
+
+    def wait_until_wanted() -> None:
+        while True:
+            # Whoever takes the pieces may have ended before it could say so.
+            pace.check()
+            with suppress(Empty):
+                return wanted.get(timeout=SIGNAL_SECONDS)
 
     def make() -> None:
         try:
             for piece in pieces:
-                if not wanted.get():
-                    return
+                wait_until_wanted()
                 made.put(piece)
         finally:
             made.put(None)
 
     for _ in range(AHEAD):
-        wanted.put(True)
-    with beside(Pace(), make, name=name):
-        try:
-            while (piece := made.get()) is not None:
-                yield piece
-                wanted.put(True)
-        finally:
-            wanted.put(False)
+        wanted.put(None)
+    with beside(pace, make, name=name):
+        while (piece := made.get()) is not None:
+            yield piece
+            wanted.put(None)
 
 
 def pace_for(*, gentle: bool) -> Pace:

@@ -264,6 +264,29 @@ def test_whoever_takes_no_more_pieces_ends_the_thread_that_makes_them() -> None:
     assert ended("test-ahead")
 
 
+def test_a_signal_at_the_start_of_the_thread_that_makes_pieces_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is held back until the thread has begun, and comes before anybody waits for a piece."""
+
+    class Signalled(threading.Thread):
+        def start(self) -> None:
+            super().start()
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(threading, "Thread", Signalled)
+    with pytest.raises(Interrupted), interruptible():
+        for _ in ahead(itertools.count(), name="test-ahead"):
+            pass
+    assert ended("test-ahead")
+
+
+def test_a_signal_while_pieces_are_taken_ends_the_thread_that_makes_them() -> None:
+    with pytest.raises(Interrupted), interruptible():
+        for piece in ahead(itertools.count(), name="test-ahead"):
+            if piece == 10:
+                os.kill(os.getpid(), signal.SIGTERM)
+    assert ended("test-ahead")
+
+
 def ended(name: str) -> bool:
     """Whether the thread of that name, whose work is over, is gone within a minute."""
     for thread in threading.enumerate():
