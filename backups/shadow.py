@@ -1,6 +1,7 @@
 """``python -m backups.shadow NAME``: bring one database to the code's state, in a process of its own.
 
-With ``--wait`` instead of a NAME it loads the project, writes :data:`READY` and reads the name from stdin.
+With ``--wait`` instead of a NAME it loads the project, writes :data:`READY` and reads the name from stdin, as one line of JSON, which
+no locale and no byte of a path changes.
 
 NAME is a shadow, a kept state or (strategy in-place) the live database itself. A fresh process, because Django's
 connections, content types and permissions are cached per process and must not know the live database here. It
@@ -125,6 +126,17 @@ def without_limits() -> None:
     given = options.get("options") or os.environ.get("PGOPTIONS", "")
     options["options"] = f"{given} {UNLIMITED}".strip()
 
+    from django.db.backends.signals import connection_created
+
+    connection_created.connect(_lift_newer_limit)
+
+
+def _lift_newer_limit(connection: Any, **_: object) -> None:
+    """What servers from 17 on know; older ones would refuse a connection that sets it."""
+    if connection.vendor == "postgresql" and connection.pg_version >= 170000:
+        with connection.cursor() as cursor:
+            cursor.execute("SET transaction_timeout = 0")
+
 
 def name_awaited() -> str:
     """Load what the checks will load, say so, and wait for the name; empty where nobody wants it any more."""
@@ -133,7 +145,7 @@ def name_awaited() -> str:
     _ = get_resolver().reverse_dict
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
-    return sys.stdin.readline().strip()
+    return str(json.loads(sys.stdin.buffer.readline() or b'""'))
 
 
 def main(argv: list[str]) -> int:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +46,22 @@ def shadow_run(journal: Journal, name: str, *, lenient: bool = False) -> dict[st
 def shadow_waiting(journal: Journal) -> Iterator[Prepare]:
     """Start the process now, so that it has loaded the project when there is a shadow, and end it with the block.
 
-    Where it has failed by then (a project that asks its database while it is loaded: it knows none yet), another is started.
+    Where it has ended by then (a project that asks its database while it is loaded: it knows none yet), another is started.
     """
     args, env = shadow_command("--wait")
     with child(args, env, operation=journal.id, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
 
         def prepare(name: str) -> dict[str, Any]:
-            # Libraries may have printed something before.
-            while (line := running.stdout.readline()) != READY:
+            # Libraries may have printed something before, with or without an end of its line.
+            while not (line := running.stdout.readline()).endswith(READY):
                 if not line:
                     return shadow_run(journal, name)
-            with suppress(BrokenPipeError):
-                running.stdin.write(f"{name}\n".encode())
+            try:
+                running.stdin.write(json.dumps(name).encode() + b"\n")
+                # As where it is started with the name: nothing more is to be read.
+                running.stdin.close()
+            except BrokenPipeError:
+                return shadow_run(journal, name)
             return _outcome(running)
 
         yield prepare

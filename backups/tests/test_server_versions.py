@@ -39,6 +39,21 @@ def test_an_archive_of_an_older_server_restores_and_the_way_back_is_refused(post
     assert postgres_site.dump_tables() == data
 
 
+def test_a_limit_that_only_newer_servers_know_does_not_end_the_migrations_of_a_shadow(newer: Site) -> None:
+    cluster = newer.cluster
+    assert cluster
+    cluster.execute(f"ALTER ROLE \"{cluster.owner}\" SET transaction_timeout = '1min'")
+    asks = "with connection.cursor() as cursor: cursor.execute('SHOW transaction_timeout'); print(*cursor.fetchone())"
+    try:
+        said = []
+        for lifts in ("", "from backups.shadow import without_limits; without_limits()"):
+            process = newer.run_python("-c", f"{lifts}\nimport django; django.setup()\nfrom django.db import connection\n{asks}")
+            said.append(process.communicate(timeout=60)[0].strip())
+    finally:
+        cluster.execute(f'ALTER ROLE "{cluster.owner}" RESET ALL')
+    assert said == ["1min", "0"]
+
+
 @pytest.mark.parametrize("strategy", ["swap", "in-place"])
 def test_each_server_restores_its_own_archive(newer: Site, strategy: str) -> None:
     populate(newer)
