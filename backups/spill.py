@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import weakref
@@ -25,7 +26,7 @@ class Spill:
     """A row of bytes that grows at its end. Beyond a megabyte it lies in a file without a name in ``BACKUPS_STATE_DIR``.
 
     Any number of threads may read while none appends. The space is free again when this object ends, or its process. Raises
-    :class:`~backups.exceptions.PreflightRefused` where that folder takes no more.
+    :class:`~backups.exceptions.PreflightRefused` where that folder takes no more, or does not give back what it took.
     """
 
     def __init__(self) -> None:
@@ -74,10 +75,7 @@ class Spill:
                 while written < count:
                     written += os.pwrite(self._descriptor, held[written:count], self._spilled + written)
         except OSError as error:
-            raise PreflightRefused(
-                f"The list of an archive's members does not fit into {conf.state_dir}: {error.strerror or error}.",
-                next_step="Free some space there, then run the command again.",
-            ) from error
+            raise _refusal("does not fit into", error, "Free some space there") from error
         del self._held[:count]
         self._spilled += count
 
@@ -91,4 +89,17 @@ class Spill:
 
 
 def _block_at(descriptor: int, place: int) -> bytes:
-    return os.pread(descriptor, BLOCK_BYTES, place * BLOCK_BYTES)
+    try:
+        block = os.pread(descriptor, BLOCK_BYTES, place * BLOCK_BYTES)
+    except OSError as error:
+        raise _refusal("cannot be read in", error, "Look at its disk") from error
+    if len(block) < BLOCK_BYTES:
+        raise _refusal("cannot be read in", OSError(errno.EIO, os.strerror(errno.EIO)), "Look at its disk")
+    return block
+
+
+def _refusal(what: str, error: OSError, mend: str) -> PreflightRefused:
+    return PreflightRefused(
+        f"The list of an archive's members {what} {conf.state_dir}: {error.strerror or error}.",
+        next_step=f"{mend}, then run the command again.",
+    )

@@ -98,3 +98,12 @@ def test_a_disk_that_is_full_is_told_and_where(state: Path, monkeypatch: pytest.
         kept.append(b"one more")
     assert refused.value.message == f"The list of an archive's members does not fit into {state}: No space left on device."
     assert refused.value.next_step == "Free some space there, then run the command again."
+
+
+def test_a_file_that_does_not_give_back_what_it_took_is_told(state: Path) -> None:
+    spilled = Spill()
+    spilled.append(bytes(2 * spill.HELD_BYTES))
+    os.ftruncate(spilled._descriptor, spill.BLOCK_BYTES)
+    assert spilled.read(0, 10) == bytes(10)
+    with pytest.raises(PreflightRefused, match=r"The list of an archive's members cannot be read in .*: Input/output error\."):
+        spilled.read(spill.BLOCK_BYTES, 10)
