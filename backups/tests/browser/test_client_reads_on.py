@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import cycle, groupby
 from statistics import median
@@ -193,10 +193,15 @@ def reads_on(server: SiteProcesses, arrives: Arrives) -> None:
     """Restore and undo, and what she sees all the while."""
     site = server.site
     ((client,),) = site.fetch(f"SELECT name FROM clients_client WHERE id = ({MINE})")  # noqa: S608
+    projects, invoices = (f"SELECT id FROM {table} WHERE client_id = ({MINE})" for table in ("tracking_project", "billing_invoice"))  # noqa: S608
+    # Whatever day it is, there is time of today, and it will be among what is lost.
+    today = datetime.now(UTC)
+    newest = f"SELECT id FROM tracking_timeentry WHERE id % 3 = 0 AND project_id IN ({projects}) ORDER BY started_at DESC LIMIT 1"  # noqa: S608
+    first, last = (f"{today - timedelta(minutes=minutes):%Y-%m-%d %H:%M:%S}" for minutes in (3, 1))
+    site.execute(f"UPDATE tracking_timeentry SET started_at = '{first}', ended_at = '{last}', break_seconds = 0 WHERE id = ({newest})")  # noqa: S608
     archive = site.manage("backup_create").stdout.strip()
     restored = right_numbers(site)
     # Since then a third of her time was lost, and all her prices went wrong.
-    projects, invoices = (f"SELECT id FROM {table} WHERE client_id = ({MINE})" for table in ("tracking_project", "billing_invoice"))  # noqa: S608
     site.execute(f"DELETE FROM tracking_timeentry WHERE id % 3 = 0 AND project_id IN ({projects})")  # noqa: S608
     site.execute(f"UPDATE billing_invoiceitem SET unit_price = unit_price + 1 WHERE invoice_id IN ({invoices})")  # noqa: S608
     old = right_numbers(site)
