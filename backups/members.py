@@ -1,4 +1,4 @@
-"""The members that a manifest lists, in the same memory however many there are."""
+"""The members that a manifest lists, in a few megabytes of memory and a few bytes for each."""
 
 from __future__ import annotations
 

@@ -183,7 +183,7 @@ def _write(
         writer.end(manifest)
     if missing:
         progress.warn(f"{len(missing)} files that rows name do not exist in the uploads, first {printable(missing[0])}.")
-    # Nobody asks for single members any more, and reading the archive back takes as much memory again.
+    # Nobody asks for single members any more.
     return replace(manifest, members=())
 
 
