@@ -480,11 +480,8 @@ def running(server: Server) -> Iterator[Server]:
 
 
 def main() -> int:
-    """``python -m backups.tests.servers COMMAND…``: run a command with ``TEST_DATABASE_URL`` naming a new cluster's database.
-
-    Without autovacuum: the rows of a test are never committed, so it counts none, and whoever plans for none takes minutes over 20,000.
-    """
-    with running(PgCluster(oldest_pg_major(), fsync=False, options={"autovacuum": "off"})) as cluster:
+    """``python -m backups.tests.servers COMMAND…``: run a command with ``TEST_DATABASE_URL`` naming a new cluster's database."""
+    with running(PgCluster(oldest_pg_major(), fsync=False)) as cluster:
         url = cluster.url(cluster.create_database("timetracker"))
         return subprocess.run(sys.argv[1:], env={**os.environ, "TEST_DATABASE_URL": url}, check=False).returncode
 

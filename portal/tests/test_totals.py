@@ -21,6 +21,7 @@ from portal.tests.conftest import make_person
 from timetracker.accounts.models import User
 from timetracker.billing.models import Invoice, InvoiceItem, Payment
 from timetracker.clients.models import Client
+from timetracker.tests.analyzed import analyze
 from timetracker.tracking.models import Project, Task, TimeEntry
 
 SEED = 20250303
@@ -176,6 +177,7 @@ def test_all_totals_are_those_of_plain_sql(entries: int) -> None:
     person = make_person(client, "toni@bakery.example")
     person.user.time_zone = "Asia/Tokyo"
     person.user.save()
+    analyze()
     browser = Browser()
     browser.force_login(person.user)
     print(f"seed {SEED}: {TimeEntry.objects.count()} entries, {Invoice.objects.count()} invoices in {', '.join(CURRENCIES)}")

@@ -24,6 +24,7 @@ from django.utils import timezone
 from timetracker.accounts.models import User
 from timetracker.accounts.roles import ALL_ENTRIES
 from timetracker.clients.models import Client
+from timetracker.tests.analyzed import analyze
 from timetracker.tests.people import browser_of
 from timetracker.tracking.models import Project, Task
 from timetracker.tracking.tests.plain_sums import CLOCKS, NOW, Plain, agency_made, plain_made, plain_rows, plain_total
@@ -376,6 +377,7 @@ def every_page_says_what_plain_sql_says(entries: int, seed: int, *, share: int) 
     """Make entries, look at pages, and say how many there were."""
     random = Random(seed)
     agency_made(entries, random)
+    analyze()
     plain_made()
     assert plain_total().count == entries
     people = [Comparison(person) for person in User.objects.order_by("username")]
