@@ -25,7 +25,7 @@ from django.utils import timezone
 
 from backups.archive import ArchiveReader
 from backups.conf import conf
-from backups.exceptions import BackupError, PreflightRefused
+from backups.exceptions import BackupError
 from backups.files import write_durably
 from backups.journal import Journal, journal_load_all
 from backups.manifest import LARGEST_COUNT, Manifest
@@ -243,9 +243,6 @@ def _rows_add(store: ArchiveStore, archives: Iterable[StoredArchive], found: Rec
             with store.open(archive.name) as source, ArchiveReader(source, name=archive.name) as reader:
                 # A row knows nothing of single members, and there may be hundreds of thousands.
                 read.append((archive, replace(reader.manifest, members=()), reader.signature))
-        except PreflightRefused:
-            # Something of this machine's, such as a full disk: it says nothing of the archive.
-            raise
         except BackupError as error:
             found.unreadable[archive.name] = error.message
     with transaction.atomic():
