@@ -217,7 +217,7 @@ def beside(pace: Pace, work: Callable[[], object], *, name: str) -> Iterator[Non
 
 
 def ahead(pieces: Iterable[T], *, name: str) -> Generator[T, None, None]:
-    """The same pieces, made in a thread of its own that is :data:`AHEAD` of whoever takes them; its error is raised in their place.
+    """The same pieces, made in a thread of its own, :data:`AHEAD` of them before they are taken; its error is raised in their place.
 
     No piece may change when the next one is made.
     """
