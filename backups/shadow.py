@@ -6,7 +6,8 @@ no locale and no byte of a path changes.
 NAME is a shadow, a kept state or (strategy in-place) the live database itself. A fresh process, because Django's
 connections, content types and permissions are cached per process and must not know the live database here. It
 migrates to head, proves that every model can be read, and ends all sessions, since a session belongs to the data it
-was made in. The last line on stdout is the outcome as JSON; exit 0 when the database is fit to go live.
+was made in. With ``--analyze`` (a load brings no statistics), and where it has migrated, it gathers the planner's statistics.
+The last line on stdout is the outcome as JSON; exit 0 when the database is fit to go live.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ import gc
 import json
 import os
 import sys
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from backups.conf import conf
@@ -37,15 +41,13 @@ UNLIMITED = " ".join(
 )
 
 
-def shadow_prepare(*, lenient: bool) -> dict[str, Any]:
-    """Migrate and check the default database of this process.
+def shadow_prepare(*, lenient: bool, analyze: bool) -> dict[str, Any]:
+    """Migrate, check and, where ``analyze`` says so or something was migrated, analyze the default database of this process.
 
     Returns ``{"migrated": [...], "warnings": [...]}``. With ``lenient`` (undo: the data was live before, whatever its
     state) a model that cannot be read is a warning; else it raises RuntimeError.
     """
-    from django.apps import apps
-    from django.core.management import call_command
-    from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection
+    from django.db import connection
     from django.db.migrations.executor import MigrationExecutor
 
     executor = MigrationExecutor(connection)
@@ -56,14 +58,27 @@ def shadow_prepare(*, lenient: bool) -> dict[str, Any]:
         warnings.append("It was never migrated and comes back as it was.")
         plan = []
     if plan:
+        from django.core.management import call_command
+
         call_command("migrate", interactive=False, verbosity=0)
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             raise RuntimeError("Migrations are still pending after migrate.")
-    call_command("check", databases=[DEFAULT_DB_ALIAS], verbosity=0)
+    with statistics_gathered() if analyze or plan else nullcontext():
+        warnings += prove(unmigrated=executor.loader.unmigrated_apps, lenient=lenient)
+    return {"migrated": [f"{migration.app_label}.{migration.name}" for migration, _ in plan], "warnings": warnings}
 
+
+def prove(*, unmigrated: Collection[str], lenient: bool) -> list[str]:
+    """Run the system checks, read every model but those of the ``unmigrated`` apps, end all sessions; returns what ``lenient`` forgives."""
+    from django.apps import apps
+    from django.core.management import call_command
+    from django.db import DEFAULT_DB_ALIAS, DatabaseError
+
+    warnings = []
+    call_command("check", databases=[DEFAULT_DB_ALIAS], verbosity=0)
     for model in apps.get_models():
-        if model._meta.proxy or not model._meta.managed or model._meta.app_label in executor.loader.unmigrated_apps:
+        if model._meta.proxy or not model._meta.managed or model._meta.app_label in unmigrated:
             continue
         columns = [field.attname for field in model._meta.concrete_fields]
         try:
@@ -82,7 +97,28 @@ def shadow_prepare(*, lenient: bool) -> dict[str, Any]:
             if not lenient:
                 raise
             warnings.append(f"Sessions could not be ended: {reason_of(error)}")
-    return {"migrated": [f"{migration.app_label}.{migration.name}" for migration, _ in plan], "warnings": warnings}
+    return warnings
+
+
+@contextmanager
+def statistics_gathered() -> Iterator[None]:
+    """Gather the planner's statistics: on PostgreSQL beside the block, on SQLite, which has one writer, after it."""
+    from django.db import connection
+
+    def gather() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+        # A thread has one of its own.
+        connection.close()
+
+    if connection.vendor != "postgresql":
+        yield
+        gather()
+        return
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        gathering = beside.submit(gather)
+        yield
+    gathering.result()
 
 
 # Django's own options of a connection; all others are libpq's, and of the address that they stand in.
@@ -140,9 +176,11 @@ def _lift_newer_limit(connection: Any, **_: object) -> None:
 
 def name_awaited() -> str:
     """Load what the checks will load, say so, and wait for the name; empty where nobody wants it any more."""
+    from django.db.migrations.loader import MigrationLoader
     from django.urls import get_resolver
 
     _ = get_resolver().reverse_dict
+    MigrationLoader(None)
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
     return str(json.loads(sys.stdin.buffer.readline() or b'""'))
@@ -150,10 +188,10 @@ def name_awaited() -> str:
 
 def main(argv: list[str]) -> int:
     """Run for the database named in ``argv``; 0 when it is fit, 1 with one line of reason on stderr when not."""
-    lenient, waits = "--lenient" in argv, "--wait" in argv
+    lenient, analyze, waits = "--lenient" in argv, "--analyze" in argv, "--wait" in argv
     names = [word for word in argv if not word.startswith("--")]
     if len(names) != (0 if waits else 1):
-        print("usage: python -m backups.shadow NAME|--wait [--lenient]", file=sys.stderr)
+        print("usage: python -m backups.shadow NAME|--wait [--lenient] [--analyze]", file=sys.stderr)
         return 2
 
     # As in manage.py: what is imported stays, and need not be looked through for garbage.
@@ -170,7 +208,7 @@ def main(argv: list[str]) -> int:
             return 2
         lead_to(name)
     try:
-        outcome = shadow_prepare(lenient=lenient)
+        outcome = shadow_prepare(lenient=lenient, analyze=analyze)
     except Exception as error:
         print(f"{type(error).__name__}: {reason_of(error)}", file=sys.stderr)
         return 1

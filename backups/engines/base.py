@@ -186,7 +186,7 @@ class Engine(ABC):
 
     @abstractmethod
     def finish_shadow(self, journal: Journal) -> list[str]:
-        """Analyse the shadow, give it the live one's access rights and settings, make it durable; return warnings."""
+        """Give the shadow the live one's access rights and settings, make it durable; return warnings."""
 
     @abstractmethod
     def drain(self, seconds: float) -> int:

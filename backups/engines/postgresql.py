@@ -265,11 +265,9 @@ class PostgresEngine(Engine):
             return facts.name
 
     def finish_shadow(self, journal: Journal) -> list[str]:
-        """Analyse the shadow, close it for good, then give it the live one's settings and rights."""
+        """Close the shadow for good, then give it the live one's settings and rights."""
         name = str(journal.database["shadow"])
         with failing_as(RestoreFailed, self._server), self._maintenance() as connection:
-            with self._server.connection(name, operation=journal.id) as inside:
-                execute(inside, "ANALYZE")
             shadow, live = self._require(connection, name=name), database_facts(connection, name=self._server.live)
             # What commits from here on takes everything that was loaded without waiting for the disk along.
             execute(connection, "SET synchronous_commit = on")

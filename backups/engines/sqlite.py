@@ -195,11 +195,10 @@ class SqliteEngine(Engine):
         return str(path)
 
     def finish_shadow(self, journal: Journal) -> list[str]:
-        """Analyse the shadow, make it one file again (migrating may have put it into WAL mode) and make it durable."""
+        """Make the shadow one file again (migrating may have put it into WAL mode) and make it durable."""
         shadow = Path(journal.database["shadow"])
         try:
             with opened(shadow) as connection:
-                connection.execute("ANALYZE")
                 if not journal_mode(connection, "delete"):
                     raise RestoreFailed(f"The shadow {shadow} is still in use by another process.")
             sync_file(shadow)

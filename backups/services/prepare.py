@@ -21,7 +21,7 @@ from backups.shadow import READY
 
 __all__ = ["Prepare", "shadow_command", "shadow_run", "shadow_waiting"]
 
-# Migrates and checks the database of that name; returns ``{"migrated": [...], "warnings": [...]}``. Raises
+# Migrates, checks and analyzes the database of that name; returns ``{"migrated": [...], "warnings": [...]}``. Raises
 # :class:`~backups.exceptions.RestoreFailed` with the process's reason.
 Prepare = Callable[[str], dict[str, Any]]
 
@@ -35,9 +35,10 @@ def shadow_command(*words: str) -> tuple[list[str], dict[str, str]]:
     return [sys.executable, "-m", "backups.shadow", *words], {**os.environ, "PYTHONPATH": path, "DJANGO_SETTINGS_MODULE": settings_module}
 
 
-def shadow_run(journal: Journal, name: str, *, lenient: bool = False) -> dict[str, Any]:
-    """Do what :data:`Prepare` says in a process that is started for it."""
-    args, env = shadow_command(name, *(["--lenient"] if lenient else []))
+def shadow_run(journal: Journal, name: str, *, lenient: bool = False, analyze: bool = False) -> dict[str, Any]:
+    """Do what :data:`Prepare` says in a process that is started for it; ``analyze``: also where nothing has to be migrated."""
+    options = [option for option, given in (("--lenient", lenient), ("--analyze", analyze)) if given]
+    args, env = shadow_command(name, *options)
     with child(args, env, operation=journal.id, stdout=subprocess.PIPE) as running:
         return _outcome(running)
 
@@ -48,20 +49,20 @@ def shadow_waiting(journal: Journal) -> Iterator[Prepare]:
 
     Where it has ended by then (a project that asks its database while it is loaded: it knows none yet), another is started.
     """
-    args, env = shadow_command("--wait")
+    args, env = shadow_command("--wait", "--analyze")
     with child(args, env, operation=journal.id, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
 
         def prepare(name: str) -> dict[str, Any]:
             # Libraries may have printed something before, with or without an end of its line.
             while not (line := running.stdout.readline()).endswith(READY):
                 if not line:
-                    return shadow_run(journal, name)
+                    return shadow_run(journal, name, analyze=True)
             try:
                 running.stdin.write(json.dumps(name).encode() + b"\n")
                 # As where it is started with the name: nothing more is to be read.
                 running.stdin.close()
             except BrokenPipeError:
-                return shadow_run(journal, name)
+                return shadow_run(journal, name, analyze=True)
             return _outcome(running)
 
         yield prepare

@@ -28,7 +28,8 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names for which a process was started anew."""
     names: list[str] = []
 
-    def shadow_run(journal: object, name: str) -> dict[str, Any]:
+    def shadow_run(journal: object, name: str, *, analyze: bool) -> dict[str, Any]:
+        assert analyze
         names.append(name)
         return OUTCOME
 

@@ -53,6 +53,22 @@ def test_after_a_restore_new_rows_get_ids_that_nobody_has(site: Site) -> None:
     assert int(made) > highest
 
 
+def test_what_was_restored_and_what_was_undone_to_has_statistics_for_the_planner(site: Site) -> None:
+    """A load brings none; without them PostgreSQL may plan for an empty table until autovacuum comes by."""
+    statistics = "pg_stats WHERE tablename" if site.vendor == "postgresql" else "sqlite_stat1 WHERE tbl"
+    query = f"SELECT count(*) FROM {statistics} = 'clients_client'"
+    populate(site)
+    if site.vendor == "sqlite":
+        site.execute("ANALYZE")
+        site.execute("DROP TABLE sqlite_stat1")
+    archive = site.manage("backup_create").stdout.strip()
+    site.execute("ANALYZE")
+    site.manage("backup_restore", archive, "--no-input")
+    assert site.fetch(query) > [(0,)]
+    site.manage("backup_undo", "--no-input")
+    assert site.fetch(query) > [(0,)]
+
+
 def test_create_prints_the_name_alone_and_leaves_no_partial_file(site: Site) -> None:
     completed = site.manage("backup_create")
     name = completed.stdout.strip()

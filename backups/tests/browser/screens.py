@@ -137,7 +137,7 @@ def _confirm_nothing(person: Person) -> None:
 
 def _restore(person: Person) -> None:
     restore(person, name=NAME, asks=False)
-    expect(person.page.get_by_text("Stage: Making it fast")).to_be_visible()
+    expect(person.page.get_by_text("Stage: Making it durable")).to_be_visible()
 
 
 def _look_into_portal(person: Person) -> None:
