@@ -29,6 +29,7 @@ __all__ = [
     "manifest_to_json",
     "sign",
     "signature_state",
+    "text_accepted",
 ]
 
 FORMAT = "timetracker-backup/1"
@@ -267,6 +268,11 @@ class _Fields:
         for name in value:
             _text(name, f"a key of {self.where}{key}")
         return value
+
+
+def text_accepted(text: str) -> str:
+    """What a manifest takes of a text that somebody has typed: all of it, with one kind of line end, and U+FFFD for what is no text."""
+    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def _text(value: object, where: str, pattern: re.Pattern[str] | None = None) -> str:

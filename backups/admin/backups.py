@@ -27,6 +27,7 @@ from backups.admin import cells
 from backups.admin.filters import EngineFilter, TimeFilter, VerifiedFilter, WhyFilter
 from backups.admin.lists import CountedOnce, ListAdmin
 from backups.exceptions import BackupError
+from backups.manifest import text_accepted
 from backups.models import Backup
 from backups.pages import create, delete, download, restore, result, running, undo, upload, verify
 from backups.pages.acts import act_audit, act_record, asker
@@ -195,6 +196,7 @@ class BackupAdmin(ListAdmin):
         if "pinned" in form.changed_data:
             act_audit(request, "pin" if obj.pinned else "unpin", archive=obj.name)
         if "note" in form.changed_data:
+            obj.note = text_accepted(obj.note)
             act_audit(request, "note", archive=obj.name, detail=obj.note)
         if form.changed_data:
             obj.save(update_fields=form.changed_data)

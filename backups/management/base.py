@@ -42,6 +42,10 @@ class BackupCommand(BaseCommand):
     requires_system_checks: list[str] = []
     locks = True
 
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Make the parser: an option is what is written out, and no beginning of one."""
+        return super().create_parser(prog_name, subcommand, allow_abbrev=False, **kwargs)
+
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the options that every command has."""
         parser.add_argument("--json", action="store_true", help="Print one JSON event a line on stdout.")

@@ -9,6 +9,7 @@ from pathlib import Path
 from backups.archive import archive_name
 from backups.engines import Engine, engine_for
 from backups.exceptions import UsageError
+from backups.manifest import text_accepted
 from backups.preflight import migrations_pending_for, store_free_bytes
 from backups.progress import Progress
 from backups.services.make import CreatedBackup, archive_make
@@ -38,6 +39,8 @@ def backup_create(
     """
     engine = engine_for()
     progress = progress or Progress()
+    # A browser ends lines in its own way, and no remark may be what a backup fails for.
+    note = text_accepted(note)
     arguments = {"trigger": trigger, "note": note, "pin": pin, "uploads": uploads, "output": str(output or ""), "gentle": gentle}
     if output is not None:
         output = _destination(output)

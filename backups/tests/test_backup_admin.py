@@ -468,10 +468,10 @@ def test_a_note_and_a_pin_are_written_and_nothing_else_is(log_in: LogIn, store: 
     browser = log_in("change")
     assert browser.get(f"{LIST}archives/{name}/").status_code == 200
     Backup.objects.filter(name=name).update(verified_at=MORNING)
-    answer = browser.post(f"{LIST}archives/{name}/", {"note": "the good one", "pinned": "on", "size": "1", "trigger": "x"})
+    answer = browser.post(f"{LIST}archives/{name}/", {"note": "the good\r\none", "pinned": "on", "size": "1", "trigger": "x"})
     assert answer.status_code == 302
     row = Backup.objects.get(name=name)
-    assert (row.note, row.pinned, row.verified_at, row.size, row.trigger) == ("the good one", True, MORNING, 10, "manual")
+    assert (row.note, row.pinned, row.verified_at, row.size, row.trigger) == ("the good\none", True, MORNING, 10, "manual")
     assert audited(settings) == [("bo", "pin", name), ("bo", "note", name)]
     assert "Note" in str(LogEntry.objects.get().get_change_message())
 

@@ -127,6 +127,14 @@ def test_missed_runs_are_caught_up_once_and_pruned(scheduled_on_each: WarmSite) 
     assert archive
 
 
+def test_note_of_several_lines_as_a_browser_sends_them_ends_no_backup(scheduled: WarmSite) -> None:
+    scheduled.execute("UPDATE backups_backupschedule SET note = 'Nightly.' || char(13) || char(10) || 'Keep it.'")
+    make_due(scheduled)
+    tick(scheduled)
+    assert len(archives(scheduled)) == 1
+    assert scheduled.fetch("SELECT note FROM backups_backup") == [("Nightly.\nKeep it.",)]
+
+
 def test_schedule_that_was_off_does_not_fire_for_the_past_when_it_is_on_again(scheduled: WarmSite) -> None:
     scheduled.execute("UPDATE backups_backupschedule SET enabled = false")
     make_due(scheduled, days=5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from textwrap import shorten
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -12,6 +13,9 @@ from backups.management.reports import table_text
 from backups.preflight import size_human
 from backups.progress import Progress
 from backups.services.listing import ListedArchive, backup_list, backups_reconcile
+
+# Characters of a note; --json has all of it.
+NOTE_SHOWN = 60
 
 
 class Command(BackupCommand):
@@ -47,7 +51,7 @@ def _text(archives: list[ListedArchive]) -> str:
             archive.trigger,
             f"{archive.verified_at:%Y-%m-%d %H:%M}" if archive.verified_at else "-",
             "pinned" if archive.pinned else "",
-            f"BROKEN: {archive.problem}" if archive.problem else archive.note,
+            f"BROKEN: {archive.problem}" if archive.problem else shorten(archive.note, NOTE_SHOWN, placeholder="…"),
         )
         for archive in archives
     ]

@@ -11,6 +11,7 @@ from backups.exceptions import UsageError
 from backups.management.base import BackupCommand, asked_by, confirmed
 from backups.management.reports import preview_text, report_text
 from backups.progress import Progress
+from backups.services.archives import archive_opened
 from backups.services.preview import restore_preview
 from backups.services.restore import backup_restore
 
@@ -38,17 +39,26 @@ class Command(BackupCommand):
         """Preview, or ask and restore."""
         if options["jobs"] is not None and options["jobs"] < 1:
             raise UsageError("--jobs must be 1 or more.")
+        if options["username"] and not options["dry_run"]:
+            raise UsageError("--as says what a dry run is to tell.", next_step="Add --dry-run, or leave --as out.")
         choices = {name: options[name] for name in ("archive", "strategy", "uploads", "jobs", "trust_unsigned")}
         if options["dry_run"]:
             preview = restore_preview(**choices, username=options["username"], progress=progress)
             self.result(preview_text(preview), **preview_fields(preview))
             return
-        if not options["no_input"] and not confirmed(
-            f"This replaces the live data by {options['archive']}. To see first what would change, add --dry-run.", "restore", out=self.err
-        ):
+        if not options["no_input"] and not confirmed(_question(options["archive"], options["trust_unsigned"]), "restore", out=self.err):
             raise UsageError("Not confirmed.", next_step="Run it again and type restore, or add --no-input.")
         report = backup_restore(**choices, requested_by=asked_by(), wait=options["wait"], progress=progress)
         self.result(report_text(report), **asdict(report))
+
+
+def _question(archive: str, trust_unsigned: bool) -> str:
+    """What is to be confirmed; raises where there is no such archive, or none that may be restored."""
+    with archive_opened(archive) as reader:
+        reader.require_trust(trust_unsigned)
+        manifest = reader.manifest
+    holds = f"It was made {manifest.created_at:%Y-%m-%d %H:%M} UTC and holds {sum(manifest.rows.values())} rows."
+    return f"This replaces the live data by {archive}. {holds} To see first what would change, add --dry-run."
 
 
 def preview_fields(preview: Any) -> dict[str, Any]:

@@ -29,6 +29,8 @@ class Command(BackupCommand):
 
     def run(self, progress: Progress, options: dict[str, Any]) -> None:
         """Recover or force where asked, else show."""
+        if options["recover"] and options["force_open"]:
+            raise UsageError("--recover and --force-open are two things.", next_step="Run it with --recover alone first.")
         if options["recover"]:
             recovered = backup_recover(wait=options["wait"], progress=progress)
             lines = [settled.message for settled in recovered.settled] or ["Nothing was interrupted; there is nothing to recover."]
