@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import functools
 import os
 import time
@@ -16,6 +17,8 @@ _WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
 # mallopt(3)
 _M_MMAP_THRESHOLD = -3
 LARGE_BYTES = 128 * 1024
+# What says that the disk has not taken what was written; a file system that lacks the call says something else.
+_LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT)
 PIECE_BYTES = 8 * 1024 * 1024
 SMALL_BYTES = 64 * 1024
 
@@ -77,6 +80,9 @@ def write_back_gently(descriptor: int, check: Callable[[], object]) -> None:
     for start in range(0, size, PIECE_BYTES):
         check()
         begun = time.monotonic()
-        call(descriptor, ctypes.c_int64(start), ctypes.c_int64(PIECE_BYTES), ctypes.c_uint(_WAIT_BEFORE | _WRITE | _WAIT_AFTER))
+        flags = ctypes.c_uint(_WAIT_BEFORE | _WRITE | _WAIT_AFTER)
+        # An error of the disk is told once: who hears it now keeps it from whoever syncs later.
+        if call(descriptor, ctypes.c_int64(start), ctypes.c_int64(PIECE_BYTES), flags) != 0 and (number := ctypes.get_errno()) in _LOST:
+            raise OSError(number, os.strerror(number))
         os.posix_fadvise(descriptor, start, PIECE_BYTES, os.POSIX_FADV_DONTNEED)
         time.sleep(time.monotonic() - begun)

@@ -14,7 +14,7 @@ from backups.progress import Progress
 from backups.services.carry_over import carry_over, carry_over_due
 from backups.services.kept import kept_keep_only, kept_usable
 from backups.signals import restore_ended
-from backups.uploads import uploads_kept_discard
+from backups.uploads import uploads_catch_up, uploads_kept_discard
 
 __all__ = ["RestoreReport", "ended_notes", "operation_live"]
 
@@ -58,6 +58,7 @@ def operation_live(journal: Journal, engine: Engine, *, status: str, report: Res
             earlier.save()
     gate_open(epoch=journal.id)
     connections.close_all()
+    _catch_up(journal, progress)
     if report is not None:
         report.undo_until = str(journal.kept["until"]) if kept_usable(journal) else ""
         journal.report = asdict(report)
@@ -91,6 +92,18 @@ def operation_live(journal: Journal, engine: Engine, *, status: str, report: Res
         report.warnings, report.notes = list(progress.warnings), notes
         journal.report = asdict(report)
         journal.save()
+
+
+def _catch_up(journal: Journal, progress: Progress) -> None:
+    """Put the uploads in that were written to the displaced tree in the last instants before the switch."""
+    try:
+        added = uploads_catch_up(journal.uploads)
+    except (BackupError, OSError) as error:
+        place = f"{journal.uploads['staging']}/old"
+        progress.warn(f"Uploads that were written in the instant of the switch may be in {place} alone: {reason_of(error)}")
+        return
+    if count := added.linked + added.copied:
+        progress.note(f"{count} uploads that were written in the instant of the switch were put in.")
 
 
 def ended_notes(journal: Journal, outcome: str) -> list[str]:

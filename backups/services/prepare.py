@@ -70,10 +70,10 @@ def shadow_waiting(journal: Journal) -> Iterator[Prepare]:
 
 def _outcome(running: Child) -> dict[str, Any]:
     output = running.stdout.read()
-    if running.wait() != 0:
-        # Its last line is the reason; warnings of libraries may stand before it.
+    if (code := running.wait()) != 0:
+        # Its last line is the reason; warnings of libraries may stand before it. The system ends one without a word.
         lines = [line.strip() for line in running.stderr.splitlines() if line.strip()]
-        reason = lines[-1] if lines else "no reason given"
+        reason = f"the process was ended by signal {-code}" if code < 0 else lines[-1] if lines else "no reason given"
         raise RestoreFailed(f"The restored database could not be brought to this code's state: {reason}")
     outcome: dict[str, Any] = json.loads(output.decode().strip().splitlines()[-1])
     return outcome

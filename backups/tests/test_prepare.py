@@ -108,7 +108,7 @@ def test_where_it_has_ended_since_it_was_ready_another_is_started(
 
 @pytest.mark.parametrize(
     ("code", "reason"),
-    [("raise SystemExit('no such column')", "no such column"), ("import os; os.kill(os.getpid(), 9)", "no reason given")],
+    [("raise SystemExit('no such column')", "no such column"), ("import os; os.kill(os.getpid(), 9)", "ended by signal 9")],
 )
 def test_why_it_has_failed_with_the_shadow_is_told(monkeypatch: pytest.MonkeyPatch, fresh: list[str], code: str, reason: str) -> None:
     waits_with(monkeypatch, WAITS + code)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,34 @@ def test_live_uploads_that_cannot_stay_beside_the_archive_are_named(site: Site) 
     assert (site.media / "plans").read_bytes() == b"a file"
     site.manage("backup_undo", "--no-input")
     assert (site.media / "plans" / "new.txt").read_bytes() == b"uploaded since"
+
+
+def test_files_that_a_program_writes_meanwhile_without_asking_the_gate_are_all_there(site: Site) -> None:
+    """Those of the last instant before the switch, too: no look at the tree before it can see them."""
+    populate(site)
+    archive = site.manage("backup_create").stdout.strip()
+    folder = site.media / "documents" / "meanwhile"
+    folder.mkdir(parents=True)
+    over = threading.Event()
+    written: list[Path] = []
+
+    def write() -> None:
+        while not over.wait(0.003):
+            path = folder / f"{len(written)}.txt"
+            # The tree is exchanged while it is written to: then the folder is the new one.
+            with contextlib.suppress(FileNotFoundError):
+                path.write_text(path.name)
+                written.append(path)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        site.manage("backup_restore", archive, "--no-input", "--uploads", "merge")
+    finally:
+        over.set()
+        writer.join()
+    assert len(written) > 20
+    assert [path.name for path in written if not path.exists() or path.read_text() != path.name] == []
 
 
 @pytest.mark.parametrize("how", ["--no-input", "--dry-run"])

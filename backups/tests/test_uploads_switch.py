@@ -23,8 +23,10 @@ from hypothesis import settings as hypothesis_settings
 from backups.exceptions import PreflightRefused
 from backups.tests.trees import Killed, Tree, dying_at, read_tree, remove, replace_file, temporary_root, trees, write_tree
 from backups.uploads import (
+    Added,
     kept_size,
     uploads_adopt_kept,
+    uploads_catch_up,
     uploads_discard,
     uploads_foresee,
     uploads_kept,
@@ -34,6 +36,7 @@ from backups.uploads import (
     uploads_settle,
     uploads_staging,
     uploads_switch,
+    uploads_top_up,
     uploads_unswitch,
 )
 from backups.uploads import switch as switch_module
@@ -94,6 +97,42 @@ def test_switch_makes_the_staged_tree_live_and_keeps_what_was(tmp_path: Path) ->
     staging = staged(tmp_path, LIVE, NEW)
     assert uploads_switch(tmp_path, staging, {}, nothing) == []
     assert outcome(tmp_path, staging) == (NEW, LIVE, {})
+
+
+def test_what_was_written_after_the_last_look_of_a_merge_follows_the_switch(tmp_path: Path) -> None:
+    """By a program that does not ask the gate; what somebody deletes afterwards does not come back, and the archive wins."""
+    write_tree(tmp_path, {"docs/older.txt": b"older", "docs/both.txt": b"ours", "docs/folder/gone.txt": b"gone"})
+    for path in tmp_path.rglob("*.txt"):
+        os.utime(path, (1, 1))
+    record = SavedPlan(tmp_path)
+    staging = uploads_staging(tmp_path, OPERATION)
+    write_tree(staging / "new", {"docs/both.txt": b"the archive's"})
+    uploads_merge(tmp_path, staging, silent)
+    uploads_top_up(tmp_path, staging, silent)
+    write_tree(tmp_path, {"docs/late.txt": b"late", "docs/new/later.txt": b"later", "docs/both.txt": b"late too"})
+    assert uploads_catch_up(record.plan) == Added(), "nothing is switched"
+    uploads_switch(tmp_path, staging, record.plan, record.save)
+    (tmp_path / "docs/folder/gone.txt").unlink()
+    added = uploads_catch_up(record.after_death())
+    assert (added.linked, added.copied) == (2, 0)
+    live: Tree = {
+        "docs/older.txt": b"older",
+        "docs/both.txt": b"the archive's",
+        "docs/late.txt": b"late",
+        "docs/new/later.txt": b"later",
+        "docs/folder/": None,
+    }
+    assert read_tree(tmp_path) == live
+    assert uploads_catch_up(record.plan) == Added(), "again"
+    assert read_tree(tmp_path) == live
+
+
+def test_after_the_switch_of_a_whole_tree_nothing_follows(tmp_path: Path) -> None:
+    record = SavedPlan(tmp_path)
+    staging = staged(tmp_path, {"docs/old.txt": b"old"}, {"docs/new.txt": b"new"})
+    uploads_switch(tmp_path, staging, record.plan, record.save)
+    assert uploads_catch_up(record.plan) == Added()
+    assert read_tree(tmp_path) == {"docs/new.txt": b"new"}
 
 
 def test_unswitch_is_the_exact_reverse(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from backups.uploads.tree import BLOCK, STAGING_PREFIX, OnBytes, folder_entries,
 __all__ = [
     "Added",
     "add_missing",
+    "uploads_catch_up",
     "uploads_merge",
     "uploads_plan",
     "uploads_ready",
@@ -186,15 +187,34 @@ def uploads_top_up(root: Path, staging: Path, on_bytes: OnBytes) -> Added:
     return add_missing(root, staging / "new", on_bytes, newer_than=mark)
 
 
+def uploads_catch_up(plan: dict[str, Any]) -> Added:
+    """After the switch of a merge: add to the live tree what was written to the displaced one when :func:`uploads_top_up` had been there.
+
+    Only programs that do not ask the gate write then. A file counts by its time of modification, so that one that somebody has deleted
+    since the switch does not come back. Idempotent; does nothing where nothing was merged or switched.
+    """
+    if "live" not in plan:
+        return Added()
+    staging = Path(plan["staging"])
+    mark = _lstat(staging / _MERGE_MARK)
+    if mark is None:
+        return Added()
+    added = add_missing(staging / "old", Path(plan["root"]), lambda count: None, modified_since=mark.st_mtime_ns)
+    if added.linked or added.copied:
+        uploads_sync(staging)
+    return added
+
+
 def uploads_sync(staging: Path) -> None:
     """Make the staged tree durable: nothing of it may be lost once it is live. Raises OSError where the disk fails."""
     sync_file_system(staging)
 
 
-def add_missing(source: Path, target: Path, on_bytes: OnBytes, *, newer_than: int | None = None) -> Added:
+def add_missing(source: Path, target: Path, on_bytes: OnBytes, *, newer_than: int | None = None, modified_since: int = 0) -> Added:
     """Link (or copy) every file below ``source`` that ``target`` does not have.
 
-    With ``newer_than`` (a time in nanoseconds) a file that was added after it and is no longer the one at ``source`` is replaced.
+    With ``newer_than`` (a time in nanoseconds) a file that was added after it and is no longer the one at ``source`` is replaced. With
+    ``modified_since`` (the same) files whose content is older are left out.
     """
     added = Added()
     waiting = [""]
@@ -210,7 +230,9 @@ def add_missing(source: Path, target: Path, on_bytes: OnBytes, *, newer_than: in
                 continue
             there = _lstat(target / path)
             if there is None:
-                _add_file(source / path, target / path, added, on_bytes)
+                live = _lstat(source / path) if modified_since else None
+                if live is None or live.st_mtime_ns >= modified_since:
+                    _add_file(source / path, target / path, added, on_bytes)
             elif stat.S_ISDIR(there.st_mode):
                 added.conflicts.append(printable(path))
             elif newer_than is not None and there.st_ctime_ns > newer_than and _was_replaced(source / path, there):
