@@ -210,7 +210,7 @@ def extract(
         journal.uploads = uploads_plan(root, journal.id)
         journal.save()
         uploads_to = uploads_staging(root, journal.id) / "new"
-    with unpacking():
+    with unpacking(staging, None if part == "rest" else uploads_to):
         reader.extract(database_to=dump, uploads_to=uploads_to if part == "all" else None, on_bytes=progress.advance, part=part)
         if part == "all" and uploads_to is not None:
             uploads_ready(root, uploads_to.parent)
@@ -228,7 +228,7 @@ def uploads_meanwhile(journal: Journal, reader: ArchiveReader, uploads: str) -> 
     staging = None if uploads == "skip" else Path(journal.uploads["staging"])
 
     def unpack() -> None:
-        with unpacking():
+        with unpacking(staging):
             reader.extract(
                 database_to=None,
                 uploads_to=staging and staging / "new",
@@ -245,14 +245,14 @@ def uploads_meanwhile(journal: Journal, reader: ArchiveReader, uploads: str) -> 
 
 
 @contextmanager
-def unpacking() -> Iterator[None]:
-    """Say what to do where the disk does not take what is unpacked."""
+def unpacking(*places: Path | None) -> Iterator[None]:
+    """Say what to do where the disks of ``places`` do not take what is unpacked."""
     try:
         yield
     except OSError as error:
         raise RestoreFailed(
-            f"The archive could not be extracted: {error.strerror or error}.",
-            next_step="Free some space, then run the command again.",
+            f"The archive could not be extracted to {' and '.join(str(place) for place in places if place)}: {error.strerror or error}.",
+            next_step="Free some space there, then run the command again.",
         ) from error
 
 
